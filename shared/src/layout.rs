@@ -1,0 +1,96 @@
+//! Where things lie: every path of an output folder and of a state folder, relative, with `/`.
+//!
+//! Invariant: nothing but published parts is ever named `*.parquet` outside `_batteuse`, and part names sort in source order.
+
+use crate::ids::{AttemptId, PartitionId, RunId};
+
+/// The folder of the engine's own files inside an output folder.
+pub const ENGINE_DIR: &str = "_batteuse";
+/// Written last by publishing; its presence means that the table is complete.
+pub const SUCCESS: &str = "_SUCCESS";
+/// State folder of embedded runs, inside the output folder.
+pub const EMBEDDED_STATE: &str = "_batteuse/state";
+/// Claims of an output folder: slots, the last one tells whose the folder is.
+pub const CLAIMS: &str = "_batteuse/claims";
+
+/// Folder of one run inside its output folder.
+#[must_use]
+pub fn run_dir(run: &RunId) -> String {
+    format!("{ENGINE_DIR}/runs/{run}")
+}
+
+/// Staging folder of one run inside its output folder.
+#[must_use]
+pub fn staging_dir(run: &RunId) -> String {
+    format!("{ENGINE_DIR}/runs/{run}/staging")
+}
+
+/// The run's manifest.
+#[must_use]
+pub fn manifest(run: &RunId) -> String {
+    format!("{}/manifest.json", run_dir(run))
+}
+
+/// The run's report.
+#[must_use]
+pub fn report(run: &RunId) -> String {
+    format!("{}/report.json", run_dir(run))
+}
+
+/// The run's rejects.
+#[must_use]
+pub fn rejects(run: &RunId) -> String {
+    format!("{}/rejects.parquet", run_dir(run))
+}
+
+/// Name of an attempt's staged part, inside the staging folder.
+#[must_use]
+pub fn staged_part(partition: PartitionId, attempt: AttemptId) -> String {
+    format!("{:07}-{attempt}.part.tmp", partition.0)
+}
+
+/// Name of an attempt's staged rejects, inside the staging folder.
+#[must_use]
+pub fn staged_rejects(partition: PartitionId, attempt: AttemptId) -> String {
+    format!("{:07}-{attempt}.rejects.tmp", partition.0)
+}
+
+/// Name of the finish task's staged rejects, inside the staging folder.
+#[must_use]
+pub fn staged_finish(attempt: AttemptId) -> String {
+    format!("finish-{attempt}.rejects.tmp")
+}
+
+/// Name of the file by which a worker proves that it sees the staging folder; it holds the run's nonce.
+pub const STAGING_NONCE: &str = "nonce";
+
+/// Name of a published part: the span's start, then the attempt, so that names sort in source order.
+#[must_use]
+pub fn part(span_start: u64, attempt: AttemptId) -> String {
+    format!("part-{span_start:016x}-{attempt}.parquet")
+}
+
+/// Folder of a run's journal inside a state folder.
+#[must_use]
+pub fn journal_dir(run: &RunId) -> String {
+    format!("runs/{run}/journal")
+}
+
+/// Name of a journal (or claim) slot inside its folder.
+#[must_use]
+pub fn slot(seq: u64) -> String {
+    format!("{seq:020}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Epoch;
+
+    #[test]
+    fn parts_sort_in_source_order() {
+        let late = part(0x1_0000_0000, AttemptId::new(Epoch(1), 2));
+        let early = part(0xffff_ffff, AttemptId::new(Epoch(9), 9));
+        assert!(early < late, "{early} {late}");
+    }
+}

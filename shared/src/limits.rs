@@ -1,0 +1,158 @@
+//! Every cap of the engine, each with its reason (BOUNDED).
+
+/// The record cap K: marks lie at multiples of it, a record that meets its second mark is cut. Bytes.
+/// 16 MiB holds the longest honest records seen (multi-megabyte geometries) and bounds a buffer at 2K.
+pub const RECORD_BYTES_MAX: u64 = 16 << 20;
+
+/// How much of a cut record is kept in its reject. Bytes. Enough to recognise it; the sha256 identifies it.
+pub const REJECT_RAW_BYTES_MAX: usize = 64 << 10;
+
+/// Longest delimiter, in bytes: each byte more is one more automaton state, and 16 states fit the exit map's budget.
+pub const DELIMITER_BYTES_MAX: usize = 8;
+
+/// Most columns of a file. The widest real files have about 5,000; a wrong dialect can make millions.
+pub const COLUMNS_MAX: usize = 16_384;
+
+/// Longest header record, in bytes: 16,384 columns with names of 64 bytes.
+pub const HEADER_BYTES_MAX: u64 = 1 << 20;
+
+/// Most lines skipped before the header. Preambles are a few lines; the bytes read for them are bounded too.
+pub const SKIP_LINES_MAX: u64 = 1_000_000;
+
+/// Most bytes before the first record: byte order mark, skipped, blank and comment lines. [`SKIP_LINES_MAX`] lines of 32
+/// bytes; inspection holds them in memory.
+pub const PREAMBLE_BYTES_MAX: u64 = 32 << 20;
+
+/// Bytes that inspection reads at each sampled place.
+pub const SAMPLE_BYTES: u64 = 256 << 10;
+
+/// Places that inspection samples, spread evenly: a function of the file's size only.
+pub const SAMPLE_PLACES: u64 = 32;
+
+/// Default `partition.bytes`: small enough that losing one costs a second or two, large enough for good row groups.
+pub const PARTITION_BYTES_DEFAULT: u64 = 64 << 20;
+
+/// Smallest `partition.bytes` a spec may ask for. 1 is legal because the tests of exactness use it.
+pub const PARTITION_BYTES_MIN: u64 = 1;
+
+/// Largest `partition.bytes` a spec may ask for, 1 PiB: above any file, and sums with offsets stay within 64 bits.
+pub const PARTITION_BYTES_MAX: u64 = 1 << 50;
+
+/// Most partitions of a run: at 64 MiB each that is 6 TiB. The finish task names the rejects of every one of them in a message
+/// of at most `MESSAGE_BYTES_MAX`, and the scheduler keeps a few KiB for each.
+pub const PARTITIONS_MAX: u64 = 100_000;
+
+/// Size of one read from the source. Bytes. About 17,000 sirene rows: large batches encode 1.2 to 1.4 times faster.
+pub const READ_BYTES: usize = 4 << 20;
+
+/// Most rows of one batch between decode and encode: bounds memory for files with very short records.
+pub const BATCH_ROWS_MAX: usize = 65_536;
+
+/// Rows at which a Parquet row group is flushed: what readers expect (DuckDB and parquet-mr are near it).
+pub const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
+
+/// Encoded bytes at which a Parquet row group is flushed, so that memory stays bounded for wide rows.
+pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
+
+/// Interval of a worker's heartbeat. Milliseconds. A fifth of the lease TTL: four may be lost.
+pub const HEARTBEAT_MS: u64 = 3_000;
+
+/// A worker that has said nothing for this long is treated as gone. Milliseconds.
+pub const LEASE_TTL_MS: u64 = 15_000;
+
+/// How long the attempts of a closed stream are kept for its worker to come back. Milliseconds.
+pub const SUSPECT_MS: u64 = 2_000;
+
+/// Interval of the driver's tick. Milliseconds. Bounds how late an expiry is noticed.
+pub const TICK_MS: u64 = 250;
+
+/// Failures in a row by the environment (disk, store) after which an embedded run stops, undecided, and says `resume`. With
+/// the back-off that is a few seconds: enough for a hiccup. A coordinator waits for ever.
+pub const FAILURES_ENVIRONMENT_MAX: u32 = 5;
+
+/// Attempts of one task that may panic before the run fails: a bug is deterministic, so trying on is waste.
+pub const FAILURES_CRASH_MAX: u32 = 3;
+
+/// Attempts of one task that may be lost with their worker before the run fails. High, because a lost worker says
+/// little about the partition (pods come and go); finite, because a poison record must not kill workers for ever.
+pub const FAILURES_LOST_MAX: u32 = 20;
+
+/// Least wait after a failure by the environment before a run leases again. Milliseconds; doubles.
+pub const RETRY_BACKOFF_MS: u64 = 200;
+
+/// Longest such wait. Milliseconds. Bounds how long a run stands still after its disk has room again.
+pub const RETRY_BACKOFF_MS_MAX: u64 = 30_000;
+
+/// Most events handled in one turn of the driver, and so most facts of one group commit.
+pub const EVENTS_PER_TURN_MAX: usize = 256;
+
+/// Events queued for the driver before senders wait.
+pub const EVENT_QUEUE_MAX: usize = 1_024;
+
+/// Messages queued for one worker before its stream is dropped: a worker that reads nothing is not there.
+pub const WORKER_QUEUE_MAX: usize = 1_024;
+
+/// Slots one worker may offer: more threads than any machine we know has.
+pub const SLOTS_MAX: u32 = 1_024;
+
+/// Largest gRPC message, in bytes: a lease or a report with 16,384 columns stays below it.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Longest spec a coordinator takes, in bytes.
+pub const SPEC_BYTES_MAX: usize = 1 << 20;
+
+/// Longest message kept with a failed attempt, in bytes; the rest is in the worker's log.
+pub const FAILURE_MESSAGE_BYTES_MAX: usize = 2_000;
+
+/// Rejects that a report shows with line, column and reason.
+pub const REJECTS_SHOWN: usize = 3;
+
+/// Largest journal slot, in bytes: a group commit of 256 reports with 16,384 columns each stays below it.
+pub const JOURNAL_SLOT_BYTES_MAX: u64 = 256 << 20;
+
+/// First wait of a worker or client before it connects again. Milliseconds; doubles with jitter.
+pub const RECONNECT_MS_MIN: u64 = 100;
+
+/// Longest wait of a worker or client between connection attempts. Milliseconds.
+pub const RECONNECT_MS_MAX: u64 = 2_000;
+
+/// Deadline of a unary call to the coordinator. Milliseconds.
+pub const CALL_MS_MAX: u64 = 10_000;
+
+/// Runs that `list` shows.
+pub const RUNS_LISTED_MAX: usize = 1_000;
+
+/// Largest source, and largest offset or count that is taken from the wire: added up over [`PARTITIONS_MAX`] partitions
+/// it still fits 64 bits, so no report can make a sum overflow.
+pub const SOURCE_BYTES_MAX: u64 = 8 << 40;
+
+/// Longest short name on the wire (version, nonce, request id), in bytes: as long as a run's id may be.
+pub const NAME_BYTES_MAX: usize = 100;
+
+/// Longest name of a job, in bytes: a run's id of at most 100 begins with it.
+pub const JOB_NAME_BYTES_MAX: usize = 60;
+
+/// Most texts that mean null for one column: each value of the column is compared with each of them.
+pub const NULLS_MAX: usize = 100;
+
+/// Problems of one spec that are shown: enough to mend most specs in one go, few enough for a screen.
+pub const PROBLEMS_SHOWN: usize = 20;
+
+/// Characters of a value that the message of its reject shows; the reject's raw bytes hold the rest.
+pub const REJECT_VALUE_CHARS_MAX: usize = 100;
+
+/// Appends of one journal slot that may fail before the coordinator stops: about six seconds of a full disk or a stall.
+pub const JOURNAL_TRIES_MAX: u32 = 5;
+
+/// Publish attempts of an embedded run that may fail before it stops and says `resume`. A coordinator redoes for ever.
+pub const PUBLISH_TRIES_EMBEDDED_MAX: u32 = 3;
+
+/// Buffer before a staged file. Bytes. The encoder copies pages out in pieces of 8 KiB; a call to the system for each is slow.
+pub const WRITE_BYTES: usize = 1 << 20;
+
+/// Largest claim of an output folder, in bytes: a run's id, a nonce and a URL of at most 12 KiB (an escaped path of 4 KiB).
+pub const CLAIM_BYTES_MAX: u64 = 64 << 10;
+
+/// Bytes that the null tokens and names of all columns take together: they travel in every lease, which must stay well below
+/// `MESSAGE_BYTES_MAX`.
+pub const COLUMN_TEXT_BYTES_MAX: usize = 4 << 20;

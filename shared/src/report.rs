@@ -1,0 +1,224 @@
+//! The run report: what a run did, as a pure function of its journal.
+//!
+//! Invariant: it states the equation of CONSERVATION and whether it holds; the same journal gives the same bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::RunId;
+use crate::table::{Counts, Digest};
+use crate::task::{RejectShown, SourceRef};
+
+/// States of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunState {
+    /// Accepted, not inspected.
+    Pending,
+    /// Being inspected.
+    Planning,
+    /// Partitions are being worked on.
+    Running,
+    /// Held by an operator.
+    Paused,
+    /// Decided, being published.
+    Publishing,
+    /// Published without rejects.
+    Succeeded,
+    /// Published, with rejects within tolerance.
+    SucceededWithRejects,
+    /// Nothing published but rejects and report.
+    Failed,
+    /// Given up by an operator.
+    Cancelled,
+}
+
+impl RunState {
+    /// Whether the run has ended.
+    #[must_use]
+    pub fn ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::SucceededWithRejects | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Why a run failed; decides its exit code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Reason {
+    /// More rejects than the spec bears.
+    TooManyRejects,
+    /// The source cannot be read as the spec asks.
+    Refused {
+        /// What, where, what to do.
+        message: String,
+    },
+    /// The source changed under the run.
+    SourceChanged {
+        /// Both versions.
+        message: String,
+    },
+    /// A task crashed or lost its workers too often.
+    TaskFailed {
+        /// Which, and the last failure.
+        message: String,
+    },
+    /// An invariant did not hold: a bug. Nothing is published.
+    Invariant {
+        /// Which, and the figures.
+        message: String,
+    },
+    /// Given up by an operator.
+    Cancelled {
+        /// By whom or why.
+        message: String,
+    },
+}
+
+impl Reason {
+    /// The words for the operator.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::TooManyRejects => "more rejects than the spec tolerates",
+            Self::Refused { message }
+            | Self::SourceChanged { message }
+            | Self::TaskFailed { message }
+            | Self::Invariant { message }
+            | Self::Cancelled { message } => message,
+        }
+    }
+}
+
+/// How many partitions were parsed again, and why.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reruns {
+    /// Because the settled types were not the guessed ones.
+    pub types: u64,
+    /// Because the guessed start was not the true one.
+    pub guesses: u64,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// The job's name.
+    pub job: String,
+    /// Final state.
+    pub state: RunState,
+    /// Why it failed or was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<Reason>,
+    /// What was read.
+    pub source: SourceRef,
+    /// Planned partitions.
+    pub partitions: u64,
+    /// Partitions accepted.
+    pub accepted: u64,
+    /// Attempts whose outcome is journalled.
+    pub attempts: u64,
+    /// Partitions parsed again.
+    pub reruns: Reruns,
+    /// Bytes of the source.
+    pub bytes: u64,
+    /// Bytes before the first record: BOM, skipped lines, header.
+    pub data_start: u64,
+    /// Bytes in spans.
+    pub span_bytes: u64,
+    /// Records and lines.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Digest of the table.
+    pub digest: Digest,
+    /// Wall-clock seconds from acceptance to decision.
+    pub seconds: f64,
+    /// Parts published.
+    pub files: u64,
+    /// Bytes of the parts published.
+    pub output_bytes: u64,
+    /// The equation of CONSERVATION.
+    pub equation: Equation,
+    /// The first few rejects.
+    pub rejects_shown: Vec<RejectShown>,
+}
+
+/// CONSERVATION, stated and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Equation {
+    /// `read = written + filtered + rejected + quarantined`, with figures.
+    pub records: String,
+    /// `dataStart + spans = size`, with figures.
+    pub bytes: String,
+    /// Whether both hold. A run that did not read the whole source holds neither and has failed.
+    pub holds: bool,
+}
+
+impl Equation {
+    /// States the equation for these figures.
+    #[must_use]
+    pub fn state(c: &Counts, data_start: u64, span_bytes: u64, size: u64) -> Self {
+        let sign = |holds: bool| if holds { "=" } else { "≠" };
+        let bytes_hold = data_start + span_bytes == size;
+        Self {
+            records: format!(
+                "read {} {} written {} + filtered {} + rejected {} + quarantined {}",
+                c.read,
+                sign(c.conserved()),
+                c.written,
+                c.filtered,
+                c.rejected,
+                c.quarantined
+            ),
+            bytes: format!("size {size} {} before the data {data_start} + spans {span_bytes}", sign(bytes_hold)),
+            holds: c.conserved() && bytes_hold,
+        }
+    }
+}
+
+/// Kinds of reject, in order of precedence; the words of `error_type` in `rejects.parquet`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RejectKind {
+    /// The record met its second mark and was cut.
+    RecordTooLong,
+    /// A quote is open at the end of the file.
+    UnterminatedQuote,
+    /// Bytes that are not the dialect's encoding.
+    InvalidEncoding,
+    /// Fewer fields than the header.
+    MissingColumns,
+    /// More fields than the header.
+    TooManyColumns,
+    /// A value that does not fit its declared type.
+    Cast,
+}
+
+impl RejectKind {
+    /// The word in `error_type`: DuckDB's (`reject_errors`) where it has one.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RecordTooLong => "LINE SIZE OVER MAXIMUM",
+            Self::UnterminatedQuote => "UNQUOTED VALUE",
+            Self::InvalidEncoding => "INVALID ENCODING",
+            Self::MissingColumns => "MISSING COLUMNS",
+            Self::TooManyColumns => "TOO MANY COLUMNS",
+            Self::Cast => "CAST",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_equation_is_checked_not_only_stated() {
+        let good = Counts { read: 10, written: 7, rejected: 3, ..Counts::default() };
+        assert!(Equation::state(&good, 4, 6, 10).holds);
+        assert!(!Equation::state(&good, 4, 5, 10).holds);
+        let lost = Counts { read: 10, written: 7, rejected: 2, ..Counts::default() };
+        let said = Equation::state(&lost, 4, 6, 10);
+        assert!(!said.holds && said.records.contains('≠') && said.bytes.contains('='), "{said:?}");
+    }
+}

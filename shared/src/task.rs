@@ -1,0 +1,282 @@
+//! Tasks that a coordinator leases and outcomes that a worker reports: the values that cross the wire.
+//!
+//! Invariant: a task carries everything its attempt needs, so a worker keeps nothing between attempts.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AttemptId, PartitionId, RunId};
+use crate::span::{ExitMap, Span, StateId};
+use crate::spec::{Columns, Compression, Csv, Dialect, Ragged};
+use crate::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
+
+/// One version of a source: two readers that see the same version see the same bytes (SAME-INPUT).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceVersion {
+    /// Inode number.
+    pub inode: u64,
+    /// Modification time, nanoseconds since the Unix epoch.
+    pub mtime_ns: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+impl fmt::Display for SourceVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "inode {} mtime {}.{:09} size {}",
+            self.inode,
+            self.mtime_ns / 1_000_000_000,
+            self.mtime_ns % 1_000_000_000,
+            self.bytes
+        )
+    }
+}
+
+/// A source at a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceRef {
+    /// `file:///...`.
+    pub url: String,
+    /// The version that every read must see.
+    pub version: SourceVersion,
+}
+
+/// The staging folder and the proof that a worker sees the coordinator's, not another of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Staging {
+    /// `file:///.../` of the folder.
+    pub url: String,
+    /// What the file `nonce` in it must hold.
+    pub nonce: String,
+}
+
+/// A task granted to one worker for one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Whose task.
+    pub run: RunId,
+    /// This try.
+    pub attempt: AttemptId,
+    /// What to do.
+    pub task: Task,
+}
+
+/// What an attempt does.
+#[expect(clippy::large_enum_variant, reason = "a task is boxed wherever it waits")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// Find dialect, encoding, header and a guess of the types.
+    Inspect(InspectTask),
+    /// Parse, transform, encode and stage one partition.
+    Parse(Box<ParseTask>),
+    /// Write the run's rejects in source order with absolute numbers.
+    Finish(FinishTask),
+}
+
+/// Inspects a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InspectTask {
+    /// What to read.
+    pub source: SourceRef,
+    /// What the user gave of the dialect.
+    pub csv: Csv,
+    /// What the user gave of the types.
+    pub columns: Columns,
+    /// Where this run stages; inspection only proves that the worker sees it.
+    pub staging: Staging,
+}
+
+/// Parses one partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParseTask {
+    /// What to read.
+    pub source: SourceRef,
+    /// Settled dialect.
+    pub dialect: Dialect,
+    /// What to do with ragged records.
+    pub ragged: Ragged,
+    /// Columns, with declared, guessed or settled types.
+    pub columns: Vec<Column>,
+    /// Which partition.
+    pub partition: PartitionId,
+    /// Its planned range `[a, b)`; the attempt reads past `b` to finish its last record.
+    pub range: Span,
+    /// The true state before byte `a`, where it is known; absent: all states are tried and one is guessed.
+    pub start: Option<StateId>,
+    /// Compression of the part.
+    pub compression: Compression,
+    /// Where to stage.
+    pub staging: Staging,
+}
+
+/// Writes `rejects.parquet`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishTask {
+    /// Goes into the column `source`.
+    pub source_url: String,
+    /// Staged rejects in source order.
+    pub pieces: Vec<RejectPiece>,
+    /// Where to stage, and to read the pieces.
+    pub staging: Staging,
+}
+
+/// Staged rejects of one partition, with what must be added to make their numbers absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectPiece {
+    /// Name in the staging folder.
+    pub key: String,
+    /// Rejects in it.
+    pub rows: u64,
+    /// Physical lines before the span.
+    pub lines_before: u64,
+    /// Records before the span.
+    pub records_before: u64,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// An inspection.
+    Inspected(Box<Inspected>),
+    /// A partition, staged.
+    Parsed(Box<Parsed>),
+    /// The rejects, staged.
+    Finished(Finished),
+    /// Nothing is staged.
+    Failed(Failure),
+}
+
+/// What inspection found: it decides dialect, encoding and header; the types are a guess.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inspected {
+    /// Settled dialect.
+    pub dialect: Dialect,
+    /// Offset after BOM, skipped lines and header.
+    pub data_start: u64,
+    /// The automaton's state before the byte at `data_start`: at a record's start.
+    pub start: StateId,
+    /// Physical lines before `data_start`.
+    pub preamble_lines: u64,
+    /// Columns in file order.
+    pub columns: Vec<Column>,
+}
+
+/// What one attempt found out about its partition, and where it staged it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parsed {
+    /// The first boundary in the range under the start state that the attempt took; none: the span is empty.
+    pub first: Option<u64>,
+    /// The span it parsed; empty at the range's end when `first` is none.
+    pub span: Span,
+    /// Exits of the range under every start state tried.
+    pub exits: ExitMap,
+    /// Counts over the span.
+    pub counts: Counts,
+    /// Summary of each column over the span's written records; empty classes for declared columns.
+    pub summaries: Vec<Classes>,
+    /// Types of the staged part; none when a value did not fit the guess, and then no part is staged.
+    pub types: Option<Vec<ColumnType>>,
+    /// The staged part; none when no row was written (but partition 0 always stages one) or `types` is none.
+    pub part: Option<StagedPart>,
+    /// The staged rejects; none when there are none.
+    pub rejects: Option<StagedRejects>,
+    /// How the start was known and when the states merged.
+    pub seam: Seam,
+}
+
+/// How an attempt came to its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seam {
+    /// Whether the start state was given.
+    pub given: bool,
+    /// Bytes after which all states had merged; none: they never did, or the start was given.
+    pub merged_after: Option<u64>,
+}
+
+/// A part that an attempt staged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StagedPart {
+    /// Name in the staging folder.
+    pub key: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Rows in it.
+    pub rows: u64,
+    /// Digest of its rows.
+    pub digest: Digest,
+    /// sha256 of its bytes.
+    pub sha256: Checksum,
+}
+
+/// Rejects that an attempt staged, with numbers relative to its span.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StagedRejects {
+    /// Name in the staging folder.
+    pub key: String,
+    /// Rejects in it.
+    pub rows: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// What the finish task staged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finished {
+    /// `rejects.parquet`, staged, with absolute numbers.
+    pub rejects: StagedRejects,
+    /// The first few rejects, for the operator.
+    pub shown: Vec<RejectShown>,
+}
+
+/// A reject as the report shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RejectShown {
+    /// Line at which the record starts, from 1.
+    pub line: u64,
+    /// Column, where one is to blame.
+    pub column: Option<String>,
+    /// Reason in words.
+    pub reason: String,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What to do about it.
+    pub class: FailureClass,
+    /// What happened, where, and what to do, in words. At most [`crate::limits::FAILURE_MESSAGE_BYTES_MAX`] bytes.
+    pub message: String,
+}
+
+/// Kinds of failure, by what the scheduler does about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FailureClass {
+    /// Disk or store: try again later, elsewhere.
+    Environment,
+    /// The attempt panicked.
+    Crash,
+    /// The worker was lost. Only the coordinator says this.
+    Lost,
+    /// The source cannot be read as the spec asks: trying again is no use.
+    Refused,
+    /// The source is no longer the version of the run.
+    SourceChanged,
+    /// The worker gave the lease back: no fault of the task.
+    Released,
+    /// The worker does not see the coordinator's staging folder: no fault of the task, and no use of the worker.
+    Unseen,
+}
