@@ -1,0 +1,213 @@
+//! Outcomes of attempts on the wire.
+//!
+//! Invariant: staged names that were read stay inside the staging folder. Whether an outcome agrees with its lease is
+//! the scheduler's to judge.
+
+use batteuse_shared::limits::{COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, REJECTS_SHOWN};
+use batteuse_shared::task::{
+    Failure, FailureClass, Finished, Inspected, Outcome, Parsed, RejectShown, Seam, StagedPart, StagedRejects,
+};
+
+use super::table::{checksum, columns, digest, digest_bytes, exit_map, exits, summaries};
+use super::{Read, Twinned, cut, key, list, messages, optional, optional_size, present, size, state, text, twinned};
+use crate::error::WireError;
+use crate::v1;
+
+twinned!(FailureClass, v1::FailureClass, Environment, Crash, Lost, Refused, SourceChanged, Released, Unseen);
+
+impl From<Outcome> for v1::Outcome {
+    fn from(outcome: Outcome) -> Self {
+        use v1::outcome::Kind;
+        let kind = match outcome {
+            Outcome::Inspected(inspected) => Kind::Inspected((*inspected).into()),
+            Outcome::Parsed(parsed) => Kind::Parsed((*parsed).into()),
+            Outcome::Finished(finished) => Kind::Finished(finished.into()),
+            Outcome::Failed(failure) => Kind::Failed(failure.into()),
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<v1::Outcome> for Outcome {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Outcome) -> Read<Self> {
+        use v1::outcome::Kind;
+        Ok(match wire.kind.ok_or(WireError::Missing("Outcome.kind"))? {
+            Kind::Inspected(inspected) => Self::Inspected(Box::new(inspected.try_into()?)),
+            Kind::Parsed(parsed) => Self::Parsed(Box::new(parsed.try_into()?)),
+            Kind::Finished(finished) => Self::Finished(finished.try_into()?),
+            Kind::Failed(failure) => Self::Failed(failure.try_into()?),
+        })
+    }
+}
+
+impl From<Inspected> for v1::Inspected {
+    fn from(inspected: Inspected) -> Self {
+        let Inspected { dialect, data_start, start, preamble_lines, columns } = inspected;
+        Self {
+            dialect: Some(dialect.into()),
+            data_start,
+            start: start.0.into(),
+            preamble_lines,
+            columns: messages(columns),
+        }
+    }
+}
+
+impl TryFrom<v1::Inspected> for Inspected {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Inspected) -> Read<Self> {
+        Ok(Self {
+            dialect: present("Inspected.dialect", wire.dialect)?,
+            data_start: size("Inspected.data_start", wire.data_start)?,
+            start: state("Inspected.start", wire.start)?,
+            preamble_lines: size("Inspected.preamble_lines", wire.preamble_lines)?,
+            columns: columns("Inspected.columns", wire.columns)?,
+        })
+    }
+}
+
+impl From<Parsed> for v1::Parsed {
+    fn from(parsed: Parsed) -> Self {
+        let Parsed { first, span, exits: map, counts, summaries, types, part, rejects, seam } = parsed;
+        Self {
+            first,
+            span: Some(span.into()),
+            exits: exits(map),
+            counts: Some(counts.into()),
+            summaries: summaries.into_iter().map(|classes| classes.0.into()).collect(),
+            types: types.map(|types| v1::ColumnTypes { types: messages(types) }),
+            part: part.map(Into::into),
+            rejects: rejects.map(Into::into),
+            seam: Some(seam.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::Parsed> for Parsed {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Parsed) -> Read<Self> {
+        let types = wire.types.map(|wire| list("ColumnTypes.types", wire.types, COLUMNS_MAX));
+        Ok(Self {
+            first: optional_size("Parsed.first", wire.first)?,
+            span: present("Parsed.span", wire.span)?,
+            exits: exit_map(wire.exits)?,
+            counts: present("Parsed.counts", wire.counts)?,
+            summaries: summaries("Parsed.summaries", &wire.summaries)?,
+            types: types.transpose()?,
+            part: optional(wire.part)?,
+            rejects: optional(wire.rejects)?,
+            seam: present("Parsed.seam", wire.seam)?,
+        })
+    }
+}
+
+impl From<Seam> for v1::Seam {
+    fn from(seam: Seam) -> Self {
+        let Seam { given, merged_after } = seam;
+        Self { given, merged_after }
+    }
+}
+
+impl TryFrom<v1::Seam> for Seam {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Seam) -> Read<Self> {
+        Ok(Self { given: wire.given, merged_after: optional_size("Seam.merged_after", wire.merged_after)? })
+    }
+}
+
+impl From<StagedPart> for v1::StagedPart {
+    fn from(part: StagedPart) -> Self {
+        let StagedPart { key, bytes, rows, digest, sha256 } = part;
+        Self { key, bytes, rows, digest: digest_bytes(digest), sha256: sha256.0.to_vec() }
+    }
+}
+
+impl TryFrom<v1::StagedPart> for StagedPart {
+    type Error = WireError;
+
+    fn try_from(wire: v1::StagedPart) -> Read<Self> {
+        Ok(Self {
+            key: key("StagedPart.key", wire.key)?,
+            bytes: size("StagedPart.bytes", wire.bytes)?,
+            rows: size("StagedPart.rows", wire.rows)?,
+            digest: digest("StagedPart.digest", &wire.digest)?,
+            sha256: checksum("StagedPart.sha256", &wire.sha256)?,
+        })
+    }
+}
+
+impl From<StagedRejects> for v1::StagedRejects {
+    fn from(rejects: StagedRejects) -> Self {
+        let StagedRejects { key, rows, bytes } = rejects;
+        Self { key, rows, bytes }
+    }
+}
+
+impl TryFrom<v1::StagedRejects> for StagedRejects {
+    type Error = WireError;
+
+    fn try_from(wire: v1::StagedRejects) -> Read<Self> {
+        Ok(Self {
+            key: key("StagedRejects.key", wire.key)?,
+            rows: size("StagedRejects.rows", wire.rows)?,
+            bytes: size("StagedRejects.bytes", wire.bytes)?,
+        })
+    }
+}
+
+impl From<Finished> for v1::Finished {
+    fn from(finished: Finished) -> Self {
+        let Finished { rejects, shown } = finished;
+        Self { rejects: Some(rejects.into()), shown: messages(shown) }
+    }
+}
+
+impl TryFrom<v1::Finished> for Finished {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Finished) -> Read<Self> {
+        Ok(Self {
+            rejects: present("Finished.rejects", wire.rejects)?,
+            shown: list("Finished.shown", wire.shown, REJECTS_SHOWN)?,
+        })
+    }
+}
+
+impl From<RejectShown> for v1::RejectShown {
+    fn from(reject: RejectShown) -> Self {
+        let RejectShown { line, column, reason } = reject;
+        Self { line, column, reason }
+    }
+}
+
+impl TryFrom<v1::RejectShown> for RejectShown {
+    type Error = WireError;
+
+    fn try_from(wire: v1::RejectShown) -> Read<Self> {
+        let v1::RejectShown { line, column, reason } = wire;
+        Ok(Self { line: size("RejectShown.line", line)?, column, reason })
+    }
+}
+
+impl From<Failure> for v1::Failure {
+    fn from(failure: Failure) -> Self {
+        let Failure { class, message } = failure;
+        Self { class: class.write(), message: cut(message, FAILURE_MESSAGE_BYTES_MAX) }
+    }
+}
+
+impl TryFrom<v1::Failure> for Failure {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Failure) -> Read<Self> {
+        Ok(Self {
+            class: FailureClass::read("Failure.class", wire.class)?,
+            message: text("Failure.message", wire.message, FAILURE_MESSAGE_BYTES_MAX)?,
+        })
+    }
+}

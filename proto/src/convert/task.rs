@@ -1,0 +1,206 @@
+//! Leases and tasks on the wire.
+//!
+//! Invariant: a lease that was read carries everything its attempt needs.
+
+use batteuse_shared::ids::{AttemptId, PartitionId};
+use batteuse_shared::limits::PARTITIONS_MAX;
+use batteuse_shared::spec::Ragged;
+use batteuse_shared::task::{
+    FinishTask, InspectTask, Lease, ParseTask, RejectPiece, SourceRef, SourceVersion, Staging, Task,
+};
+
+use super::table::columns;
+use super::{Read, Twinned, key, list, messages, name, present, required, run_id, size, state, within};
+use crate::error::WireError;
+use crate::v1;
+
+impl From<Lease> for v1::Lease {
+    fn from(lease: Lease) -> Self {
+        let Lease { run, attempt, task } = lease;
+        Self { run: run.into(), attempt: attempt.0, task: Some(task.into()) }
+    }
+}
+
+impl TryFrom<v1::Lease> for Lease {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Lease) -> Read<Self> {
+        Ok(Self {
+            run: run_id("Lease.run", &wire.run)?,
+            attempt: AttemptId(wire.attempt),
+            task: present("Lease.task", wire.task)?,
+        })
+    }
+}
+
+impl From<Task> for v1::Task {
+    fn from(task: Task) -> Self {
+        use v1::task::Kind;
+        let kind = match task {
+            Task::Inspect(inspect) => Kind::Inspect(inspect.into()),
+            Task::Parse(parse) => Kind::Parse((*parse).into()),
+            Task::Finish(finish) => Kind::Finish(finish.into()),
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<v1::Task> for Task {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Task) -> Read<Self> {
+        use v1::task::Kind;
+        Ok(match wire.kind.ok_or(WireError::Missing("Task.kind"))? {
+            Kind::Inspect(inspect) => Self::Inspect(inspect.try_into()?),
+            Kind::Parse(parse) => Self::Parse(Box::new(parse.try_into()?)),
+            Kind::Finish(finish) => Self::Finish(finish.try_into()?),
+        })
+    }
+}
+
+impl From<InspectTask> for v1::InspectTask {
+    fn from(task: InspectTask) -> Self {
+        let InspectTask { source, csv, columns, staging } = task;
+        Self {
+            source: Some(source.into()),
+            csv: Some(csv.into()),
+            columns: Some(columns.into()),
+            staging: Some(staging.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::InspectTask> for InspectTask {
+    type Error = WireError;
+
+    fn try_from(wire: v1::InspectTask) -> Read<Self> {
+        Ok(Self {
+            source: present("InspectTask.source", wire.source)?,
+            csv: present("InspectTask.csv", wire.csv)?,
+            columns: present("InspectTask.columns", wire.columns)?,
+            staging: present("InspectTask.staging", wire.staging)?,
+        })
+    }
+}
+
+impl From<ParseTask> for v1::ParseTask {
+    fn from(task: ParseTask) -> Self {
+        let ParseTask { source, dialect, ragged, columns, partition, range, start, compression, staging } = task;
+        Self {
+            source: Some(source.into()),
+            dialect: Some(dialect.into()),
+            ragged: ragged.write(),
+            columns: messages(columns),
+            partition: partition.0,
+            range: Some(range.into()),
+            start: start.map(|s| s.0.into()),
+            compression: Some(compression.into()),
+            staging: Some(staging.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::ParseTask> for ParseTask {
+    type Error = WireError;
+
+    fn try_from(wire: v1::ParseTask) -> Read<Self> {
+        within("ParseTask.partition", wire.partition.into(), 0, PARTITIONS_MAX - 1)?;
+        Ok(Self {
+            source: present("ParseTask.source", wire.source)?,
+            dialect: present("ParseTask.dialect", wire.dialect)?,
+            ragged: Ragged::read("ParseTask.ragged", wire.ragged)?,
+            columns: columns("ParseTask.columns", wire.columns)?,
+            partition: PartitionId(wire.partition),
+            range: present("ParseTask.range", wire.range)?,
+            start: wire.start.map(|s| state("ParseTask.start", s)).transpose()?,
+            compression: present("ParseTask.compression", wire.compression)?,
+            staging: present("ParseTask.staging", wire.staging)?,
+        })
+    }
+}
+
+impl From<FinishTask> for v1::FinishTask {
+    fn from(task: FinishTask) -> Self {
+        let FinishTask { source_url, pieces, staging } = task;
+        Self { source_url, pieces: messages(pieces), staging: Some(staging.into()) }
+    }
+}
+
+impl TryFrom<v1::FinishTask> for FinishTask {
+    type Error = WireError;
+
+    fn try_from(wire: v1::FinishTask) -> Read<Self> {
+        let pieces_max = usize::try_from(PARTITIONS_MAX).unwrap_or(usize::MAX);
+        Ok(Self {
+            source_url: required("FinishTask.source_url", wire.source_url)?,
+            pieces: list("FinishTask.pieces", wire.pieces, pieces_max)?,
+            staging: present("FinishTask.staging", wire.staging)?,
+        })
+    }
+}
+
+impl From<RejectPiece> for v1::RejectPiece {
+    fn from(piece: RejectPiece) -> Self {
+        let RejectPiece { key, rows, lines_before, records_before } = piece;
+        Self { key, rows, lines_before, records_before }
+    }
+}
+
+impl TryFrom<v1::RejectPiece> for RejectPiece {
+    type Error = WireError;
+
+    fn try_from(wire: v1::RejectPiece) -> Read<Self> {
+        Ok(Self {
+            key: key("RejectPiece.key", wire.key)?,
+            rows: size("RejectPiece.rows", wire.rows)?,
+            lines_before: size("RejectPiece.lines_before", wire.lines_before)?,
+            records_before: size("RejectPiece.records_before", wire.records_before)?,
+        })
+    }
+}
+
+impl From<SourceRef> for v1::SourceRef {
+    fn from(source: SourceRef) -> Self {
+        let SourceRef { url, version } = source;
+        Self { url, version: Some(version.into()) }
+    }
+}
+
+impl TryFrom<v1::SourceRef> for SourceRef {
+    type Error = WireError;
+
+    fn try_from(wire: v1::SourceRef) -> Read<Self> {
+        Ok(Self { url: required("SourceRef.url", wire.url)?, version: present("SourceRef.version", wire.version)? })
+    }
+}
+
+impl From<SourceVersion> for v1::SourceVersion {
+    fn from(version: SourceVersion) -> Self {
+        let SourceVersion { inode, mtime_ns, bytes } = version;
+        Self { inode, mtime_ns, bytes }
+    }
+}
+
+impl TryFrom<v1::SourceVersion> for SourceVersion {
+    type Error = WireError;
+
+    fn try_from(wire: v1::SourceVersion) -> Read<Self> {
+        let v1::SourceVersion { inode, mtime_ns, bytes } = wire;
+        Ok(Self { inode, mtime_ns, bytes: size("SourceVersion.bytes", bytes)? })
+    }
+}
+
+impl From<Staging> for v1::Staging {
+    fn from(staging: Staging) -> Self {
+        let Staging { url, nonce } = staging;
+        Self { url, nonce }
+    }
+}
+
+impl TryFrom<v1::Staging> for Staging {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Staging) -> Read<Self> {
+        Ok(Self { url: required("Staging.url", wire.url)?, nonce: name("Staging.nonce", wire.nonce)? })
+    }
+}

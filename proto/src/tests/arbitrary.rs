@@ -1,0 +1,325 @@
+//! Strategies for every value that crosses the wire, within its bounds and biased to their edges.
+
+use std::collections::BTreeMap;
+
+use batteuse_shared::ids::{AttemptId, PartitionId, RunId, WorkerId};
+use batteuse_shared::limits::{PARTITIONS_MAX, SLOTS_MAX, SOURCE_BYTES_MAX};
+use batteuse_shared::report::{Reason, RunState};
+use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
+use batteuse_shared::spec::{Auto, ColumnSpec, Columns, Compression, Csv, Dialect, Encoding, Ragged};
+use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
+use batteuse_shared::task::{
+    Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Lease, Outcome, ParseTask, Parsed,
+    RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, Staging, Task,
+};
+use batteuse_shared::time::Millis;
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::messages::{CoordinatorSays, Hello, Progress, WorkerSays};
+use crate::status::RunStatus;
+
+fn run() -> impl Strategy<Value = RunId> {
+    "[a-z0-9-]{1,100}".prop_map(|text| RunId::new(&text).expect("in the alphabet"))
+}
+
+fn attempt() -> impl Strategy<Value = AttemptId> {
+    any::<u64>().prop_map(AttemptId)
+}
+
+fn size() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), Just(SOURCE_BYTES_MAX), 0..=SOURCE_BYTES_MAX, 0..1000u64]
+}
+
+fn words() -> impl Strategy<Value = String> {
+    any::<String>()
+}
+
+fn filled() -> impl Strategy<Value = String> {
+    "\\PC{1,40}"
+}
+
+fn key() -> impl Strategy<Value = String> {
+    "[a-z0-9-][a-z0-9.-]{0,254}"
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    (size(), size()).prop_map(|(a, b)| Span::new(a.min(b), a.max(b)))
+}
+
+fn state() -> impl Strategy<Value = StateId> {
+    any::<u8>().prop_map(StateId)
+}
+
+fn column_type() -> impl Strategy<Value = ColumnType> {
+    use ColumnType as C;
+    prop_oneof![
+        select(vec![C::Boolean, C::Int64, C::Float64, C::Date, C::Timestamp, C::TimestampUtc, C::Text]),
+        (1..=38u8).prop_flat_map(|p| (0..=p).prop_map(move |scale| C::Decimal { precision: p, scale })),
+    ]
+}
+
+fn columns() -> impl Strategy<Value = Vec<Column>> {
+    btree_map(words(), (column_type(), any::<bool>(), vec(words(), 0..3)), 0..6).prop_map(|by_name| {
+        let column = |(name, (ctype, declared, nulls))| Column { name, ctype, declared, nulls };
+        by_name.into_iter().map(column).collect()
+    })
+}
+
+fn counts() -> impl Strategy<Value = Counts> {
+    [(); 9].map(|()| size()).prop_map(
+        |[read, written, filtered, rejected, quarantined, blank, comment, lines, cut_bytes]| Counts {
+            read,
+            written,
+            filtered,
+            rejected,
+            quarantined,
+            blank,
+            comment,
+            lines,
+            cut_bytes,
+        },
+    )
+}
+
+fn dialect() -> impl Strategy<Value = Dialect> {
+    let byte = || option::of(any::<u8>());
+    let encoding = select(vec![Encoding::Utf8, Encoding::Windows1252]);
+    (vec(any::<u8>(), 1..=8), byte(), byte(), byte(), encoding, select(vec![b'.', b','])).prop_map(
+        |(delimiter, quote, escape, comment, encoding, decimal)| Dialect {
+            delimiter,
+            quote,
+            escape,
+            comment,
+            encoding,
+            decimal,
+        },
+    )
+}
+
+fn ragged() -> impl Strategy<Value = Ragged> {
+    select(vec![Ragged::Reject, Ragged::Pad])
+}
+
+fn csv() -> impl Strategy<Value = Csv> {
+    // An empty text is given, not automatic: the wire must tell them apart.
+    let auto = || option::of(words()).prop_map(|text| text.map_or(Auto::Auto, Auto::Given));
+    let given = (auto(), auto(), option::of(words()), option::of(words()), auto(), auto());
+    (given, any::<bool>(), 0..=1_000_000u64, ragged(), vec(words(), 0..3)).prop_map(
+        |((delimiter, quote, escape, comment, encoding, decimal), header, skip_lines, ragged, nulls)| Csv {
+            delimiter,
+            quote,
+            escape,
+            comment,
+            encoding,
+            decimal,
+            header,
+            skip_lines,
+            ragged,
+            nulls,
+        },
+    )
+}
+
+fn given_columns() -> impl Strategy<Value = Columns> {
+    let spec = (words(), option::of(column_type()), option::of(vec(words(), 0..3)))
+        .prop_map(|(name, ctype, nulls)| ColumnSpec { name, ctype, nulls });
+    prop_oneof![
+        Just(Columns::Infer),
+        Just(Columns::AllText),
+        vec((words(), column_type()), 0..4).prop_map(Columns::Some),
+        vec(spec, 0..4).prop_map(Columns::All),
+    ]
+}
+
+fn source() -> impl Strategy<Value = SourceRef> {
+    let version = (any::<u64>(), any::<u64>(), size());
+    let version = version.prop_map(|(inode, mtime_ns, bytes)| SourceVersion { inode, mtime_ns, bytes });
+    (filled(), version).prop_map(|(url, version)| SourceRef { url, version })
+}
+
+fn staging() -> impl Strategy<Value = Staging> {
+    (filled(), "[a-f0-9]{1,100}").prop_map(|(url, nonce)| Staging { url, nonce })
+}
+
+fn parse_task() -> impl Strategy<Value = ParseTask> {
+    let compression =
+        prop_oneof![Just(Compression::None), Just(Compression::Snappy), (1..=22u8).prop_map(Compression::Zstd)];
+    let partition = (0..u32::try_from(PARTITIONS_MAX).expect("fits")).prop_map(PartitionId);
+    let how = (dialect(), ragged(), columns(), compression);
+    (source(), how, partition, span(), option::of(state()), staging()).prop_map(
+        |(source, (dialect, ragged, columns, compression), partition, range, start, staging)| ParseTask {
+            source,
+            dialect,
+            ragged,
+            columns,
+            partition,
+            range,
+            start,
+            compression,
+            staging,
+        },
+    )
+}
+
+fn finish_task() -> impl Strategy<Value = FinishTask> {
+    let piece = (key(), size(), size(), size()).prop_map(|(key, rows, lines_before, records_before)| RejectPiece {
+        key,
+        rows,
+        lines_before,
+        records_before,
+    });
+    (filled(), vec(piece, 0..4), staging()).prop_map(|(source_url, pieces, staging)| FinishTask {
+        source_url,
+        pieces,
+        staging,
+    })
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    let inspect = (source(), csv(), given_columns(), staging())
+        .prop_map(|(source, csv, columns, staging)| Task::Inspect(InspectTask { source, csv, columns, staging }));
+    prop_oneof![inspect, parse_task().prop_map(|t| Task::Parse(Box::new(t))), finish_task().prop_map(Task::Finish)]
+}
+
+pub(super) fn lease() -> impl Strategy<Value = Lease> {
+    (run(), attempt(), task()).prop_map(|(run, attempt, task)| Lease { run, attempt, task })
+}
+
+fn inspected() -> impl Strategy<Value = Inspected> {
+    (dialect(), size(), state(), size(), columns()).prop_map(|(dialect, data_start, start, preamble_lines, columns)| {
+        Inspected { dialect, data_start, start, preamble_lines, columns }
+    })
+}
+
+fn exits() -> impl Strategy<Value = ExitMap> {
+    let exit = (state(), option::of(size())).prop_map(|(state, first)| Exit { state, first });
+    btree_map(state(), exit, 0..20).prop_map(|map: BTreeMap<_, _>| ExitMap(map))
+}
+
+fn staged_rejects() -> impl Strategy<Value = StagedRejects> {
+    (key(), size(), size()).prop_map(|(key, rows, bytes)| StagedRejects { key, rows, bytes })
+}
+
+fn parsed() -> impl Strategy<Value = Parsed> {
+    let sums = (any::<u128>(), any::<[u8; 32]>());
+    let part = (key(), size(), size(), sums).prop_map(|(key, bytes, rows, (digest, sha256))| StagedPart {
+        key,
+        bytes,
+        rows,
+        digest: Digest(digest),
+        sha256: Checksum(sha256),
+    });
+    let seam = (any::<bool>(), option::of(size())).prop_map(|(given, merged_after)| Seam { given, merged_after });
+    let summaries = vec(any::<u16>().prop_map(Classes), 0..6);
+    let found = (option::of(size()), span(), exits(), counts(), summaries);
+    let staged = (option::of(vec(column_type(), 0..6)), option::of(part), option::of(staged_rejects()), seam);
+    (found, staged).prop_map(|((first, span, exits, counts, summaries), (types, part, rejects, seam))| Parsed {
+        first,
+        span,
+        exits,
+        counts,
+        summaries,
+        types,
+        part,
+        rejects,
+        seam,
+    })
+}
+
+fn finished() -> impl Strategy<Value = Finished> {
+    let shown =
+        (size(), option::of(words()), words()).prop_map(|(line, column, reason)| RejectShown { line, column, reason });
+    (staged_rejects(), vec(shown, 0..=3)).prop_map(|(rejects, shown)| Finished { rejects, shown })
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    use FailureClass as F;
+    let class = select(vec![F::Environment, F::Crash, F::Lost, F::Refused, F::SourceChanged, F::Released, F::Unseen]);
+    (class, words()).prop_map(|(class, message)| Failure { class, message })
+}
+
+pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        inspected().prop_map(|i| Outcome::Inspected(Box::new(i))),
+        parsed().prop_map(|p| Outcome::Parsed(Box::new(p))),
+        finished().prop_map(Outcome::Finished),
+        failure().prop_map(Outcome::Failed),
+    ]
+}
+
+pub(super) fn worker_says() -> impl Strategy<Value = WorkerSays> {
+    let worker = "[a-z0-9-]{1,100}".prop_map(|text| WorkerId::new(&text).expect("in the alphabet"));
+    let hello = (worker, 1..=SLOTS_MAX, "[ -~]{1,100}", any::<u32>(), vec((run(), attempt()), 0..4))
+        .prop_map(|(worker, slots, version, protocol, running)| Hello { worker, slots, version, protocol, running });
+    let progress =
+        (run(), attempt(), size()).prop_map(|(run, attempt, bytes_done)| Progress { run, attempt, bytes_done });
+    prop_oneof![
+        hello.prop_map(WorkerSays::Hello),
+        (0..=SLOTS_MAX).prop_map(|slots| WorkerSays::Wanted { slots }),
+        vec(progress, 0..4).prop_map(WorkerSays::Heartbeat),
+        (run(), attempt(), outcome()).prop_map(|(run, attempt, outcome)| WorkerSays::Report { run, attempt, outcome }),
+    ]
+}
+
+pub(super) fn coordinator_says() -> impl Strategy<Value = CoordinatorSays> {
+    prop_oneof![
+        any::<u32>().prop_map(|protocol| CoordinatorSays::Welcome { protocol }),
+        words().prop_map(|reason| CoordinatorSays::Refused { reason }),
+        lease().prop_map(|lease| CoordinatorSays::Grant(Box::new(lease))),
+        (run(), attempt()).prop_map(|(run, attempt)| CoordinatorSays::Revoke { run, attempt }),
+        (run(), attempt()).prop_map(|(run, attempt)| CoordinatorSays::Ack { run, attempt }),
+        Just(CoordinatorSays::Drain),
+    ]
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    prop_oneof![
+        Just(Reason::TooManyRejects),
+        words().prop_map(|message| Reason::Refused { message }),
+        words().prop_map(|message| Reason::SourceChanged { message }),
+        words().prop_map(|message| Reason::TaskFailed { message }),
+        words().prop_map(|message| Reason::Invariant { message }),
+        words().prop_map(|message| Reason::Cancelled { message }),
+    ]
+}
+
+pub(super) fn run_status() -> impl Strategy<Value = RunStatus> {
+    use RunState as S;
+    let state = select(vec![
+        S::Pending,
+        S::Planning,
+        S::Running,
+        S::Paused,
+        S::Publishing,
+        S::Succeeded,
+        S::SucceededWithRejects,
+        S::Failed,
+        S::Cancelled,
+    ]);
+    let head = (run(), filled(), state, option::of(reason()), filled(), option::of(words()));
+    (head, any::<[u64; 8]>(), any::<u32>()).prop_map(
+        |((run, job, state, reason, output_url, report_json), figures, running)| {
+            let [partitions, accepted, attempts, bytes, bytes_done, read, rejected, started] = figures;
+            RunStatus {
+                run,
+                job,
+                state,
+                reason,
+                output_url,
+                partitions,
+                accepted,
+                attempts,
+                running,
+                bytes,
+                bytes_done,
+                read,
+                rejected,
+                started: Millis(started),
+                report_json,
+            }
+        },
+    )
+}
