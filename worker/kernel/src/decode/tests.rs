@@ -1,0 +1,451 @@
+//! Decoding against the rules: what fits, what misses, what is summarized, whatever the batches and the guesses.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use arrow_select::concat::concat_batches;
+use proptest::prelude::*;
+
+use super::*;
+use crate::frame::{Field as Place, Form, Row};
+
+const GUESSES: [ColumnType; 7] = [
+    ColumnType::Boolean,
+    ColumnType::Int64,
+    ColumnType::Float64,
+    ColumnType::Date,
+    ColumnType::Timestamp,
+    ColumnType::TimestampUtc,
+    ColumnType::Text,
+];
+
+fn dialect(encoding: Encoding) -> Dialect {
+    Dialect { delimiter: b",".to_vec(), quote: Some(b'"'), escape: None, comment: None, encoding, decimal: b'.' }
+}
+
+fn column(name: &str, ctype: ColumnType, declared: bool) -> Column {
+    Column { name: name.to_owned(), ctype, declared, nulls: vec![String::new(), "NA".to_owned()] }
+}
+
+fn inferred(types: &[ColumnType]) -> Vec<Column> {
+    types.iter().enumerate().map(|(i, &ctype)| column(&format!("c{i}"), ctype, false)).collect()
+}
+
+/// Framed records.
+struct Framed {
+    bytes: Vec<u8>,
+    fields: Vec<Place>,
+    rows: Vec<Row>,
+    columns: usize,
+}
+
+impl Framed {
+    /// Frames fields as they are in the source, quotes included.
+    fn new(records: &[Vec<&[u8]>]) -> Self {
+        let mut framed = Self { bytes: Vec::new(), fields: Vec::new(), rows: Vec::new(), columns: records[0].len() };
+        for (i, record) in records.iter().enumerate() {
+            let offset = framed.bytes.len() as u64;
+            for field in record {
+                let start = framed.bytes.len();
+                framed.bytes.extend_from_slice(field);
+                let form = match field {
+                    [b'"', inner @ .., b'"'] if !inner.contains(&b'"') => Form::Quoted,
+                    [b'"', ..] => Form::Dirty,
+                    _ => Form::Plain,
+                };
+                framed.fields.push(Place::new(start, framed.bytes.len(), form));
+                framed.bytes.push(b',');
+            }
+            let bytes = (framed.bytes.len() as u64 - offset) as u32;
+            framed.rows.push(Row { offset, bytes, line: i as u64, record: i as u64 });
+        }
+        framed
+    }
+
+    fn rows(&self, range: Range<usize>) -> Rows<'_> {
+        Rows {
+            bytes: &self.bytes,
+            base: 0,
+            fields: &self.fields[range.start * self.columns..range.end * self.columns],
+            columns: self.columns,
+            rows: &self.rows[range],
+            quote: Some(b'"'),
+            escape: None,
+        }
+    }
+
+    fn all(&self) -> Rows<'_> {
+        self.rows(0..self.rows.len())
+    }
+}
+
+fn frame(records: &[&[&str]]) -> Framed {
+    Framed::new(&records.iter().map(|record| record.iter().map(|field| field.as_bytes()).collect()).collect::<Vec<_>>())
+}
+
+fn texts(batch: &RecordBatch, column: usize) -> Vec<Option<&str>> {
+    batch.column(column).as_string::<i32>().iter().collect()
+}
+
+/// The classes that a guessed type takes.
+fn takes(ctype: ColumnType) -> Classes {
+    match ctype {
+        ColumnType::Boolean => Classes::BOOLEAN,
+        ColumnType::Int64 => Classes::INT_SHORT.join(Classes::INT_LONG),
+        ColumnType::Float64 => Classes::INT_SHORT.join(Classes::FLOAT),
+        ColumnType::Date => Classes::DATE,
+        ColumnType::Timestamp => Classes::DATE.join(Classes::TIMESTAMP),
+        ColumnType::TimestampUtc => Classes::TIMESTAMP_UTC,
+        ColumnType::Text => Classes(255),
+        ColumnType::Decimal { .. } => unreachable!("decimals are never guessed"),
+    }
+}
+
+#[test]
+fn the_schema_is_nullable_and_of_the_columns_types() {
+    let mut columns = inferred(&GUESSES);
+    columns.push(column("d", ColumnType::Decimal { precision: 12, scale: 2 }, true));
+    let schema = Decoder::new(&columns, &dialect(Encoding::Utf8)).schema();
+    let types: Vec<String> = schema.fields().iter().map(|field| field.data_type().to_string()).collect();
+    let want = [
+        "Boolean",
+        "Int64",
+        "Float64",
+        "Date32",
+        "Timestamp(µs)",
+        "Timestamp(µs, \"UTC\")",
+        "Utf8",
+        "Decimal128(12, 2)",
+    ];
+    assert_eq!(types, want);
+    assert!(schema.fields().iter().all(|field| field.is_nullable()));
+    assert_eq!((schema.field(0).name().as_str(), schema.field(7).name().as_str()), ("c0", "d"));
+}
+
+#[test]
+fn every_type_holds_its_values() {
+    let mut columns = inferred(&GUESSES);
+    columns.push(column("d", ColumnType::Decimal { precision: 12, scale: 2 }, true));
+    let framed = frame(&[
+        &["true", "-5", "-0", "1970-01-02", "1970-01-02", "1970-01-01T00:00:01Z", "01", "-1.5"],
+        &["\"false\"", "\"1\"", "0.25", "0001-01-01", "1970-01-01 00:00:00.5", "1970-01-01 01:00:00+01:00", "é€", "7"],
+        &["", "NA", "\"\"", "\"NA\"", "", "", "", ""],
+    ]);
+    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Utf8));
+    let decoded = decoder.decode(&framed.all());
+    let rows = decoded.rows.expect("every value fits");
+    assert_eq!((decoded.written, rows.num_rows(), decoder.fits()), (3, 3, true));
+    assert_eq!(decoded.misses, []);
+    assert_eq!(rows.column(0).as_boolean().iter().collect::<Vec<_>>(), [Some(true), Some(false), None]);
+    assert_eq!(rows.column(1).as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(-5), Some(1), None]);
+    let doubles = rows.column(2).as_primitive::<Float64Type>();
+    assert_eq!(doubles.iter().collect::<Vec<_>>(), [Some(-0.0), Some(0.25), None]);
+    assert!(doubles.value(0).is_sign_negative());
+    assert_eq!(rows.column(3).as_primitive::<Date32Type>().iter().collect::<Vec<_>>(), [Some(1), Some(-719_162), None]);
+    let micros = |i: usize| rows.column(i).as_primitive::<TimestampMicrosecondType>().iter().collect::<Vec<_>>();
+    assert_eq!(micros(4), [Some(86_400_000_000), Some(500_000), None]);
+    assert_eq!(micros(5), [Some(1_000_000), Some(0), None]);
+    assert_eq!(texts(&rows, 6), [Some("01"), Some("é€"), None]);
+    assert_eq!(
+        rows.column(7).as_primitive::<Decimal128Type>().iter().collect::<Vec<_>>(),
+        [Some(-150), Some(700), None]
+    );
+    assert_eq!(decoded.digest, crate::digest::rows(&rows).expect("types of the output"));
+    let float = Classes::INT_SHORT.join(Classes::FLOAT);
+    let moment = Classes::DATE.join(Classes::TIMESTAMP);
+    let want = [
+        Classes::BOOLEAN,
+        Classes::INT_SHORT,
+        float,
+        Classes::DATE,
+        moment,
+        Classes::TIMESTAMP_UTC,
+        Classes::TEXT,
+        Classes::default(),
+    ];
+    assert_eq!(decoder.summaries(), want);
+}
+
+#[test]
+fn dirty_fields_are_unescaped_before_they_are_compared_and_read() {
+    let framed = frame(&[&["\"a\"\"b\"", "\"4\"2"], &["\"N\"A", "\"\"7"], &["\"x\"y\"", "\"\""], &["\"\"\"\"", "1"]]);
+    let mut decoder = Decoder::new(&inferred(&[ColumnType::Text, ColumnType::Int64]), &dialect(Encoding::Utf8));
+    let rows = decoder.decode(&framed.all()).rows.expect("every value fits");
+    assert_eq!(texts(&rows, 0), [Some("a\"b"), None, Some("xy\""), Some("\"")]);
+    assert_eq!(
+        rows.column(1).as_primitive::<Int64Type>().iter().collect::<Vec<_>>(),
+        [Some(42), Some(7), None, Some(1)]
+    );
+}
+
+#[test]
+fn an_empty_value_is_text_where_it_is_no_null() {
+    let mut columns = inferred(&[ColumnType::Text, ColumnType::Text]);
+    columns[0].nulls.clear();
+    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Utf8));
+    let rows = decoder.decode(&frame(&[&["", ""]]).all()).rows.expect("text takes all");
+    assert_eq!((texts(&rows, 0), texts(&rows, 1)), (vec![Some("")], vec![None]));
+    assert_eq!(decoder.summaries(), [Classes::TEXT, Classes::default()]);
+}
+
+#[test]
+fn windows_1252_is_decoded_as_the_encoding_standard_says() {
+    let high = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
+    let bytes: Vec<u8> = (0x80..=0x9f).collect();
+    let latin: Vec<u8> = (0xa0..=0xff).collect();
+    let latin_text: String = (0xa0..=0xff).map(char::from).collect();
+    let records: Vec<Vec<&[u8]>> =
+        vec![vec![&bytes, b"1"], vec![&latin, b""], vec![b"\"\"\"\xe9\"", b"n\xe9ant"], vec![b"ascii", b"2"]];
+    let mut columns = inferred(&[ColumnType::Text, ColumnType::Int64]);
+    columns[1].nulls.push("néant".to_owned());
+    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Windows1252));
+    let rows = decoder.decode(&Framed::new(&records).all()).rows.expect("every value fits");
+    assert_eq!(texts(&rows, 0), [Some(high), Some(&latin_text), Some("\"é"), Some("ascii")]);
+    assert_eq!(rows.column(1).null_count(), 2);
+}
+
+#[test]
+fn a_row_misses_once_at_its_lowest_declared_column_and_is_dropped() {
+    let columns = [
+        column("guess", ColumnType::Int64, false),
+        column("price", ColumnType::Decimal { precision: 5, scale: 2 }, true),
+        column("day", ColumnType::Date, true),
+        column("label", ColumnType::Text, true),
+        column("other", ColumnType::Text, false),
+    ];
+    let framed = frame(&[
+        &["1", "1.00", "2024-01-01", "a", "1"],
+        &["x", "1.234", "never", "b", "true"],
+        &["2", "2", "2024-02-30", "c", "1.5"],
+        &["3", "", "", "", ""],
+    ]);
+    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Utf8));
+    let decoded = decoder.decode(&framed.all());
+    let at: Vec<_> = decoded.misses.iter().map(|miss| (miss.row, miss.column)).collect();
+    assert_eq!(at, [(1, 1), (2, 2)]);
+    assert_eq!(
+        decoded.misses[0].message,
+        "\"1.234\" is no decimal(5,2): expected at most 3 digits, then at most 2 after '.', without leading zeros or exponent"
+    );
+    assert_eq!(decoded.misses[1].message, "\"2024-02-30\" is no date: expected a valid YYYY-MM-DD");
+    // The values of dropped rows neither break a guess nor count in a summary.
+    assert!(decoder.fits());
+    let none = Classes::default();
+    assert_eq!(decoder.summaries(), [Classes::INT_SHORT, none, none, none, Classes::INT_SHORT]);
+    let rows = decoded.rows.expect("every value of a written row fits");
+    assert_eq!((decoded.written, rows.num_rows()), (2, 2));
+    assert_eq!((texts(&rows, 3), texts(&rows, 4)), (vec![Some("a"), None], vec![Some("1"), None]));
+    assert_eq!(decoded.digest, crate::digest::rows(&rows).expect("types of the output"));
+}
+
+#[test]
+fn when_every_row_misses_the_batch_is_empty() {
+    let mut decoder = Decoder::new(&[column("n", ColumnType::Int64, true)], &dialect(Encoding::Utf8));
+    let decoded = decoder.decode(&frame(&[&["01"], &["é"]]).all());
+    assert_eq!((decoded.written, decoded.misses.len(), decoded.digest), (0, 2, Digest::default()));
+    assert_eq!(decoded.rows.expect("nothing was guessed").num_rows(), 0);
+}
+
+#[test]
+fn a_long_value_is_abridged_between_characters() {
+    let mut decoder = Decoder::new(&[column("n", ColumnType::Int64, true)], &dialect(Encoding::Utf8));
+    let long = "é".repeat(100_000);
+    let message = decoder.decode(&frame(&[&[&long]]).all()).misses.remove(0).message;
+    let want = format!("\"{}\"... is no int64: ", "é".repeat(REJECT_VALUE_CHARS_MAX));
+    assert!(message.starts_with(&want), "{message}");
+    let exact = "a".repeat(REJECT_VALUE_CHARS_MAX);
+    let message = decoder.decode(&frame(&[&[&exact]]).all()).misses.remove(0).message;
+    assert!(message.starts_with(&format!("\"{exact}\" is no int64: ")), "{message}");
+}
+
+#[test]
+fn declared_types_take_what_they_say() {
+    let decimal = ColumnType::Decimal { precision: 4, scale: 2 };
+    let cases: &[(ColumnType, &[&str], &[&str])] = &[
+        (ColumnType::Boolean, &["true", "false"], &["TRUE", "1", "t"]),
+        (ColumnType::Int64, &["0", "-9223372036854775808"], &["01", "1.0", "9223372036854775808", " 1", "1 "]),
+        (
+            ColumnType::Float64,
+            &["1", "1.5", "1e3", "1000000000000001"],
+            &["1,5", "01", "1e999", "inf", "99999999999999999999"],
+        ),
+        (decimal, &["12.34", "12.3400", "-1", "0"], &["123", "1.234", "1e1", "01", ".5", "2024-01-01"]),
+        (ColumnType::Date, &["2024-01-01"], &["01/01/2024", "2024-01-01T00:00:00"]),
+        (ColumnType::Timestamp, &["2024-01-01", "2024-01-01T00:00:00"], &["2024-01-01T00:00:00Z", "2024"]),
+        (ColumnType::TimestampUtc, &["2024-01-01T00:00:00+02:00"], &["2024-01-01T00:00:00", "2024-01-01"]),
+        (ColumnType::Text, &["", "NA", "anything"], &[]),
+    ];
+    for &(ctype, good, bad) in cases {
+        for (values, misses) in [(good, 0), (bad, 1)] {
+            for value in values {
+                let mut decoder = Decoder::new(&[column("c", ctype, true)], &dialect(Encoding::Utf8));
+                let decoded = decoder.decode(&frame(&[&[value]]).all());
+                assert_eq!(
+                    (decoded.misses.len(), decoded.written),
+                    (misses, 1 - misses as u64),
+                    "{value:?} as {ctype}"
+                );
+                assert!(decoded.rows.is_some() && decoder.summaries() == [Classes::default()]);
+            }
+        }
+    }
+    let mut decoder = Decoder::new(&[column("c", ColumnType::Float64, true)], &dialect(Encoding::Utf8));
+    let rows = decoder.decode(&frame(&[&["9007199254740993"]]).all()).rows.expect("a declared double rounds");
+    assert_eq!(rows.column(0).as_primitive::<Float64Type>().value(0), 9_007_199_254_740_992.0);
+}
+
+#[test]
+fn once_a_guess_is_broken_there_are_no_rows_but_all_else_goes_on() {
+    let columns = [
+        column("guess", ColumnType::Int64, false),
+        column("day", ColumnType::Date, true),
+        column("free", ColumnType::Text, false),
+    ];
+    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Utf8));
+    assert!(decoder.decode(&frame(&[&["1", "2024-01-01", ""]]).all()).rows.is_some());
+    let broken = decoder.decode(&frame(&[&["1.5", "2024-01-01", "7"], &["2", "x", "y"]]).all());
+    assert!(broken.rows.is_none() && !decoder.fits());
+    assert_eq!((broken.written, broken.misses.len(), broken.digest), (1, 1, Digest::default()));
+    let after = decoder.decode(&frame(&[&["2", "y", "no"], &["2024-01-01", "", "true"]]).all());
+    assert!(after.rows.is_none() && !decoder.fits());
+    assert_eq!((after.written, after.misses.len(), after.misses[0].row), (1, 1, 0));
+    let mixed = Classes::INT_SHORT.join(Classes::FLOAT).join(Classes::DATE);
+    assert_eq!(decoder.summaries(), [mixed, Classes::default(), Classes::INT_SHORT.join(Classes::BOOLEAN)]);
+}
+
+#[test]
+fn whatever_settles_is_taken_by_its_type() {
+    for set in (1..128).map(Classes).chain([Classes::TEXT]) {
+        assert!(set.within(takes(set.settle())), "{set:?} settles as {}", set.settle());
+    }
+}
+
+/// Values near the borders of the grammars.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "-?[0-9]{0,21}",
+        "-?(0|[1-9][0-9]{0,18})",
+        "-?[0-9]{1,17}([.,][0-9]{0,9})?([eE][+-]?[0-9]{0,3})?",
+        "[0-9]{4}-[01][0-9]-[0-3][0-9]",
+        "[0-9]{4}-0[1-9]-[0-2][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,7})?(Z|[+-][0-2][0-9]:?[0-6][0-9])?",
+        "[-0-9.,eE:TZ+ ]{0,30}",
+        "(true|false|True|NA|tru)",
+        "[a-zé€ ]{0,6}",
+        Just(String::new()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_value_fits_a_guess_if_and_only_if_its_class_does(value in value(), comma: bool) {
+        let mut dialect = dialect(Encoding::Utf8);
+        dialect.decimal = if comma { b',' } else { b'.' };
+        let null = value.is_empty() || value == "NA";
+        let class = classify(value.as_bytes(), dialect.decimal);
+        let integer = value == "-0" || value.parse::<i64>().is_ok_and(|n| n.to_string() == value);
+        prop_assert_eq!(class.within(takes(ColumnType::Int64)), integer);
+        for ctype in GUESSES {
+            let mut decoder = Decoder::new(&inferred(&[ctype]), &dialect);
+            let decoded = decoder.decode(&frame(&[&[&value]]).all());
+            let fits = null || class.within(takes(ctype));
+            prop_assert_eq!((decoder.fits(), decoded.rows.is_some(), decoded.written), (fits, fits, 1));
+            prop_assert_eq!(decoder.summaries(), [if null { Classes::default() } else { class }]);
+            if let Some(rows) = decoded.rows {
+                prop_assert_eq!(rows.column(0).is_null(0), null);
+                prop_assert!(ctype != ColumnType::Text || null || texts(&rows, 0) == [Some(value.as_str())]);
+            }
+            // Declared, the same values fit, and long integers as doubles.
+            let declared = [column("c", ctype, true)];
+            let misses = Decoder::new(&declared, &dialect).decode(&frame(&[&[&value]]).all()).misses;
+            let rounds = ctype == ColumnType::Float64 && class == Classes::INT_LONG;
+            prop_assert_eq!(misses.is_empty(), fits || rounds);
+        }
+        if class == Classes::FLOAT {
+            prop_assert!(value.replace(',', ".").parse::<f64>().expect("a number").is_finite());
+        }
+    }
+}
+
+/// Records of four columns: declared int64 and date, which sometimes miss, and two inferred ones.
+fn records() -> impl Strategy<Value = Vec<[String; 4]>> {
+    let rare = |good: &'static str, bad: &'static str| prop_oneof![30 => good, 1 => bad, 1 => Just("NA".to_owned())];
+    let record = [
+        rare("[1-9][0-9]{0,3}", "x").boxed(),
+        rare("20[0-9]{2}-0[1-9]-[12][0-9]", "20").boxed(),
+        rare("[1-9]{1,3}", "[1-9]\\.5").boxed(),
+        rare("[a-z0-9]{1,20}", "\"q\"\"\"").boxed(),
+    ];
+    prop::collection::vec(record, 1..700)
+}
+
+fn decode_all(types: [ColumnType; 2], framed: &Framed, cuts: &[usize], fresh: bool) -> (Vec<Decoded>, Vec<Classes>) {
+    let columns = [
+        column("n", ColumnType::Int64, true),
+        column("day", ColumnType::Date, true),
+        column("a", types[0], false),
+        column("b", types[1], false),
+    ];
+    let make = || Decoder::new(&columns, &dialect(Encoding::Utf8));
+    let mut decoder = make();
+    let mut summaries = vec![Classes::default(); 4];
+    let mut all = Vec::new();
+    for range in std::iter::zip(cuts, &cuts[1..]).map(|(&a, &b)| a..b) {
+        if fresh {
+            decoder = make();
+        }
+        all.push(decoder.decode(&framed.rows(range)));
+        summaries = std::iter::zip(&summaries, decoder.summaries()).map(|(a, &b)| a.join(b)).collect();
+    }
+    (all, summaries)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn batches_partitions_and_guesses_change_nothing_else(records in records(), a: prop::sample::Index, b: prop::sample::Index) {
+        let fields: Vec<Vec<&str>> = records.iter().map(|record| record.iter().map(String::as_str).collect()).collect();
+        let framed = frame(&fields.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let count = records.len();
+        let mut cuts = [0, a.index(count + 1), b.index(count + 1), count];
+        cuts.sort_unstable();
+        let settled = [ColumnType::Float64, ColumnType::Text];
+        let (whole, summaries) = decode_all(settled, &framed, &[0, count], true);
+        let rows = whole[0].rows.as_ref().expect("integers and floats fit a double");
+        let kept: Vec<_> = (0..count).filter(|&row| whole[0].misses.iter().all(|miss| miss.row != row)).collect();
+        let cell = |row: usize| Some(match records[row][3].as_str() { "\"q\"\"\"" => "q\"", other => other }).filter(|&v| v != "NA");
+        prop_assert_eq!(texts(rows, 3), kept.iter().map(|&row| cell(row)).collect::<Vec<_>>());
+        prop_assert_eq!(whole[0].written, kept.len() as u64);
+        for (types, fresh) in [(settled, true), (settled, false), ([ColumnType::Int64, ColumnType::Boolean], true), ([ColumnType::Date; 2], false)] {
+            let (parts, joined) = decode_all(types, &framed, &cuts, fresh);
+            prop_assert_eq!(&joined, &summaries);
+            prop_assert_eq!(parts.iter().map(|part| part.written).sum::<u64>(), whole[0].written);
+            let misses = std::iter::zip(&parts, cuts).flat_map(|(part, start)| {
+                part.misses.iter().map(move |miss| Miss { row: miss.row + start, ..miss.clone() })
+            });
+            prop_assert_eq!(misses.collect::<Vec<_>>(), whole[0].misses.clone());
+            if types == settled {
+                let batches: Vec<_> = parts.iter().map(|part| part.rows.clone().expect("settled types fit")).collect();
+                prop_assert_eq!(&concat_batches(&rows.schema(), &batches).expect("one schema"), rows);
+                prop_assert_eq!(parts.iter().fold(Digest::default(), |sum, part| sum.plus(part.digest)), whole[0].digest);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_field_that_padding_added_is_null_where_an_empty_one_is_not() {
+    let mut columns = [column("text", ColumnType::Text, true), column("number", ColumnType::Int64, true)];
+    columns.iter_mut().for_each(|column| column.nulls.clear());
+    let mut framed = frame(&[&["", "1"], &["a", "2"]]);
+    let end = framed.bytes.len();
+    framed.fields[2] = Place::new(end, end, Form::Absent);
+    framed.fields[3] = Place::new(end, end, Form::Absent);
+    let decoded = Decoder::new(&columns, &dialect(Encoding::Utf8)).decode(&framed.all());
+    let rows = decoded.rows.expect("declared columns always fit");
+    assert_eq!((decoded.misses.len(), rows.num_rows()), (0, 2));
+    assert_eq!((rows.column(0).is_null(0), rows.column(0).is_null(1)), (false, true));
+    assert_eq!((rows.column(1).is_null(0), rows.column(1).is_null(1)), (false, true));
+}

@@ -1,0 +1,359 @@
+//! The digest of rows: what two tables have in common when they hold the same rows, however they lie in files.
+//!
+//! Invariant: a function of the multiset of rows (names, types, values) alone: not of their order, of batch boundaries,
+//! of how arrays are sliced or of what lies under a null. Doubles count by their bits. The definition is persisted in
+//! manifests, so it never changes:
+//!
+//! * a row's bytes are its values in column order: `00` for null, else `01` and the value, little-endian: boolean 1
+//!   byte, int64, float64 and timestamps 8, date 4, decimal 16 (unscaled), text 4 of its length in bytes and its UTF-8;
+//! * the seed is XXH3-64 over each column's name and type (as a spec writes it), each preceded by its length in 4 bytes;
+//! * the digest is the sum modulo 2^128 of XXH3-128 of each row's bytes with that seed.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType as MicrosecondType,
+};
+use arrow_array::{Array, BooleanArray, RecordBatch, StringArray};
+use arrow_buffer::NullBuffer;
+use arrow_schema::{DataType, Schema, TimeUnit};
+use batteuse_shared::table::{ColumnType, Digest};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
+
+const SHORT_TEXT_BYTES: usize = 16;
+/// Tag, length and a short text; also enough for a tag and the widest number.
+const SLACK_BYTES: usize = 1 + 4 + SHORT_TEXT_BYTES;
+
+/// A column whose type has no canonical bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("column {name:?} has the type {data_type}, which no column of the output has: it was not written by batteuse")]
+pub struct NoCanonicalForm {
+    /// Name of the column.
+    pub name: String,
+    /// Its type.
+    pub data_type: DataType,
+}
+
+/// Adds up the digest of the rows of one schema, batch after batch.
+#[derive(Debug, Clone)]
+pub struct RowDigester {
+    seed: u64,
+    types: Vec<ColumnType>,
+    bytes: Vec<u8>,
+    sum: Digest,
+}
+
+/// One column's values.
+enum Cells<'a> {
+    Boolean(&'a BooleanArray),
+    Bytes4(&'a [i32]),
+    Bytes8(&'a [i64]),
+    Double(&'a [f64]),
+    Bytes16(&'a [i128]),
+    Text(&'a [i32], &'a [u8]),
+}
+
+impl RowDigester {
+    /// A digester of rows of this schema, at none so far. Whether fields are nullable is no part of the digest.
+    ///
+    /// # Errors
+    /// When a column has a type that no column of the output has.
+    pub fn new(schema: &Schema) -> Result<Self, NoCanonicalForm> {
+        let mut header = Vec::new();
+        let mut types = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let (name, data_type) = (field.name(), field.data_type());
+            let ctype = column_type(data_type)
+                .ok_or_else(|| NoCanonicalForm { name: name.clone(), data_type: data_type.clone() })?;
+            types.push(ctype);
+            for text in [name, &ctype.to_string()] {
+                header.extend((text.len() as u32).to_le_bytes());
+                header.extend(text.as_bytes());
+            }
+        }
+        Ok(Self { seed: xxh3_64(&header), types, bytes: Vec::new(), sum: Digest::default() })
+    }
+
+    /// Adds the rows of a batch, and returns the digest of these alone.
+    ///
+    /// # Panics
+    /// When the batch is of another schema.
+    pub fn add(&mut self, batch: &RecordBatch) -> Digest {
+        let columns: Vec<_> = std::iter::zip(&self.types, batch.columns())
+            .map(|(&ctype, array)| (array.nulls(), cells(ctype, array)))
+            .collect();
+        assert_eq!(self.types.len(), batch.num_columns(), "the batch is of the digester's schema");
+        let mut sum = Digest::default();
+        for row in 0..batch.num_rows() {
+            let mut end = 0;
+            for (nulls, cells) in &columns {
+                end = push(&mut self.bytes, end, *nulls, cells, row);
+            }
+            sum = sum.plus(Digest(xxh3_128_with_seed(&self.bytes[..end], self.seed)));
+        }
+        self.sum = self.sum.plus(sum);
+        sum
+    }
+
+    /// The digest of all rows added.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.sum
+    }
+}
+
+/// The digest of the rows of one batch.
+///
+/// # Errors
+/// When a column has a type that no column of the output has.
+pub fn rows(batch: &RecordBatch) -> Result<Digest, NoCanonicalForm> {
+    Ok(RowDigester::new(batch.schema_ref())?.add(batch))
+}
+
+/// The type of the output that is held as `data_type`.
+fn column_type(data_type: &DataType) -> Option<ColumnType> {
+    Some(match data_type {
+        DataType::Boolean => ColumnType::Boolean,
+        DataType::Int64 => ColumnType::Int64,
+        DataType::Float64 => ColumnType::Float64,
+        &DataType::Decimal128(precision, scale) => ColumnType::Decimal { precision, scale: u8::try_from(scale).ok()? },
+        DataType::Date32 => ColumnType::Date,
+        DataType::Timestamp(TimeUnit::Microsecond, None) => ColumnType::Timestamp,
+        // Whatever the zone, the values are microseconds since the Unix epoch; readers name UTC in several ways.
+        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => ColumnType::TimestampUtc,
+        DataType::Utf8 => ColumnType::Text,
+        _ => return None,
+    })
+}
+
+fn cells(ctype: ColumnType, array: &dyn Array) -> Cells<'_> {
+    match ctype {
+        ColumnType::Boolean => Cells::Boolean(array.as_boolean()),
+        ColumnType::Int64 => Cells::Bytes8(array.as_primitive::<Int64Type>().values()),
+        ColumnType::Float64 => Cells::Double(array.as_primitive::<Float64Type>().values()),
+        ColumnType::Decimal { .. } => Cells::Bytes16(array.as_primitive::<Decimal128Type>().values()),
+        ColumnType::Date => Cells::Bytes4(array.as_primitive::<Date32Type>().values()),
+        ColumnType::Timestamp | ColumnType::TimestampUtc => {
+            Cells::Bytes8(array.as_primitive::<MicrosecondType>().values())
+        }
+        ColumnType::Text => {
+            let texts: &StringArray = array.as_string();
+            Cells::Text(texts.value_offsets(), texts.value_data())
+        }
+    }
+}
+
+/// Appends the canonical bytes of one value at `at`, and returns where they end. Bytes beyond that may be written too:
+/// it copies without asking for the exact length, and steps back over what a null does not have.
+#[inline]
+fn push(bytes: &mut Vec<u8>, at: usize, nulls: Option<&NullBuffer>, cells: &Cells<'_>, row: usize) -> usize {
+    let valid = nulls.is_none_or(|nulls| nulls.is_valid(row));
+    if bytes.len() < at + SLACK_BYTES {
+        bytes.resize(2 * (at + SLACK_BYTES), 0);
+    }
+    bytes[at] = u8::from(valid);
+    let width = match cells {
+        Cells::Boolean(values) => put(bytes, at + 1, [u8::from(values.value(row))]),
+        Cells::Bytes4(values) => put(bytes, at + 1, values[row].to_le_bytes()),
+        Cells::Bytes8(values) => put(bytes, at + 1, values[row].to_le_bytes()),
+        Cells::Double(values) => put(bytes, at + 1, values[row].to_bits().to_le_bytes()),
+        Cells::Bytes16(values) => put(bytes, at + 1, values[row].to_le_bytes()),
+        Cells::Text(offsets, data) => {
+            let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+            let length = end - start;
+            put(bytes, at + 1, (length as u32).to_le_bytes());
+            match data.get(start..start + SHORT_TEXT_BYTES) {
+                Some(short) if length <= SHORT_TEXT_BYTES => {
+                    bytes[at + 5..at + 5 + SHORT_TEXT_BYTES].copy_from_slice(short);
+                }
+                _ if valid => put_long(bytes, at + 5, &data[start..end]),
+                _ => (),
+            }
+            4 + length
+        }
+    };
+    at + 1 + if valid { width } else { 0 }
+}
+
+#[inline]
+fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) -> usize {
+    bytes[at..at + N].copy_from_slice(&value);
+    N
+}
+
+fn put_long(bytes: &mut Vec<u8>, at: usize, text: &[u8]) {
+    if bytes.len() < at + text.len() {
+        bytes.resize(2 * (at + text.len()), 0);
+    }
+    bytes[at..at + text.len()].copy_from_slice(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{
+        ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, TimestampMicrosecondArray, UInt8Array,
+    };
+    use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+    use arrow_select::concat::concat_batches;
+
+    use super::*;
+
+    /// One column of every type, with texts of all lengths around the short one.
+    fn table(rows: usize) -> RecordBatch {
+        fn column<T>(rows: usize, step: usize, value: impl Fn(usize) -> T) -> impl Iterator<Item = Option<T>> {
+            (0..rows).map(move |i| (i % step != 1).then(|| value(i)))
+        }
+        let texts = |step| column(rows, step, |i| "aé€x".repeat(i * i % 97).chars().skip(i % 5).collect::<String>());
+        let arrays: Vec<(&str, ArrayRef)> = vec![
+            ("t", Arc::new(StringArray::from_iter(texts(3)))),
+            ("b", Arc::new(BooleanArray::from_iter(column(rows, 4, |i| i % 3 == 0)))),
+            ("i", Arc::new(Int64Array::from_iter(column(rows, 5, |i| i as i64 * 1_000_003 - 7)))),
+            ("f", Arc::new(Float64Array::from_iter(column(rows, 6, |i| i as f64 / 7.0)))),
+            ("d", Arc::new(Date32Array::from_iter(column(rows, 7, |i| 19_000 - i as i32)))),
+            (
+                "n",
+                Arc::new(
+                    Decimal128Array::from_iter(column(rows, 8, |i| -(i as i128) << 70))
+                        .with_precision_and_scale(38, 2)
+                        .expect("within 38"),
+                ),
+            ),
+            ("m", Arc::new(TimestampMicrosecondArray::from_iter(column(rows, 9, |i| i as i64)))),
+            (
+                "z",
+                Arc::new(TimestampMicrosecondArray::from_iter(column(rows, 9, |i| -(i as i64))).with_timezone("UTC")),
+            ),
+            ("u", Arc::new(StringArray::from_iter(texts(rows + 2)))),
+        ];
+        RecordBatch::try_from_iter(arrays).expect("columns of one length")
+    }
+
+    fn one(name: &str, array: impl Array + 'static) -> Digest {
+        let batch = RecordBatch::try_from_iter([(name, Arc::new(array) as ArrayRef)]).expect("one column");
+        rows(&batch).expect("a type of the output")
+    }
+
+    /// The definition, as it is written above.
+    fn defined(batch: &RecordBatch) -> Digest {
+        let names = [
+            ("t", "text"),
+            ("b", "boolean"),
+            ("i", "int64"),
+            ("f", "float64"),
+            ("d", "date"),
+            ("n", "decimal(38,2)"),
+            ("m", "timestamp"),
+            ("z", "timestamptz"),
+            ("u", "text"),
+        ];
+        let prefixed = |text: &str| [&(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+        let header: Vec<u8> =
+            names.iter().flat_map(|(name, ctype)| [prefixed(name), prefixed(ctype)].concat()).collect();
+        let mut sum = 0u128;
+        for row in 0..batch.num_rows() {
+            let mut bytes = Vec::new();
+            for array in batch.columns() {
+                if array.is_null(row) {
+                    bytes.push(0);
+                    continue;
+                }
+                bytes.push(1);
+                match array.data_type() {
+                    DataType::Utf8 => bytes.extend(prefixed(array.as_string::<i32>().value(row))),
+                    DataType::Boolean => bytes.push(u8::from(array.as_boolean().value(row))),
+                    DataType::Int64 => bytes.extend(array.as_primitive::<Int64Type>().value(row).to_le_bytes()),
+                    DataType::Float64 => bytes.extend(array.as_primitive::<Float64Type>().value(row).to_le_bytes()),
+                    DataType::Date32 => bytes.extend(array.as_primitive::<Date32Type>().value(row).to_le_bytes()),
+                    DataType::Decimal128(..) => {
+                        bytes.extend(array.as_primitive::<Decimal128Type>().value(row).to_le_bytes());
+                    }
+                    _ => bytes.extend(array.as_primitive::<MicrosecondType>().value(row).to_le_bytes()),
+                }
+            }
+            sum = sum.wrapping_add(xxh3_128_with_seed(&bytes, xxh3_64(&header)));
+        }
+        Digest(sum)
+    }
+
+    #[test]
+    fn the_digest_is_the_one_defined_and_never_changes() {
+        let batch = table(300);
+        let digest = rows(&batch).expect("types of the output");
+        assert_eq!(digest, defined(&batch));
+        assert_eq!(digest.to_string(), "6e99efe336bab15d6f24925823008650");
+        assert_eq!(rows(&table(0)), Ok(Digest::default()));
+    }
+
+    #[test]
+    fn order_batches_and_slices_do_not_matter() {
+        let batch = table(300);
+        let whole = rows(&batch).expect("types of the output");
+        for cut in [0, 1, 7, 8, 63, 64, 255, 299, 300] {
+            let (left, right) = (batch.slice(0, cut), batch.slice(cut, 300 - cut));
+            let mut digester = RowDigester::new(&batch.schema()).expect("types of the output");
+            let parts = digester.add(&right).plus(digester.add(&left));
+            assert_eq!((digester.digest(), parts), (whole, whole), "cut at {cut}");
+            let rejoined = concat_batches(&batch.schema(), [&right, &left]).expect("one schema");
+            assert_eq!(rows(&rejoined), Ok(whole), "joined the other way round at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_lies_under_a_null_does_not_matter() {
+        let nulls = Some(NullBuffer::from(vec![true, false, true]));
+        let hidden = Int64Array::new(vec![1, 99, 3].into(), nulls.clone());
+        assert_eq!(one("c", hidden), one("c", Int64Array::from(vec![Some(1), None, Some(3)])));
+        for under in ["", "short", &"long".repeat(1_000)] {
+            let end = 1 + under.len() as i32;
+            let offsets = OffsetBuffer::new(ScalarBuffer::from(vec![0, 1, end, end + 1]));
+            let hidden = StringArray::new(offsets, format!("a{under}b").into_bytes().into(), nulls.clone());
+            assert_eq!(one("c", hidden), one("c", StringArray::from(vec![Some("a"), None, Some("b")])));
+        }
+    }
+
+    #[test]
+    fn every_difference_counts() {
+        let text = |values: Vec<Option<&str>>| one("c", StringArray::from(values));
+        let two = |a: &str, b: &str| {
+            let arrays = [("a", a), ("b", b)].map(|(name, v)| (name, Arc::new(StringArray::from(vec![v])) as ArrayRef));
+            rows(&RecordBatch::try_from_iter(arrays).expect("two columns")).expect("text")
+        };
+        let micros = TimestampMicrosecondArray::from(vec![0]);
+        let digests = [
+            text(vec![]),
+            text(vec![None]),
+            text(vec![None, None]),
+            text(vec![Some("")]),
+            text(vec![Some("0")]),
+            text(vec![Some("0"), Some("0")]),
+            one("d", StringArray::from(vec!["0"])),
+            one("c", Int64Array::from(vec![0])),
+            one("c", Date32Array::from(vec![0])),
+            one("c", micros.clone()),
+            one("c", micros.with_timezone("UTC")),
+            one("c", Float64Array::from(vec![0.0])),
+            one("c", Float64Array::from(vec![-0.0])),
+            one("c", BooleanArray::from(vec![false])),
+            one("c", BooleanArray::from(vec![true])),
+            one("c", Decimal128Array::from(vec![0]).with_precision_and_scale(9, 2).expect("within 38")),
+            one("c", Decimal128Array::from(vec![0]).with_precision_and_scale(9, 3).expect("within 38")),
+            two("ab", "c"),
+            two("a", "bc"),
+            two("", "abc"),
+        ];
+        for (i, digest) in digests.iter().enumerate() {
+            assert!(!digests[..i].contains(digest), "{i} equals an earlier one");
+        }
+        let zone = |zone: &str| one("c", TimestampMicrosecondArray::from(vec![5]).with_timezone(zone));
+        assert_eq!(zone("UTC"), zone("+00:00"), "one instant, however a reader names UTC");
+    }
+
+    #[test]
+    fn a_foreign_type_is_named() {
+        let batch = RecordBatch::try_from_iter([("c", Arc::new(UInt8Array::from(vec![1])) as ArrayRef)]).expect("one");
+        let error = rows(&batch).expect_err("no column of the output is unsigned");
+        assert_eq!(error, NoCanonicalForm { name: "c".to_owned(), data_type: DataType::UInt8 });
+        assert!(error.to_string().contains("\"c\"") && error.to_string().contains("UInt8"));
+    }
+}

@@ -1,0 +1,319 @@
+//! Evidence: what the sampled records look like under one dialect.
+//!
+//! Invariant: records and fields are those of the oracle ([`crate::automaton::parse`]); a test holds them against each
+//! other. Marks play no part: no sample is as long as the record cap. It chooses nothing.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::ops::Range;
+
+use batteuse_shared::limits;
+use batteuse_shared::span::StateId;
+use batteuse_shared::spec::Dialect;
+use batteuse_shared::table::Classes;
+
+use super::Region;
+use crate::automaton::{
+    Automaton, CR_SEEN, ESCAPE_SEEN, FIELD_START, QUOTE_SEEN, QUOTED, RECORD_START, UNQUOTED, open,
+};
+use crate::infer::classify;
+
+/// Delimiters that are tried, the commonest first.
+pub(super) const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// A quote that is open at the end of the file speaks for a lone quote when it has swallowed so many line ends; with fewer
+/// the file may as well be cut short in a quoted field.
+const SWALLOWED_LINES: usize = 3;
+
+/// A dialect that is tried, and its automaton.
+#[derive(Debug, Clone)]
+pub(super) struct Trial {
+    pub(super) dialect: Dialect,
+    pub(super) automaton: Automaton,
+}
+
+impl Trial {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        let automaton = Automaton::new(&dialect, limits::RECORD_BYTES_MAX);
+        Self { dialect, automaton }
+    }
+}
+
+/// How a sampled record ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// At a line end.
+    Whole,
+    /// At the end of the bytes.
+    Open,
+    /// At the end of the bytes with a quote open.
+    OpenQuote,
+}
+
+/// A record among sampled bytes; offsets count from their beginning.
+#[derive(Debug)]
+pub(super) struct Record<'r> {
+    pub(super) start: usize,
+    /// After its line end, but before the LF of a CR LF.
+    pub(super) end: usize,
+    /// Raw fields, quotes included.
+    pub(super) fields: &'r [Range<usize>],
+    /// Whether a closing quote is followed by more of the field.
+    pub(super) broken: bool,
+    pub(super) ended: Ended,
+}
+
+/// Hands the records of `bytes`, which begin at a record's start, to `each` until it breaks.
+pub(super) fn walk(trial: &Trial, bytes: &[u8], mut each: impl FnMut(&Record<'_>) -> ControlFlow<()>) {
+    let delimiter_bytes = trial.dialect.delimiter.len();
+    let mut fields: Vec<Range<usize>> = Vec::new();
+    let (mut state, mut start, mut field, mut broken) = (RECORD_START, None, 0, false);
+    for (i, &byte) in bytes.iter().enumerate() {
+        let from = state;
+        state = trial.automaton.next(from, byte);
+        if start.is_none() && open(state) {
+            (start, field, broken) = (Some(i), i, false);
+            fields.clear();
+        }
+        broken |= from == QUOTE_SEEN && state == UNQUOTED;
+        if state == FIELD_START {
+            fields.push(field..i + 1 - delimiter_bytes);
+            field = i + 1;
+        } else if let (RECORD_START | CR_SEEN, Some(begun)) = (state, start) {
+            fields.push(field..i);
+            start = None;
+            let record = Record { start: begun, end: i + 1, fields: &fields, broken, ended: Ended::Whole };
+            if each(&record).is_break() {
+                return;
+            }
+        }
+    }
+    if let Some(start) = start {
+        fields.push(field..bytes.len());
+        let ended = if matches!(state, QUOTED | ESCAPE_SEEN) { Ended::OpenQuote } else { Ended::Open };
+        // Nothing follows that a break could spare.
+        let _ = each(&Record { start, end: bytes.len(), fields: &fields, broken, ended });
+    }
+}
+
+/// The first record of the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct First {
+    /// Its fields.
+    pub(super) fields: usize,
+    /// After its whole line end, from the head region's beginning.
+    pub(super) end: usize,
+    /// Whether the file ends in it with a quote open.
+    pub(super) open_quote: bool,
+}
+
+/// The first record, which starts where the head region does; none when the region ends before it, or may do.
+pub(super) fn first_record(trial: &Trial, head: &Region<'_>) -> Option<First> {
+    let mut first = None;
+    walk(trial, head.bytes, |record| {
+        let lf = head.bytes[record.end - 1] == b'\r' && head.bytes.get(record.end) == Some(&b'\n');
+        let end = record.end + usize::from(lf);
+        if end < head.bytes.len() || head.last {
+            first = Some(First { fields: record.fields.len(), end, open_quote: record.ended == Ended::OpenQuote });
+        }
+        ControlFlow::Break(())
+    });
+    first
+}
+
+/// Which numbers of fields a record may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Width {
+    /// Of the first record.
+    pub(super) fields: usize,
+    /// Whether short records are padded.
+    pub(super) pad: bool,
+}
+
+/// What was counted. Adds up over regions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Evidence {
+    /// Records, the first one included.
+    pub(super) records: u64,
+    /// Records with the right number of fields and no broken quote.
+    pub(super) fitting: u64,
+    /// Bytes of the others, but of one that the end of the file may have cut.
+    pub(super) unfit_bytes: u64,
+    /// Fields.
+    pub(super) cells: u64,
+    /// Fields without quotes that hold another delimiter and are no number with a decimal comma.
+    pub(super) muddled: u64,
+    /// Records by their number of fields, the first one excluded.
+    pub(super) widths: BTreeMap<usize, u64>,
+    /// Records with a well-formed quoted field.
+    pub(super) quoted: u64,
+    /// Well-formed quoted fields of fitting records that need their quotes: a delimiter, line end or quote in them.
+    pub(super) telling: u64,
+    /// Records with a broken quote.
+    pub(super) broken: u64,
+}
+
+impl Evidence {
+    /// What all regions show under `trial`; the first region is the head, the others are resynchronised.
+    pub(super) fn of(trial: &Trial, width: Width, regions: &[Region<'_>]) -> Self {
+        let mut all = Self::default();
+        for region in regions {
+            if let Some(start) = start_in(trial, width, region) {
+                all.add(Self::from(trial, width, region, start));
+            }
+        }
+        all
+    }
+
+    fn from(trial: &Trial, width: Width, region: &Region<'_>, start: usize) -> Self {
+        let mut evidence = Self::default();
+        let bytes = &region.bytes[start..];
+        walk(trial, bytes, |record| {
+            if counts(region, record, bytes) {
+                evidence.count(trial, width, record, bytes, region.head && record.start == 0);
+            }
+            ControlFlow::Continue(())
+        });
+        evidence
+    }
+
+    fn count(&mut self, trial: &Trial, width: Width, record: &Record<'_>, bytes: &[u8], first: bool) {
+        let (mut filled, mut quoted, mut telling) = (0, false, 0);
+        for (i, field) in record.fields.iter().enumerate() {
+            let raw = &bytes[field.clone()];
+            let is_quoted = trial.dialect.quote.is_some() && raw.first().copied() == trial.dialect.quote;
+            if !(raw.is_empty() || is_quoted && raw.len() == 2) {
+                filled = i + 1;
+            }
+            if is_quoted && record.ended != Ended::OpenQuote && !record.broken {
+                quoted = true;
+                telling += u64::from(needs_quotes(trial, width, &raw[1..raw.len() - 1]));
+            } else if !is_quoted && muddled(trial, raw) {
+                self.muddled += 1;
+            }
+        }
+        let fields = record.fields.len();
+        let fits = record.ended != Ended::OpenQuote && !record.broken && width.takes(fields, filled);
+        self.records += 1;
+        self.fitting += u64::from(fits);
+        self.unfit_bytes += if fits || may_be_cut(record, bytes) { 0 } else { (record.end - record.start) as u64 };
+        self.cells += fields as u64;
+        self.quoted += u64::from(quoted);
+        self.telling += if fits { telling } else { 0 };
+        self.broken += u64::from(record.broken);
+        if !first {
+            *self.widths.entry(fields).or_default() += 1;
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.fitting += other.fitting;
+        self.unfit_bytes += other.unfit_bytes;
+        self.cells += other.cells;
+        self.muddled += other.muddled;
+        self.quoted += other.quoted;
+        self.telling += other.telling;
+        self.broken += other.broken;
+        for (width, records) in other.widths {
+            *self.widths.entry(width).or_default() += records;
+        }
+    }
+
+    /// Share of fitting records, 0 to 1.
+    pub(super) fn regular(&self) -> f64 {
+        self.fitting as f64 / self.records.max(1) as f64
+    }
+
+    /// Share of clean fields, 0 to 1.
+    fn clean(&self) -> f64 {
+        1.0 - self.muddled as f64 / self.cells.max(1) as f64
+    }
+
+    /// How well the dialect explains the samples, 0 to 1.
+    pub(super) fn score(&self) -> f64 {
+        self.regular() * self.clean()
+    }
+
+    /// The commonest number of fields after the first record, the larger on ties, and the share of records that have it.
+    pub(super) fn usual(&self) -> (usize, f64) {
+        let all: u64 = self.widths.values().sum();
+        let most = self.widths.iter().max_by_key(|&(&width, &records)| (records, width));
+        most.map_or((0, 0.0), |(&width, &records)| (width, records as f64 / all as f64))
+    }
+}
+
+impl Width {
+    /// Whether a record of `fields` fields, all empty after the first `filled`, is well-formed or can be made so.
+    ///
+    /// Trailing delimiters count as well-formed whatever `ragged` says: they tell nothing against a delimiter.
+    fn takes(self, fields: usize, filled: usize) -> bool {
+        fields == self.fields
+            || (fields > self.fields && filled <= self.fields)
+            || (self.pad && fields < self.fields && fields >= 2)
+    }
+}
+
+/// Whether a record is evidence: one that the sample's end may have cut is not.
+///
+/// Not even when a quote has been open for thousands of lines: honest quoted fields of a megabyte exist.
+pub(super) fn counts(region: &Region<'_>, record: &Record<'_>, bytes: &[u8]) -> bool {
+    region.last || (record.ended == Ended::Whole && record.end < bytes.len())
+}
+
+/// Whether the file may end in the middle of this record's quoted field.
+fn may_be_cut(record: &Record<'_>, bytes: &[u8]) -> bool {
+    let lines = || memchr::memchr2_iter(b'\n', b'\r', &bytes[record.start..record.end]).count();
+    record.ended == Ended::OpenQuote && lines() < SWALLOWED_LINES
+}
+
+/// Whether the inside of a quoted field would be misread without its quotes; not when a line within looks like a record:
+/// then two lone quotes may have swallowed it.
+fn needs_quotes(trial: &Trial, width: Width, inside: &[u8]) -> bool {
+    let delimiter = trial.dialect.delimiter.as_slice();
+    let special =
+        |&byte: &u8| byte == delimiter[0] || matches!(byte, b'\n' | b'\r') || Some(byte) == trial.dialect.quote;
+    let mut lines = inside.split(|&byte| byte == b'\n').skip(1);
+    let swallowed = lines.any(|line| memchr::memmem::find_iter(line, delimiter).count() + 1 == width.fields);
+    inside.iter().any(special) && !(swallowed && width.fields > 1)
+}
+
+/// Whether an unquoted field looks as if another delimiter should have cut it.
+fn muddled(trial: &Trial, raw: &[u8]) -> bool {
+    let own = &trial.dialect.delimiter;
+    let foreign = raw.iter().any(|byte| DELIMITERS.contains(byte) && !own.contains(byte));
+    foreign && classify(raw, b',') != Classes::FLOAT
+}
+
+/// The index in `region` from which records are read; none when no boundary is found.
+///
+/// Away from the head the state before the first byte is not known. Two hypotheses are tried, outside and inside
+/// quotes; the one whose records fit better is taken, outside on ties: states that differ merge soon, so this decides
+/// about the sample's first records only, or about a sample full of quotes.
+pub(super) fn start_in(trial: &Trial, width: Width, region: &Region<'_>) -> Option<usize> {
+    if region.head {
+        return Some(0);
+    }
+    let (&before, rest) = region.bytes.split_first()?;
+    let start = |state: StateId| first_boundary(&trial.automaton, state, rest).map(|index| index + 1);
+    let outside = start(trial.automaton.guess(before));
+    let inside = trial.dialect.quote.and_then(|_| start(StateId(QUOTED)));
+    let balance = |start: usize| {
+        let evidence = Evidence::from(trial, width, region, start);
+        2 * i128::from(evidence.fitting) - i128::from(evidence.records)
+    };
+    match (outside, inside) {
+        (Some(outside), Some(inside)) if outside != inside && balance(inside) > balance(outside) => Some(inside),
+        _ => outside.or(inside),
+    }
+}
+
+/// The index of the first byte of `bytes` before which a boundary lies when `state` is the state before the first one.
+fn first_boundary(automaton: &Automaton, state: StateId, bytes: &[u8]) -> Option<usize> {
+    let mut state = state;
+    bytes.iter().position(|&byte| {
+        let found = automaton.boundary(state, byte);
+        state = StateId(automaton.next(state.0, byte));
+        found
+    })
+}
