@@ -1,0 +1,134 @@
+//! What a running attempt shares with its agent, and the ways in which it fails.
+//!
+//! Invariant: every error of an attempt has one [`FailureClass`], chosen here and nowhere else.
+
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use batteuse_kernel::inspect::Refusal;
+use batteuse_shared::limits::FAILURE_MESSAGE_BYTES_MAX;
+use batteuse_shared::task::{Failure, FailureClass};
+
+use crate::encode::EncodeError;
+use crate::finish::PieceError;
+use crate::read::ReadError;
+use crate::stage::StageError;
+
+/// What a running attempt and its agent share.
+///
+/// Both are hints that guard no other memory, so relaxed ordering is enough.
+#[derive(Debug, Default)]
+pub struct Progress {
+    bytes_done: AtomicU64,
+    revoked: AtomicBool,
+}
+
+impl Progress {
+    /// Nothing done, not revoked.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes read so far; a parse reads a little more than its range. It only grows, and grows while there is progress.
+    #[must_use]
+    pub fn bytes_done(&self) -> u64 {
+        self.bytes_done.load(Ordering::Relaxed)
+    }
+
+    /// Asks the attempt to stop at its next batch.
+    pub fn revoke(&self) {
+        self.revoked.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn advance(&self, bytes: u64) {
+        self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn check(&self) -> Result<(), AttemptError> {
+        if self.revoked.load(Ordering::Relaxed) { Err(AttemptError::Revoked) } else { Ok(()) }
+    }
+}
+
+/// Why an attempt staged nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// The source could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The staging folder could not be used.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// A staged file could not be written or read.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Staged rejects are not what was announced.
+    #[error(transparent)]
+    Piece(#[from] PieceError),
+    /// Inspection refused the source.
+    #[error("{url} is refused")]
+    Refused {
+        /// Which source.
+        url: String,
+        /// Why, and what to do.
+        source: Refusal,
+    },
+    /// The agent asked the attempt to stop.
+    #[error("the attempt was revoked and stopped")]
+    Revoked,
+}
+
+impl AttemptError {
+    /// What the scheduler is told.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let class = match self {
+            Self::Read(ReadError::SourceChanged { .. }) => FailureClass::SourceChanged,
+            Self::Read(ReadError::Url(_)) | Self::Stage(StageError::Url(_)) | Self::Refused { .. } => {
+                FailureClass::Refused
+            }
+            Self::Stage(StageError::NotSeen { .. } | StageError::OtherFolder { .. }) => FailureClass::Unseen,
+            // A source that is gone may be a mount that this worker lacks: another one may see it.
+            Self::Read(_) | Self::Stage(_) | Self::Encode(_) | Self::Piece(_) => FailureClass::Environment,
+            Self::Revoked => FailureClass::Released,
+        };
+        let mut message = in_one_line(self);
+        message.truncate(message.floor_char_boundary(FAILURE_MESSAGE_BYTES_MAX));
+        Failure { class, message }
+    }
+}
+
+/// The error and its causes. Some errors tell their cause themselves.
+pub(crate) fn in_one_line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.ends_with(&reason) {
+            text.push_str(": ");
+            text.push_str(&reason);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_message_names_its_causes_and_is_clipped_between_characters() {
+        let io = |text: &str| io::Error::other(text.to_owned());
+        let gone = |path: &str, source| AttemptError::Read(ReadError::Io { path: path.into(), source });
+        assert_eq!(
+            gone("/a", io("disk on fire")).failure(),
+            Failure { class: FailureClass::Environment, message: "cannot read /a: disk on fire".to_owned() }
+        );
+        let long = "x".to_owned() + &"\u{e9}".repeat(FAILURE_MESSAGE_BYTES_MAX);
+        let clipped = gone("/a", io(&long)).failure().message;
+        assert!(clipped.len().abs_diff(FAILURE_MESSAGE_BYTES_MAX) <= 1 && clipped.len() <= FAILURE_MESSAGE_BYTES_MAX);
+        assert!(clipped.ends_with('\u{e9}'));
+    }
+}

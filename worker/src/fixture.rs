@@ -1,0 +1,201 @@
+//! For tests: a folder with source and staging in it, and a whole run without coordinator over it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId};
+use batteuse_shared::layout;
+use batteuse_shared::location::{url_of_dir, url_of_file};
+use batteuse_shared::manifest::{Manifest, ManifestPart};
+use batteuse_shared::report::{Equation, Report, Reruns, RunState};
+use batteuse_shared::span::{Span, StateId};
+use batteuse_shared::spec::{Columns, Compression, Csv, Ragged};
+use batteuse_shared::table::{Counts, Digest};
+use batteuse_shared::task::{
+    FinishTask, Finished, InspectTask, Inspected, Lease, Outcome, ParseTask, Parsed, RejectPiece, SourceRef, Staging,
+    Task,
+};
+
+use crate::pipeline::{Progress, execute};
+use crate::read::version_of;
+
+/// A folder that goes away with the test.
+pub struct Folder {
+    dir: tempfile::TempDir,
+}
+
+impl Folder {
+    /// A folder whose source holds `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("source.csv"), bytes).unwrap();
+        fs::create_dir(dir.path().join("out")).unwrap();
+        fs::create_dir(dir.path().join("staging")).unwrap();
+        fs::write(dir.path().join("staging").join(layout::STAGING_NONCE), "nonce-1").unwrap();
+        Self { dir }
+    }
+
+    pub fn source_path(&self) -> PathBuf {
+        self.dir.path().join("source.csv")
+    }
+
+    pub fn out(&self) -> PathBuf {
+        self.dir.path().join("out")
+    }
+
+    pub fn staged(&self, key: &str) -> PathBuf {
+        self.dir.path().join("staging").join(key)
+    }
+
+    /// Names of the staged files, sorted.
+    pub fn staged_names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.path().join("staging")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name != layout::STAGING_NONCE).collect();
+        names.sort();
+        names
+    }
+
+    pub fn staging(&self) -> Staging {
+        Staging { url: url_of_dir(&self.dir.path().join("staging")).unwrap(), nonce: "nonce-1".to_owned() }
+    }
+
+    /// The source as it is now.
+    pub fn source(&self) -> SourceRef {
+        let path = self.source_path();
+        SourceRef { url: url_of_file(&path).unwrap(), version: version_of(&path).unwrap() }
+    }
+
+    pub fn inspect_task(&self, csv: Csv, columns: Columns) -> Task {
+        Task::Inspect(InspectTask { source: self.source(), csv, columns, staging: self.staging() })
+    }
+
+    /// The task of one partition as inspection has it.
+    pub fn parse_task(&self, found: &Inspected, partition: u32, range: Span, start: Option<StateId>) -> ParseTask {
+        ParseTask {
+            source: self.source(),
+            dialect: found.dialect.clone(),
+            ragged: Ragged::Reject,
+            columns: found.columns.clone(),
+            partition: PartitionId(partition),
+            range,
+            start,
+            compression: Compression::default(),
+            staging: self.staging(),
+        }
+    }
+
+    pub fn inspected(&self, csv: Csv, columns: Columns) -> Inspected {
+        match execute(&lease(1, self.inspect_task(csv, columns)), &Progress::new()) {
+            Outcome::Inspected(found) => *found,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub fn run() -> RunId {
+    RunId::new("job-1").unwrap()
+}
+
+pub fn lease(counter: u32, task: Task) -> Lease {
+    Lease { run: run(), attempt: AttemptId::new(Epoch(1), counter), task }
+}
+
+pub fn parsed(lease: &Lease) -> Parsed {
+    match execute(lease, &Progress::new()) {
+        Outcome::Parsed(parsed) => *parsed,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A published table, as the coordinator would have made it.
+pub struct Table {
+    pub folder: Folder,
+    pub manifest: Manifest,
+    pub report: Report,
+    pub finished: Finished,
+}
+
+/// A whole run over `bytes` in at most `partitions` partitions; every start is given.
+pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
+    let folder = Folder::new(bytes);
+    let found = folder.inspected(Csv::default(), columns);
+    let (data_start, size) = (found.data_start, bytes.len() as u64);
+    let cut = |i: u64| data_start + (size - data_start) * i / partitions;
+    let (mut state, mut counts) = (found.start, Counts::default());
+    let (mut parts, mut pieces) = (Vec::new(), Vec::new());
+    for i in 0..partitions {
+        let range = Span::new(cut(i), cut(i + 1));
+        let lease =
+            lease(10 + i as u32, Task::Parse(Box::new(folder.parse_task(&found, i as u32, range, Some(state)))));
+        let parsed = parsed(&lease);
+        state = parsed.exits.exit(state).expect("the given start was tried").state;
+        if let Some(rejects) = parsed.rejects {
+            let (lines_before, records_before) = (found.preamble_lines + counts.lines, counts.read);
+            pieces.push(RejectPiece { key: rejects.key, rows: rejects.rows, lines_before, records_before });
+        }
+        counts = counts.plus(parsed.counts);
+        let file = parsed.part.as_ref().map(|part| {
+            let name = layout::part(parsed.span.start, lease.attempt);
+            fs::rename(folder.staged(&part.key), folder.out().join(&name)).unwrap();
+            name
+        });
+        let sha256 = parsed.part.as_ref().map(|part| part.sha256);
+        let (rows, bytes, digest) =
+            parsed.part.map_or((0, 0, Digest::default()), |part| (part.rows, part.bytes, part.digest));
+        let partition = PartitionId(i as u32);
+        parts.push(ManifestPart {
+            partition,
+            attempt: lease.attempt,
+            span: parsed.span,
+            file,
+            rows,
+            bytes,
+            digest,
+            sha256,
+        });
+    }
+    let task = FinishTask { source_url: folder.source().url, pieces, staging: folder.staging() };
+    let finished = match execute(&lease(2, Task::Finish(task)), &Progress::new()) {
+        Outcome::Finished(finished) => finished,
+        other => panic!("{other:?}"),
+    };
+    let rejects = folder.out().join(layout::rejects(&run()));
+    fs::create_dir_all(rejects.parent().unwrap()).unwrap();
+    fs::rename(folder.staged(&finished.rejects.key), rejects).unwrap();
+    let rows = parts.iter().map(|part| part.rows).sum();
+    let digest = parts.iter().fold(Digest::default(), |sum, part| sum.plus(part.digest));
+    let source = folder.source();
+    let manifest = Manifest {
+        run: run(),
+        job: "job".to_owned(),
+        source: source.clone(),
+        columns: found.columns,
+        rows,
+        digest,
+        parts,
+    };
+    let span_bytes = manifest.parts.iter().map(|part| part.span.bytes()).sum();
+    let report = Report {
+        run: run(),
+        job: "job".to_owned(),
+        state: RunState::Succeeded,
+        reason: None,
+        source,
+        partitions,
+        accepted: partitions,
+        attempts: partitions + 2,
+        reruns: Reruns::default(),
+        bytes: size,
+        data_start,
+        span_bytes,
+        counts,
+        digest,
+        seconds: 0.0,
+        files: partitions,
+        output_bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
+        equation: Equation::state(&counts, data_start, span_bytes, size),
+        rejects_shown: finished.shown.clone(),
+    };
+    Table { folder, manifest, report, finished }
+}

@@ -1,0 +1,17 @@
+//! The worker: does what a coordinator leases to it. Read, frame, decode, transform, encode, stage.
+//!
+//! Invariant: an attempt leaves staged files behind only when it reports them. Everything here blocks but the agent.
+
+pub mod agent;
+pub mod attempt;
+pub mod encode;
+pub mod finish;
+pub mod inspect;
+pub mod pipeline;
+pub mod read;
+pub mod rejects;
+pub mod stage;
+pub mod verify;
+
+#[cfg(test)]
+mod fixture;

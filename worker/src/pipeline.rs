@@ -1,0 +1,166 @@
+//! THE sentence: read, frame, decode, (transform,) encode, stage. One attempt at one task, from its lease to its outcome.
+//!
+//! Invariant: an outcome is `Parsed` or `Finished` only when every byte came from one version of the source and everything
+//! it names is durable in the staging folder; any other outcome leaves nothing there. It blocks, and knows no network.
+
+use batteuse_kernel::partition::{Batch, Done, PartitionParse, Plan, Progress as Step};
+use batteuse_shared::layout;
+use batteuse_shared::limits::{BATCH_ROWS_MAX, READ_BYTES, RECORD_BYTES_MAX};
+use batteuse_shared::spec::Compression;
+use batteuse_shared::table::Digest;
+use batteuse_shared::task::{Lease, Outcome, ParseTask, Parsed, StagedPart, StagedRejects, Task};
+
+use crate::attempt::AttemptError;
+pub use crate::attempt::Progress;
+use crate::encode::{EncodeError, Encoder, Sealed};
+use crate::read::Source;
+use crate::stage::StagingDir;
+use crate::{finish, inspect, rejects};
+
+/// Does what the lease asks for. Content never makes it panic; a panic is a bug, and is the caller's to catch.
+#[must_use]
+pub fn execute(lease: &Lease, progress: &Progress) -> Outcome {
+    let outcome = match &lease.task {
+        Task::Inspect(task) => inspect::inspect(task, progress).map(|found| Outcome::Inspected(Box::new(found))),
+        Task::Parse(task) => parse(lease, task, progress).map(|parsed| Outcome::Parsed(Box::new(parsed))),
+        Task::Finish(task) => finish::finish(lease, task, progress).map(Outcome::Finished),
+    };
+    outcome.unwrap_or_else(|error| Outcome::Failed(error.failure()))
+}
+
+/// Parses one partition. There is no transformation yet: it will stand between decode and encode.
+fn parse(lease: &Lease, task: &ParseTask, progress: &Progress) -> Result<Parsed, AttemptError> {
+    let staging = StagingDir::enter(&task.staging)?;
+    let source = Source::open(&task.source)?;
+    let mut partition = PartitionParse::new(plan(task));
+    let mut output = Output::new(lease, task, &staging, &partition)?;
+    let done = loop {
+        progress.check()?;
+        match partition.step() {
+            Step::Wants { offset, bytes } => {
+                source.read(offset, partition.space())?;
+                partition.filled(bytes);
+                progress.advance(bytes as u64);
+            }
+            Step::Batch(batch) => output.encode(batch)?,
+            Step::Done(done) => break *done,
+        }
+    };
+    let staged = output.stage(&done)?;
+    source.still_same()?;
+    Ok(staged.keep(task, done))
+}
+
+fn plan(task: &ParseTask) -> Plan {
+    Plan {
+        dialect: task.dialect.clone(),
+        ragged: task.ragged,
+        columns: task.columns.clone(),
+        range: task.range,
+        source_bytes: task.source.version.bytes,
+        start: task.start,
+        record_bytes_max: RECORD_BYTES_MAX,
+        read_bytes: READ_BYTES,
+        batch_rows_max: BATCH_ROWS_MAX,
+    }
+}
+
+/// Part and rejects of one attempt, under way.
+struct Output<'a> {
+    task: &'a ParseTask,
+    staging: &'a StagingDir,
+    /// None once a value did not fit the guessed types: then only counts, summaries and rejects are of use.
+    part: Option<Encoder<'a>>,
+    digest: Digest,
+    rejects: Encoder<'a>,
+}
+
+/// Part and rejects of one attempt, durable, but removed unless they are kept.
+struct Staged {
+    part: Option<Sealed>,
+    digest: Digest,
+    rejects: Option<Sealed>,
+}
+
+impl<'a> Output<'a> {
+    fn new(
+        lease: &Lease,
+        task: &'a ParseTask,
+        staging: &'a StagingDir,
+        partition: &PartitionParse,
+    ) -> Result<Self, EncodeError> {
+        let part = layout::staged_part(task.partition, lease.attempt);
+        let rejects = layout::staged_rejects(task.partition, lease.attempt);
+        Ok(Self {
+            task,
+            staging,
+            part: Some(Encoder::new(staging, part, partition.schema(), task.compression, &lease.run)?),
+            digest: Digest::default(),
+            rejects: Encoder::new(staging, rejects, rejects::piece_schema(), Compression::default(), &lease.run)?,
+        })
+    }
+
+    fn encode(&mut self, batch: Batch) -> Result<(), EncodeError> {
+        self.rejects.write(&rejects::piece(&self.task.columns, &batch.rejects))?;
+        match (&mut self.part, batch.rows) {
+            (Some(part), Some(rows)) => {
+                self.digest = self.digest.plus(batch.digest);
+                part.write(&rows)
+            }
+            _ => {
+                self.part = None;
+                Ok(())
+            }
+        }
+    }
+
+    fn stage(mut self, done: &Done) -> Result<Staged, EncodeError> {
+        let first = self.task.partition.0 == 0;
+        let part = match self.part.take().filter(|_| done.fits) {
+            Some(mut part) => {
+                if first {
+                    // An empty table has its schema.
+                    part.create()?;
+                }
+                part.finish()?
+            }
+            None => None,
+        };
+        let rejects = self.rejects.finish()?;
+        let rows = |sealed: &Option<Sealed>| sealed.as_ref().map_or(0, |sealed| sealed.rows);
+        assert!(!done.fits || rows(&part) == done.counts.written, "every row counted as written is in the part");
+        assert_eq!(rows(&rejects), done.counts.rejected, "every record counted as rejected is in the rejects");
+        if part.is_some() || rejects.is_some() {
+            self.staging.sync()?;
+        }
+        Ok(Staged { part, digest: self.digest, rejects })
+    }
+}
+
+impl Staged {
+    fn keep(self, task: &ParseTask, done: Done) -> Parsed {
+        let digest = self.digest;
+        let part = self.part.map(|sealed| {
+            let (rows, bytes, sha256) = (sealed.rows, sealed.bytes, sealed.sha256);
+            StagedPart { key: sealed.keep(), bytes, rows, digest, sha256 }
+        });
+        let rejects = self.rejects.map(|sealed| {
+            let (rows, bytes) = (sealed.rows, sealed.bytes);
+            StagedRejects { key: sealed.keep(), rows, bytes }
+        });
+        Parsed {
+            first: done.first,
+            span: done.span,
+            exits: done.exits,
+            counts: done.counts,
+            summaries: done.summaries,
+            types: done.fits.then(|| task.columns.iter().map(|column| column.ctype).collect()),
+            part,
+            rejects,
+            seam: done.seam,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
