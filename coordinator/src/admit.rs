@@ -1,0 +1,298 @@
+//! Admission: from a job to an accepted run, and whether its output folder may take it.
+//!
+//! Invariant: nothing is written before every check has passed, and an output folder that holds somebody else's work is
+//! never touched. What makes a folder ours is its claim; what makes a claim void is a fact in its own run's journal.
+#![expect(clippy::disallowed_methods, reason = "a shell: it draws nonces")]
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use batteuse_shared::ids::{BadName, Epoch, RunId};
+use batteuse_shared::limits::{PARTITIONS_MAX, SOURCE_BYTES_MAX};
+use batteuse_shared::location::{self, BadUrl};
+use batteuse_shared::report::{Reason, RunState};
+use batteuse_shared::spec::{Job, SpecProblem};
+use batteuse_shared::task::{SourceRef, SourceVersion};
+use batteuse_shared::time::Millis;
+use batteuse_shared::{layout, limits};
+
+use crate::claim::{self, Claim, ClaimError, ClaimOutcome, Holding};
+use crate::journal::{AppendError, Journal, JournalError, Position};
+use crate::local::{self, CreateError};
+use crate::scheduler::{Accepted, Decision, Fact, Run};
+
+/// Where a coordinator keeps its state, and its clock.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// State folder as claims tell it: a URL, or a path relative to the output folder.
+    pub claimed_as: String,
+    /// State folder as a path.
+    pub state: PathBuf,
+    /// The clock.
+    pub clock: fn() -> Millis,
+    /// Names this process in journals.
+    pub writer: uuid::Uuid,
+}
+
+/// An admitted job.
+#[derive(Debug)]
+pub enum Admission {
+    /// A new run; it exists once the driver has journalled it.
+    New(Box<Accepted>),
+    /// The same request was admitted before.
+    Known(RunId),
+}
+
+/// Why a job is not admitted.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmitError {
+    /// The spec is wrong.
+    #[error("the spec is refused: {}", words(.0))]
+    Spec(Vec<SpecProblem>),
+    /// The request's id is no part of a run's id.
+    #[error("the request id is refused: {0}")]
+    Name(#[from] BadName),
+    /// A URL names no local path.
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    /// The source cannot be read.
+    #[error("the source {} cannot be read: {error}: check the path and its permissions", path.display())]
+    Source {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The request's id was used for another job.
+    #[error("run {run} exists with another job: give each job its own request id")]
+    Reused {
+        /// The run.
+        run: RunId,
+    },
+    /// The journal of the run that holds the output folder is not there.
+    #[error("{} holds files of run {run}, whose journal is not in {}: put the journal back, or name another folder", dir.display(), state.display())]
+    JournalGone {
+        /// The folder.
+        dir: PathBuf,
+        /// Its run.
+        run: RunId,
+        /// Where its journal should be.
+        state: PathBuf,
+    },
+    /// The source is not a file.
+    #[error("the source {} is not a regular file: name one file", path.display())]
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The source is too large.
+    #[error(
+        "the source has {bytes} bytes, more than the {SOURCE_BYTES_MAX} that a run takes: split it into several files"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+    /// The partitions are too small.
+    #[error(
+        "{bytes} bytes in partitions of {partition_bytes} make more than {PARTITIONS_MAX} partitions: raise partition.bytes"
+    )]
+    TooManyPartitions {
+        /// Size of the source.
+        bytes: u64,
+        /// Asked for.
+        partition_bytes: u64,
+    },
+    /// The output folder holds an unfinished run.
+    #[error("{} holds the unfinished run {run}: finish it with `batteuse resume --to {}`, or give it up with `batteuse cancel {}`", dir.display(), dir.display(), dir.display())]
+    Unfinished {
+        /// The folder.
+        dir: PathBuf,
+        /// Its run.
+        run: RunId,
+    },
+    /// The output folder holds an unfinished run of a coordinator.
+    #[error("{} holds the unfinished run {run} of the coordinator with state {state}: let that finish or cancel it, or name another folder", dir.display())]
+    Elsewhere {
+        /// The folder.
+        dir: PathBuf,
+        /// Its run.
+        run: RunId,
+        /// Whose state tells.
+        state: String,
+    },
+    /// The output folder holds a table.
+    #[error("{} holds the table of run {run}: name another folder, or delete this one", dir.display())]
+    Finished {
+        /// The folder.
+        dir: PathBuf,
+        /// Its run.
+        run: RunId,
+    },
+    /// The output folder holds other things.
+    #[error("{} is not empty: it holds {name}, which is not ours: name an absent or empty folder", dir.display())]
+    Foreign {
+        /// The folder.
+        dir: PathBuf,
+        /// One of them.
+        name: String,
+    },
+    /// Another run claimed the folder at the same time.
+    #[error("{} was claimed by run {by} just now: name another folder", dir.display())]
+    Lost {
+        /// The folder.
+        dir: PathBuf,
+        /// The winner.
+        by: RunId,
+    },
+    /// The claim cannot be read or written.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The journal of the run that holds the folder cannot be read.
+    #[error("whether the run that holds the output folder has ended cannot be told: {0}")]
+    Journal(#[from] JournalError),
+    /// The claim of a run that never began cannot be made void.
+    #[error("the claim of a run that never began cannot be made void: {0}")]
+    Void(AppendError),
+    /// The disk failed.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// How.
+        error: io::Error,
+    },
+}
+
+fn words(problems: &[SpecProblem]) -> String {
+    let shown: Vec<String> = problems.iter().take(limits::PROBLEMS_SHOWN).map(ToString::to_string).collect();
+    shown.join("; ")
+}
+
+/// The version of the file at `path` (SAME-INPUT).
+///
+/// # Errors
+/// When it is no regular file or cannot be looked at.
+pub fn version_of(path: &Path) -> Result<SourceVersion, AdmitError> {
+    let unread = |error| AdmitError::Source { path: path.to_owned(), error };
+    if !fs::metadata(path).map_err(unread)?.is_file() {
+        return Err(AdmitError::NotAFile { path: path.to_owned() });
+    }
+    // Opened, so that a source which may not be read is refused before anything is written.
+    let found = fs::File::open(path).and_then(|file| file.metadata()).map_err(unread)?;
+    let seconds = u64::try_from(found.mtime()).unwrap_or(0);
+    let nanoseconds = u64::try_from(found.mtime_nsec()).unwrap_or(0);
+    let mtime_ns = seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
+    Ok(SourceVersion { inode: found.ino(), mtime_ns, bytes: found.len() })
+}
+
+/// Admits `job` as the run `<job>-<request>`, and claims its output folder. Asked again with the same request it finds what
+/// the first try left, and goes on from there.
+///
+/// # Errors
+/// When the spec, the source or the state of the output folder forbid it; the disk.
+pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, AdmitError> {
+    job.check().map_err(AdmitError::Spec)?;
+    let run = RunId::new(&format!("{}-{request}", job.metadata.name))?;
+    let dir = location::path_of(&job.spec.output.parquet.url)?;
+    let holding = claim::look(&dir)?;
+    let begun = Journal::read::<Fact>(&ground.state, &run)?.facts;
+    if let Some(begun) = Run::replay(begun.into_iter().map(|(_, fact)| fact)) {
+        return if begun.accepted().job == job { Ok(Admission::Known(run)) } else { Err(AdmitError::Reused { run }) };
+    }
+    let source_path = location::path_of(&job.spec.source.url)?;
+    let version = version_of(&source_path)?;
+    if version.bytes > SOURCE_BYTES_MAX {
+        return Err(AdmitError::TooLarge { bytes: version.bytes });
+    }
+    let partition_bytes = job.spec.partition.bytes;
+    if version.bytes / partition_bytes >= PARTITIONS_MAX {
+        return Err(AdmitError::TooManyPartitions { bytes: version.bytes, partition_bytes });
+    }
+    if let Some(seq) = free_slot(&dir, holding, &run, ground)? {
+        let mine =
+            Claim { run: run.clone(), state: ground.claimed_as.clone(), nonce: uuid::Uuid::new_v4().to_string() };
+        match claim::claim(&dir, seq, &mine)? {
+            ClaimOutcome::Lost { by } if by.run != run => return Err(AdmitError::Lost { dir, by: by.run }),
+            ClaimOutcome::Lost { .. } | ClaimOutcome::Won => {}
+        }
+    }
+    let nonce = prepare_staging(&dir, &run)?;
+    let source = SourceRef { url: job.spec.source.url.clone(), version };
+    Ok(Admission::New(Box::new(Accepted { run, job, source, nonce, at: (ground.clock)() })))
+}
+
+/// Makes the staging folder and the nonce by which workers prove that they see it. A nonce that is there already stays.
+fn prepare_staging(dir: &Path, run: &RunId) -> Result<String, AdmitError> {
+    let staging = dir.join(layout::staging_dir(run));
+    let nonce = uuid::Uuid::new_v4().to_string();
+    let made = local::create_dir_durable(&staging).and_then(|()| {
+        match local::create_if_absent(&staging, layout::STAGING_NONCE, nonce.as_bytes()) {
+            Ok(_) => fs::read_to_string(staging.join(layout::STAGING_NONCE)),
+            Err(CreateError::NotWritten(error) | CreateError::Unknown(error)) => Err(error),
+        }
+    });
+    made.map_err(|error| AdmitError::Io { path: staging, error })
+}
+
+/// The claim slot that a new run may take; none when `run` itself holds the folder.
+fn free_slot(dir: &Path, holding: Holding, run: &RunId, ground: &Ground) -> Result<Option<u64>, AdmitError> {
+    let (seq, held) = match holding {
+        Holding::Absent | Holding::Empty => return Ok(Some(0)),
+        Holding::Foreign { name } => return Err(AdmitError::Foreign { dir: dir.to_owned(), name }),
+        Holding::Claimed { claim, .. } if claim.run == *run => return Ok(None),
+        Holding::Claimed { seq, claim } => (seq, claim),
+    };
+    let state = held.state_path(dir)?;
+    let here = state == ground.state || state == dir.join(layout::EMBEDDED_STATE);
+    let replayed = Journal::read::<Fact>(&state, &held.run)?;
+    let facts: Vec<Fact> = replayed.facts.into_iter().map(|(_, fact)| fact).collect();
+    match Run::replay(facts.clone()) {
+        Some(holder) if holder.done() => match holder.state() {
+            RunState::Failed | RunState::Cancelled => Ok(Some(seq + 1)),
+            _ => Err(AdmitError::Finished { dir: dir.to_owned(), run: held.run }),
+        },
+        Some(_) if here => Err(AdmitError::Unfinished { dir: dir.to_owned(), run: held.run }),
+        Some(_) => Err(AdmitError::Elsewhere { dir: dir.to_owned(), run: held.run, state: held.state }),
+        None if !facts.is_empty() => Ok(Some(seq + 1)),
+        // An empty journal is that of a run which never began only if nothing tells otherwise.
+        None if begun(dir, &held.run)? || !(here || state.is_dir()) => {
+            Err(AdmitError::JournalGone { dir: dir.to_owned(), run: held.run, state })
+        }
+        None => void(&state, &held.run, replayed.position, ground).map(|()| Some(seq + 1)),
+    }
+}
+
+/// Whether `dir` holds anything that a run makes after it has begun: published files, or staged ones.
+fn begun(dir: &Path, run: &RunId) -> Result<bool, AdmitError> {
+    let names = |path: PathBuf| match fs::read_dir(&path) {
+        Ok(entries) => entries
+            .map(|entry| entry.map(|e| e.file_name()))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(|error| AdmitError::Io { path, error }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(AdmitError::Io { path, error }),
+    };
+    let published = names(dir.to_owned())?.iter().any(|name| name != layout::ENGINE_DIR);
+    let reported = names(dir.join(layout::run_dir(run)))?.iter().any(|name| name != STAGING);
+    let staged = names(dir.join(layout::staging_dir(run)))?;
+    let staged = staged.iter().any(|name| name != layout::STAGING_NONCE && !local::is_temporary(name));
+    Ok(published || reported || staged)
+}
+
+/// Name of the staging folder inside a run's folder.
+const STAGING: &str = "staging";
+
+/// Makes sure that a claimed run which never began never will: the first slot of its journal is taken.
+fn void(state: &Path, run: &RunId, position: Position, ground: &Ground) -> Result<(), AdmitError> {
+    let reason = Reason::Cancelled { message: "it never began, and another run took its output folder".to_owned() };
+    let decision =
+        Decision { state: RunState::Cancelled, reason: Some(reason), manifest_sha256: None, at: (ground.clock)() };
+    let mut journal = Journal::open(state, run, ground.writer, position)?;
+    journal.append(Epoch(0), &[Fact::RunAborted(decision)]).map_err(AdmitError::Void)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Admission against every state of an output folder.
+
+use batteuse_shared::spec::{
+    API_VERSION, Columns, Compression, Csv, KIND, Metadata, Output, Parquet, Partition, Rejects, Source, Spec,
+};
+use tempfile::TempDir;
+
+use super::*;
+
+fn job(root: &Path, out: &str) -> Job {
+    let source = root.join("in.csv");
+    if !source.exists() {
+        fs::write(&source, "a,b\n1,2\n").unwrap();
+    }
+    let spec = Spec {
+        source: Source { url: location::url_of_file(&source).unwrap(), csv: Csv::default() },
+        partition: Partition::default(),
+        columns: Columns::Infer,
+        output: Output {
+            parquet: Parquet {
+                url: location::url_of_dir(&root.join(out)).unwrap(),
+                compression: Compression::default(),
+            },
+        },
+        rejects: Rejects::default(),
+    };
+    let metadata = Metadata { name: "job".to_owned() };
+    Job { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec }
+}
+
+/// The ground of an embedded run into `out`.
+fn embedded(root: &Path, out: &str) -> Ground {
+    let state = root.join(out).join(layout::EMBEDDED_STATE);
+    let claimed_as = layout::EMBEDDED_STATE.to_owned();
+    Ground { claimed_as, state, clock: || Millis(7), writer: uuid::Uuid::nil() }
+}
+
+/// The ground of a coordinator.
+fn cluster(root: &Path) -> Ground {
+    let state = root.join("state");
+    let claimed_as = location::url_of_dir(&state).unwrap();
+    Ground { claimed_as, state, clock: || Millis(7), writer: uuid::Uuid::nil() }
+}
+
+fn new(admission: Result<Admission, AdmitError>) -> Accepted {
+    match admission.unwrap() {
+        Admission::New(accepted) => *accepted,
+        Admission::Known(run) => panic!("{run} is known"),
+    }
+}
+
+/// Journals facts as a driver would: the acceptance, and then `more`.
+fn journal(ground: &Ground, accepted: &Accepted, more: &[Fact]) {
+    let mut journal = Journal::open(&ground.state, &accepted.run, ground.writer, Position::default()).unwrap();
+    let mut facts = vec![Fact::RunAccepted(Box::new(accepted.clone()))];
+    facts.extend_from_slice(more);
+    journal.append(Epoch(1), &facts).unwrap();
+}
+
+fn ended(state: RunState) -> Vec<Fact> {
+    let decision = Decision { state, reason: None, manifest_sha256: None, at: Millis(8) };
+    vec![Fact::RunDecided(decision), Fact::RunDone { at: Millis(9) }]
+}
+
+#[test]
+fn an_absent_or_empty_folder_is_taken_and_staging_is_ready() {
+    let root = TempDir::new().unwrap();
+    fs::create_dir(root.path().join("empty")).unwrap();
+    for out in ["absent/below", "empty"] {
+        let accepted = new(admit(job(root.path(), out), "r1", &embedded(root.path(), out)));
+        let staging = root.path().join(out).join(layout::staging_dir(&accepted.run));
+        assert_eq!(fs::read_to_string(staging.join(layout::STAGING_NONCE)).unwrap(), accepted.nonce);
+        assert_eq!(accepted.source.version.bytes, 8);
+    }
+}
+
+#[test]
+fn a_run_that_never_began_is_made_void_and_can_never_begin() {
+    let root = TempDir::new().unwrap();
+    let ground = embedded(root.path(), "out");
+    let first = new(admit(job(root.path(), "out"), "r1", &ground));
+    let second = new(admit(job(root.path(), "out"), "r2", &ground));
+    assert_eq!(claim::current(&root.path().join("out")).unwrap().unwrap().1.run, second.run);
+    let mut late = Journal::open(&ground.state, &first.run, uuid::Uuid::max(), Position::default()).unwrap();
+    let lost = late.append(Epoch(1), &[Fact::RunAccepted(Box::new(first))]).unwrap_err();
+    assert!(matches!(lost, AppendError::Conflict { .. }), "{lost}");
+    new(admit(job(root.path(), "out"), "r3", &embedded(root.path(), "out")));
+}
+
+#[test]
+fn unfinished_and_finished_runs_keep_their_folder_and_failed_ones_do_not() {
+    let root = TempDir::new().unwrap();
+    let cases = [
+        (vec![], false),
+        (ended(RunState::Succeeded), false),
+        (ended(RunState::SucceededWithRejects), false),
+        (ended(RunState::Failed), true),
+        (ended(RunState::Cancelled), true),
+    ];
+    for (i, (facts, taken)) in cases.into_iter().enumerate() {
+        let out = format!("out{i}");
+        let ground = embedded(root.path(), &out);
+        journal(&ground, &new(admit(job(root.path(), &out), "r1", &ground)), &facts);
+        let again = admit(job(root.path(), &out), "r2", &ground);
+        assert_eq!(again.is_ok(), taken, "{i}: {again:?}");
+        if facts.is_empty() {
+            let words = again.unwrap_err().to_string();
+            assert!(words.contains("unfinished run job-r1") && words.contains("batteuse resume --to"), "{words}");
+        }
+    }
+}
+
+#[test]
+fn a_moved_folder_still_knows_its_run() {
+    let root = TempDir::new().unwrap();
+    let ground = embedded(root.path(), "before");
+    journal(&ground, &new(admit(job(root.path(), "before"), "r1", &ground)), &ended(RunState::Succeeded));
+    fs::rename(root.path().join("before"), root.path().join("after")).unwrap();
+    let refused = admit(job(root.path(), "after"), "r2", &embedded(root.path(), "after")).unwrap_err();
+    assert!(matches!(refused, AdmitError::Finished { .. }), "{refused}");
+    assert!(!root.path().join("before").exists(), "nothing is made where the folder was");
+}
+
+#[test]
+fn a_folder_whose_journal_is_gone_is_not_touched() {
+    for trace in ["part-0000000000000000-0000000100000001.parquet", layout::SUCCESS] {
+        let root = TempDir::new().unwrap();
+        let ground = embedded(root.path(), "out");
+        new(admit(job(root.path(), "out"), "r1", &ground));
+        fs::write(root.path().join("out").join(trace), "x").unwrap();
+        let refused = admit(job(root.path(), "out"), "r2", &ground).unwrap_err();
+        assert!(matches!(refused, AdmitError::JournalGone { .. }), "{trace}: {refused}");
+    }
+    let root = TempDir::new().unwrap();
+    let ground = embedded(root.path(), "out");
+    let accepted = new(admit(job(root.path(), "out"), "r1", &ground));
+    fs::write(root.path().join("out").join(layout::staging_dir(&accepted.run)).join("0.part.tmp"), "x").unwrap();
+    let refused = admit(job(root.path(), "out"), "r2", &ground).unwrap_err();
+    assert!(matches!(refused, AdmitError::JournalGone { .. }), "staged files tell of a run: {refused}");
+    let root = TempDir::new().unwrap();
+    new(admit(job(root.path(), "out"), "r1", &cluster(root.path())));
+    let refused = admit(job(root.path(), "out"), "r2", &embedded(root.path(), "out")).unwrap_err();
+    assert!(matches!(refused, AdmitError::JournalGone { .. }), "a state out of reach tells nothing: {refused}");
+    assert!(!root.path().join("state").exists(), "and none is made in its place");
+}
+
+#[test]
+fn the_same_request_is_one_run() {
+    let root = TempDir::new().unwrap();
+    let ground = cluster(root.path());
+    let first = new(admit(job(root.path(), "out"), "r1", &ground));
+    let again = new(admit(job(root.path(), "out"), "r1", &ground));
+    assert_eq!((&first.run, &first.nonce), (&again.run, &again.nonce), "a crash before the journal is gone on from");
+    journal(&ground, &first, &[]);
+    assert!(
+        matches!(admit(job(root.path(), "out"), "r1", &ground).unwrap(), Admission::Known(run) if run == first.run)
+    );
+    let refused = admit(job(root.path(), "elsewhere"), "r1", &ground).unwrap_err();
+    assert!(matches!(refused, AdmitError::Reused { .. }), "{refused}");
+    assert!(!root.path().join("elsewhere").exists(), "it is refused before anything is claimed");
+}
+
+#[test]
+fn sources_and_folders_that_cannot_be_used_are_refused_before_anything_is_written() {
+    let root = TempDir::new().unwrap();
+    let ground = embedded(root.path(), "out");
+    let mut gone = job(root.path(), "out");
+    gone.spec.source.url = "file:///nowhere/in.csv".to_owned();
+    assert!(matches!(admit(gone, "r", &ground), Err(AdmitError::Source { .. })));
+    let mut folder = job(root.path(), "out");
+    folder.spec.source.url = location::url_of_file(root.path()).unwrap();
+    assert!(matches!(admit(folder, "r", &ground), Err(AdmitError::NotAFile { .. })));
+    let mut many = job(root.path(), "out");
+    fs::File::create(root.path().join("in.csv")).unwrap().set_len(1 << 20).unwrap();
+    many.spec.partition.bytes = 1;
+    assert!(matches!(admit(many, "r", &ground), Err(AdmitError::TooManyPartitions { .. })));
+    assert!(!root.path().join("out").exists());
+    std::os::unix::fs::symlink(root.path().join("nowhere"), root.path().join("link")).unwrap();
+    let refused = admit(job(root.path(), "link"), "r", &embedded(root.path(), "link")).unwrap_err();
+    assert!(matches!(refused, AdmitError::Claim(ClaimError::NotAFolder { .. })), "{refused}");
+}

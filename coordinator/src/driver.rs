@@ -1,0 +1,508 @@
+//! The driver: the loop around the scheduler. Events in, one step each, actions performed in order.
+//!
+//! Invariant (WRITE-AHEAD): the facts of a turn are durable before anything else of that turn happens. It holds no rule
+//! about scheduling: it journals, sends, deletes and publishes what it is told.
+#![expect(clippy::disallowed_methods, reason = "the shell: it starts tasks for blocking I/O")]
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use batteuse_proto::CoordinatorSays;
+use batteuse_shared::ids::{AttemptId, Epoch, RunId, WorkerId};
+use batteuse_shared::limits::{EVENT_QUEUE_MAX, EVENTS_PER_TURN_MAX, TICK_MS};
+use batteuse_shared::location::{self, BadUrl};
+use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome};
+use batteuse_shared::time::Millis;
+use batteuse_shared::{layout, limits};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
+
+use crate::journal::{AppendError, Journal, JournalError, Position};
+use crate::publish::{self, PublishPlan};
+use crate::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler, Status};
+
+/// Called before each fact is journalled and before each other action, with its name; `Break` stops the driver dead, as a
+/// kill would. Tests put it in; nobody else does.
+pub type Probe = Arc<dyn Fn(&str) -> ControlFlow<()> + Send + Sync>;
+
+/// What the driver is given.
+pub struct Components {
+    /// State folder: journals lie in it.
+    pub state: PathBuf,
+    /// The clock.
+    pub clock: fn() -> Millis,
+    /// Names this process in the journal.
+    pub writer: uuid::Uuid,
+    /// See [`Probe`].
+    pub probe: Option<Probe>,
+}
+
+/// Why a driver stopped before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// Another process has taken the run over: this one must not touch it again.
+    #[error(
+        "run {run} was taken over by another process (resume, cancel, or a coordinator on the same state): {source}; `batteuse status` tells how it stands"
+    )]
+    Superseded {
+        /// Which run.
+        run: RunId,
+        /// Who holds the slot.
+        source: AppendError,
+    },
+    /// The journal cannot be written.
+    #[error("the journal of run {run} cannot be written: {source}. Nothing is lost: free the disk, then resume")]
+    Journal {
+        /// Which run.
+        run: RunId,
+        /// What happened.
+        source: AppendError,
+    },
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] JournalError),
+    /// The output cannot be published; the decision is durable, so it can be redone.
+    #[error("run {run} is decided but cannot be published: {message}. Mend this, then resume")]
+    Publish {
+        /// Which run.
+        run: RunId,
+        /// The last failure.
+        message: String,
+    },
+    /// The disk or store of an embedded run keeps failing; the run is undecided and can be resumed.
+    #[error("run {run} cannot go on: {message}. Nothing is lost: mend this, then resume")]
+    Stalled {
+        /// Which run.
+        run: RunId,
+        /// The last failure.
+        message: String,
+    },
+    /// A probe stopped it.
+    #[error("stopped dead by a probe")]
+    Stopped,
+    /// A task of this process died.
+    #[error("a task of the coordinator died: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Something for the driver, from a shell around it.
+pub enum Input {
+    /// For the scheduler.
+    Event(Event),
+    /// A worker's stream opened; `stream` tells it from later streams of the same worker.
+    Attached {
+        /// Who.
+        worker: WorkerId,
+        /// Attempts it can run at once.
+        slots: u32,
+        /// Attempts it holds.
+        running: Vec<(RunId, AttemptId)>,
+        /// Where to talk to it.
+        sink: mpsc::Sender<CoordinatorSays>,
+        /// Which stream.
+        stream: uuid::Uuid,
+    },
+    /// A worker's stream closed.
+    Detached {
+        /// Who.
+        worker: WorkerId,
+        /// Which stream.
+        stream: uuid::Uuid,
+    },
+    /// A run was admitted; answered when it is durable.
+    Submit {
+        /// What.
+        accepted: Box<Accepted>,
+        /// The answer: whether the run is this job's.
+        durable: oneshot::Sender<bool>,
+    },
+}
+
+/// Glances at all runs, by id.
+pub type Statuses = Arc<BTreeMap<RunId, Status>>;
+
+/// How the shells talk to the driver.
+#[derive(Clone)]
+pub struct Handle {
+    inputs: mpsc::Sender<Input>,
+    statuses: watch::Receiver<Statuses>,
+}
+
+impl Handle {
+    /// Sends an input; waits while the queue is full. False when the driver has stopped.
+    pub async fn send(&self, input: Input) -> bool {
+        self.inputs.send(input).await.is_ok()
+    }
+
+    /// The latest glances; changes with every turn of the driver that changed something.
+    #[must_use]
+    pub fn statuses(&self) -> watch::Receiver<Statuses> {
+        self.statuses.clone()
+    }
+
+    /// Submits an admitted run; returns once it is durable: true, or false when a run of that id has another job. None when
+    /// the driver has stopped.
+    pub async fn submit(&self, accepted: Accepted) -> Option<bool> {
+        let (durable, done) = oneshot::channel();
+        self.send(Input::Submit { accepted: Box::new(accepted), durable }).await;
+        done.await.ok()
+    }
+}
+
+/// When a driver that is well stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// When no run is open: an embedded run.
+    NoOpenRun,
+    /// When it is asked to step down: a coordinator.
+    SteppedDown,
+}
+
+/// The loop and what it holds.
+pub struct Driver {
+    components: Components,
+    scheduler: Scheduler,
+    journals: BTreeMap<RunId, Journal>,
+    sinks: BTreeMap<WorkerId, (uuid::Uuid, mpsc::Sender<CoordinatorSays>)>,
+    inputs: mpsc::Receiver<Input>,
+    own: mpsc::WeakSender<Input>,
+    statuses: watch::Sender<Statuses>,
+    waiting: Vec<(oneshot::Sender<bool>, bool)>,
+    /// Events that acting brought about; the next turn takes them.
+    returned: Vec<Event>,
+}
+
+impl Driver {
+    /// A driver without runs, and the handle to it.
+    #[must_use]
+    pub fn new(components: Components) -> (Self, Handle) {
+        let (sender, inputs) = mpsc::channel(EVENT_QUEUE_MAX);
+        let (statuses, watched) = watch::channel(Statuses::default());
+        let driver = Self {
+            components,
+            scheduler: Scheduler::default(),
+            journals: BTreeMap::new(),
+            sinks: BTreeMap::new(),
+            inputs,
+            own: sender.downgrade(),
+            statuses,
+            waiting: Vec::new(),
+            returned: Vec::new(),
+        };
+        (driver, Handle { inputs: sender, statuses: watched })
+    }
+
+    /// Takes over a run that was rebuilt from its journal.
+    ///
+    /// # Errors
+    /// When its next epoch cannot be journalled.
+    pub async fn adopt(&mut self, run: Run, position: Position) -> Result<(), DriverError> {
+        self.open(run.id(), position).await?;
+        let actions = self.scheduler.adopt(run, (self.components.clock)());
+        self.perform(actions).await
+    }
+
+    /// Accepts a run that was just admitted; durable on return.
+    ///
+    /// # Errors
+    /// When it cannot be journalled.
+    pub async fn accept(&mut self, accepted: Accepted) -> Result<(), DriverError> {
+        self.open(&accepted.run, Position::default()).await?;
+        self.turn(vec![Event::Submitted(Box::new(accepted))]).await
+    }
+
+    /// Gives a run up.
+    ///
+    /// # Errors
+    /// When that cannot be journalled.
+    pub async fn cancel(&mut self, run: &RunId, message: &str) -> Result<(), DriverError> {
+        self.turn(vec![Event::Cancelled { run: run.clone(), message: message.to_owned() }]).await
+    }
+
+    async fn open(&mut self, run: &RunId, position: Position) -> Result<(), DriverError> {
+        let (state, id, writer) = (self.components.state.clone(), run.clone(), self.components.writer);
+        let opened = tokio::task::spawn_blocking(move || Journal::open(&state, &id, writer, position)).await?;
+        self.journals.insert(run.clone(), opened?);
+        Ok(())
+    }
+
+    /// Takes over every run of the state folder.
+    ///
+    /// # Errors
+    /// When a journal cannot be read or written.
+    pub async fn recover(&mut self) -> Result<(), DriverError> {
+        let listed = self.components.state.clone();
+        for id in tokio::task::spawn_blocking(move || crate::journal::list_runs(&listed)).await?? {
+            let (state, read) = (self.components.state.clone(), id.clone());
+            let replayed = tokio::task::spawn_blocking(move || Journal::read::<Fact>(&state, &read)).await??;
+            match Run::replay(replayed.facts.into_iter().map(|(_, fact)| fact)) {
+                Some(run) => self.adopt(run, replayed.position).await?,
+                None => info!(run = %id, "a journal without an accepted run is passed over"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns until it is time to stop; `stop` turns true when it is asked to step down.
+    ///
+    /// # Errors
+    /// When it must stop before that. Facts that were journalled are safe.
+    pub async fn run(mut self, until: Until, mut stop: watch::Receiver<bool>) -> Result<Statuses, DriverError> {
+        let mut tick = tokio::time::interval(Duration::from_millis(TICK_MS));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut inputs = Vec::new();
+        self.tell();
+        loop {
+            if until == Until::NoOpenRun {
+                self.check_environment()?;
+                if self.scheduler.open_runs().next().is_none() {
+                    break;
+                }
+            }
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => {
+                    self.turn(vec![Event::SteppingDown]).await?;
+                    break;
+                }
+                _ = tick.tick() => self.turn(vec![Event::Tick]).await?,
+                n = self.inputs.recv_many(&mut inputs, EVENTS_PER_TURN_MAX) => {
+                    if n == 0 {
+                        break;
+                    }
+                    let mut events = Vec::with_capacity(n);
+                    for input in inputs.drain(..) {
+                        events.extend(self.take(input).await?);
+                    }
+                    self.turn(events).await?;
+                }
+            }
+        }
+        let last = self.statuses.borrow().clone();
+        Ok(last)
+    }
+
+    /// One turn: all events are stepped, their facts are journalled in one append a run, then the rest is done.
+    async fn turn(&mut self, events: Vec<Event>) -> Result<(), DriverError> {
+        let now = (self.components.clock)();
+        let mut actions = Vec::new();
+        for event in std::mem::take(&mut self.returned).into_iter().chain(events) {
+            actions.extend(self.scheduler.step(event, now));
+        }
+        self.perform(actions).await?;
+        // Who is told that a run is durable finds it at once.
+        self.tell();
+        for (waiting, same_job) in self.waiting.drain(..) {
+            let _ = waiting.send(same_job);
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, input: Input) -> Result<Option<Event>, DriverError> {
+        Ok(match input {
+            Input::Event(event) => Some(event),
+            Input::Attached { worker, slots, running, sink, stream } => {
+                self.sinks.insert(worker.clone(), (stream, sink));
+                Some(Event::WorkerJoined { worker, slots, running })
+            }
+            Input::Detached { worker, stream } => {
+                let current = self.sinks.get(&worker).is_some_and(|(s, _)| *s == stream);
+                current.then(|| {
+                    self.sinks.remove(&worker);
+                    Event::WorkerLeft { worker }
+                })
+            }
+            Input::Submit { accepted, durable } => {
+                let known = self.scheduler.job(&accepted.run).map(|job| *job == accepted.job);
+                if known.is_none() {
+                    self.open(&accepted.run, Position::default()).await?;
+                }
+                self.waiting.push((durable, known.unwrap_or(true)));
+                known.is_none().then_some(Event::Submitted(accepted))
+            }
+        })
+    }
+
+    /// Performs actions. Facts come first: within a turn none of them depends on another action, and each of the others
+    /// may depend on a fact, so one group commit serves the whole turn.
+    async fn perform(&mut self, actions: Vec<Action>) -> Result<(), DriverError> {
+        let mut facts: Vec<(RunId, Vec<Fact>)> = Vec::new();
+        let mut rest = Vec::new();
+        for action in actions {
+            match action {
+                Action::Record { run, fact } => match facts.iter_mut().find(|(r, _)| *r == run) {
+                    Some((_, batch)) => batch.push(fact),
+                    None => facts.push((run, vec![fact])),
+                },
+                other => rest.push(other),
+            }
+        }
+        for (run, batch) in facts {
+            let one_by_one = self.components.probe.is_some();
+            let size = if one_by_one { 1 } else { batch.len() };
+            for group in batch.chunks(size) {
+                self.probe("record")?;
+                self.append(&run, group.to_vec()).await?;
+            }
+        }
+        for action in rest {
+            self.probe(name(&action))?;
+            self.act(action).await?;
+        }
+        Ok(())
+    }
+
+    fn probe(&self, action: &str) -> Result<(), DriverError> {
+        match self.components.probe.as_ref().map(|probe| probe(action)) {
+            Some(ControlFlow::Break(())) => Err(DriverError::Stopped),
+            _ => Ok(()),
+        }
+    }
+
+    async fn append(&mut self, run: &RunId, facts: Vec<Fact>) -> Result<(), DriverError> {
+        let epoch = self.scheduler.epoch(run).unwrap_or(Epoch(0));
+        let mut journal = self.journals.remove(run).expect("every run of the scheduler has its journal");
+        let mut tries = 0;
+        loop {
+            let facts = facts.clone();
+            let joined = tokio::task::spawn_blocking(move || {
+                let result = journal.append(epoch, &facts);
+                (journal, result)
+            });
+            let (back, result) = joined.await?;
+            journal = back;
+            match result {
+                Ok(()) => break,
+                Err(source @ AppendError::Conflict { .. }) => {
+                    return Err(DriverError::Superseded { run: run.clone(), source });
+                }
+                Err(source) => {
+                    tries += 1;
+                    if tries >= limits::JOURNAL_TRIES_MAX {
+                        return Err(DriverError::Journal { run: run.clone(), source });
+                    }
+                    warn!(%run, error = %source, "the journal could not be written; trying again");
+                    tokio::time::sleep(Duration::from_millis(limits::RETRY_BACKOFF_MS << tries)).await;
+                }
+            }
+        }
+        self.journals.insert(run.clone(), journal);
+        Ok(())
+    }
+
+    async fn act(&mut self, action: Action) -> Result<(), DriverError> {
+        match action {
+            Action::Record { .. } => unreachable!("facts are journalled first"),
+            Action::Grant { worker, lease } => self.grant(worker, lease),
+            Action::Revoke { worker, run, attempt } => self.say(&worker, CoordinatorSays::Revoke { run, attempt }),
+            Action::Ack { worker, run, attempt } => self.say(&worker, CoordinatorSays::Ack { run, attempt }),
+            Action::Refuse { worker, reason } => self.say(&worker, CoordinatorSays::Refused { reason }),
+            Action::Discard { run, output_url, keys } => {
+                let Some(dir) = self.folder(&run, location::path_of(&output_url)) else { return Ok(()) };
+                let staging = dir.join(layout::staging_dir(&run));
+                let done = tokio::task::spawn_blocking(move || publish::discard(&staging, &keys)).await?;
+                if let Err(error) = done {
+                    warn!(%run, %error, "staged files of no use could not be deleted; the sweep will");
+                }
+            }
+            Action::Publish(plan) => self.publish(*plan),
+            Action::Sweep { run, output_url } => {
+                self.journals.remove(&run);
+                let Some(dir) = self.folder(&run, location::path_of(&output_url)) else { return Ok(()) };
+                let swept = run.clone();
+                let done = tokio::task::spawn_blocking(move || publish::sweep(&dir, &swept)).await?;
+                if let Err(error) = done {
+                    warn!(%run, %error, "the staging folder could not be deleted; it holds nothing of use");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&self, run: &RunId, dir: Result<PathBuf, BadUrl>) -> Option<PathBuf> {
+        dir.inspect_err(|error| warn!(%run, %error, "the output folder has no path")).ok()
+    }
+
+    /// Publishes beside the loop: leases and heartbeats of other runs go on.
+    fn publish(&self, plan: PublishPlan) {
+        let Some(own) = self.own.upgrade() else { return };
+        let probe = self.components.probe.clone();
+        let run = plan.run.clone();
+        tokio::spawn(async move {
+            let between = move |step: &str| probe.as_ref().map_or(ControlFlow::Continue(()), |probe| probe(step));
+            let published = tokio::task::spawn_blocking(move || publish::publish(&plan, &mut { between })).await;
+            let event = match published {
+                Ok(Ok(())) => Event::Published { run },
+                Ok(Err(error)) => Event::PublishFailed { run, message: error.to_string() },
+                Err(died) => Event::PublishFailed { run, message: died.to_string() },
+            };
+            let _ = own.send(Input::Event(event)).await;
+        });
+    }
+
+    /// Sends a lease; one that no worker would read comes back as failed.
+    fn grant(&mut self, worker: WorkerId, lease: Box<Lease>) {
+        let (run, attempt) = (lease.run.clone(), lease.attempt);
+        let says = CoordinatorSays::Grant(lease);
+        let bytes = batteuse_proto::wire_bytes(&batteuse_proto::v1::CoordinatorMessage::from(says.clone()));
+        if bytes <= limits::MESSAGE_BYTES_MAX {
+            return self.say(&worker, says);
+        }
+        let message = format!("the lease takes {bytes} bytes, and at most {} are read", limits::MESSAGE_BYTES_MAX);
+        let outcome = Outcome::Failed(Failure { class: FailureClass::Crash, message });
+        self.returned.push(Event::Reported { worker, run, attempt, outcome });
+    }
+
+    fn say(&mut self, worker: &WorkerId, says: CoordinatorSays) {
+        let Some((_, sink)) = self.sinks.get(worker) else { return };
+        if sink.try_send(says).is_err() {
+            warn!(%worker, "a worker does not read its stream: it is closed");
+            self.sinks.remove(worker);
+        }
+    }
+
+    /// Stops an embedded run whose environment keeps failing: somebody is there to mend it.
+    fn check_environment(&self) -> Result<(), DriverError> {
+        for status in self.scheduler.statuses() {
+            let run = status.run;
+            if let Some((failures, message)) = status.publish_failures
+                && failures >= limits::PUBLISH_TRIES_EMBEDDED_MAX
+            {
+                return Err(DriverError::Publish { run, message });
+            }
+            if let Some((failures, message)) = status.stalled
+                && failures >= limits::FAILURES_ENVIRONMENT_MAX
+            {
+                return Err(DriverError::Stalled { run, message });
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows how the runs stand.
+    fn tell(&self) {
+        let statuses = self.scheduler.statuses().map(|s| (s.run.clone(), s)).collect();
+        self.statuses.send_if_modified(|last| {
+            let changed = **last != statuses;
+            *last = Arc::new(statuses);
+            changed
+        });
+    }
+}
+
+/// The name of an action, for probes.
+fn name(action: &Action) -> &'static str {
+    match action {
+        Action::Record { .. } => "record",
+        Action::Grant { .. } => "grant",
+        Action::Revoke { .. } => "revoke",
+        Action::Ack { .. } => "ack",
+        Action::Refuse { .. } => "refuse",
+        Action::Discard { .. } => "discard",
+        Action::Publish(_) => "publish",
+        Action::Sweep { .. } => "sweep",
+    }
+}

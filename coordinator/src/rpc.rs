@@ -1,0 +1,254 @@
+//! The gRPC shell: workers' streams and operators' calls, turned into inputs of the driver.
+//!
+//! Invariant: it decides nothing. A stream that breaks the protocol is closed with the reason; the driver never sees it.
+#![expect(clippy::disallowed_methods, reason = "the shell: a task for each stream")]
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use batteuse_proto::v1::control_service_server::{ControlService, ControlServiceServer};
+use batteuse_proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
+use batteuse_proto::v1::{
+    CancelRequest, CoordinatorMessage, ListReply, ListRequest, RunStatus as WireStatus, StatusRequest, SubmitReply,
+    SubmitRequest, WorkerMessage,
+};
+use batteuse_proto::{
+    Cancellation, CoordinatorSays, FILE_DESCRIPTOR_SET, Hello, PROTOCOL, RunList, RunStatus, Submission, WorkerSays,
+};
+use batteuse_shared::ids::{RunId, WorkerId};
+use batteuse_shared::limits::{MESSAGE_BYTES_MAX, RUNS_LISTED_MAX, WORKER_QUEUE_MAX};
+use futures::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, WatchStream};
+use tonic::transport::server::Router;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{info, warn};
+
+use crate::admit::{self, Admission, AdmitError, Ground};
+use crate::driver::{Handle, Input};
+use crate::scheduler::{Event, Status as Glance};
+
+/// Interval of HTTP/2 keepalive pings: a peer that vanished without a word is noticed within twice this time.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// Everything that the coordinator serves: workers, operators, health and reflection.
+///
+/// # Errors
+/// When the descriptor set cannot be served by reflection: a build that is broken.
+pub async fn router(handle: Handle, ground: Ground) -> Result<Router, tonic_reflection::server::Error> {
+    let workers = WorkerServiceServer::new(Workers { handle: handle.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let control = ControlServiceServer::new(Control { handle, ground })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<WorkerServiceServer<Workers>>().await;
+    health.set_serving::<ControlServiceServer<Control>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    Ok(tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .add_service(workers)
+        .add_service(control)
+        .add_service(health_service)
+        .add_service(reflection))
+}
+
+/// Serves workers.
+#[derive(Clone)]
+pub struct Workers {
+    handle: Handle,
+}
+
+type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl WorkerService for Workers {
+    type AttachStream = Outgoing<CoordinatorMessage>;
+
+    async fn attach(&self, request: Request<Streaming<WorkerMessage>>) -> Result<Response<Self::AttachStream>, Status> {
+        let mut incoming = request.into_inner();
+        let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("a stream begins with Hello"))?;
+        let WorkerSays::Hello(hello) = WorkerSays::try_from(first)? else {
+            return Err(Status::invalid_argument("a stream begins with Hello"));
+        };
+        let (sink, outgoing) = mpsc::channel::<CoordinatorSays>(WORKER_QUEUE_MAX);
+        let greeting = greet(&hello);
+        let welcome = matches!(greeting, CoordinatorSays::Welcome { .. });
+        let _ = sink.try_send(greeting);
+        if welcome {
+            info!(worker = %hello.worker, slots = hello.slots, version = hello.version, "a worker has come");
+            tokio::spawn(listen(self.handle.clone(), hello, sink, incoming));
+        }
+        let stream = ReceiverStream::new(outgoing).map(|says| Ok(says.into()));
+        Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+fn greet(hello: &Hello) -> CoordinatorSays {
+    if hello.protocol == PROTOCOL {
+        return CoordinatorSays::Welcome { protocol: PROTOCOL };
+    }
+    let reason = format!(
+        "this coordinator speaks protocol {PROTOCOL}, the worker (version {}) speaks {}: run the same version on both",
+        hello.version, hello.protocol
+    );
+    CoordinatorSays::Refused { reason }
+}
+
+/// Turns a worker's words into events until its stream ends.
+async fn listen(
+    handle: Handle,
+    hello: Hello,
+    sink: mpsc::Sender<CoordinatorSays>,
+    mut incoming: Streaming<WorkerMessage>,
+) {
+    let Hello { worker, slots, running, .. } = hello;
+    let stream = uuid::Uuid::new_v4();
+    let mut well = handle.send(Input::Attached { worker: worker.clone(), slots, running, sink, stream }).await;
+    while well {
+        let says = match incoming.message().await {
+            Ok(Some(message)) => WorkerSays::try_from(message),
+            Ok(None) => break,
+            Err(status) => {
+                info!(%worker, reason = status.message(), "a worker's stream has broken");
+                break;
+            }
+        };
+        well = match says.map(|says| event(&worker, says)) {
+            Ok(Some(event)) => handle.send(Input::Event(event)).await,
+            Ok(None) => true,
+            Err(error) => {
+                warn!(%worker, %error, "a worker broke the protocol: its stream is closed");
+                break;
+            }
+        };
+    }
+    handle.send(Input::Detached { worker, stream }).await;
+}
+
+fn event(worker: &WorkerId, says: WorkerSays) -> Option<Event> {
+    let worker = worker.clone();
+    Some(match says {
+        WorkerSays::Hello(_) => return None,
+        WorkerSays::Wanted { slots } => Event::Offered { worker, slots },
+        WorkerSays::Heartbeat(progress) => {
+            let progress = progress.into_iter().map(|p| (p.run, p.attempt, p.bytes_done)).collect();
+            Event::Heartbeat { worker, progress }
+        }
+        WorkerSays::Report { run, attempt, outcome } => Event::Reported { worker, run, attempt, outcome },
+    })
+}
+
+/// Serves operators.
+#[derive(Clone)]
+pub struct Control {
+    handle: Handle,
+    ground: Ground,
+}
+
+impl Control {
+    fn glance(&self, run: &RunId) -> Result<Glance, Status> {
+        let statuses = self.handle.statuses();
+        let found = statuses.borrow().get(run).cloned();
+        found.ok_or_else(|| Status::not_found(format!("no run {run} here; `batteuse list` shows those there are")))
+    }
+}
+
+#[tonic::async_trait]
+impl ControlService for Control {
+    type WatchStream = Outgoing<WireStatus>;
+
+    async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitReply>, Status> {
+        let Submission { job, client_request_id } = Submission::try_from(request.into_inner())?;
+        let ground = self.ground.clone();
+        let admitted = tokio::task::spawn_blocking(move || admit::admit(job, &client_request_id, &ground)).await;
+        let run = match admitted.map_err(|died| Status::internal(died.to_string()))? {
+            Ok(Admission::New(accepted)) => {
+                let run = accepted.run.clone();
+                match self.handle.submit(*accepted).await {
+                    Some(true) => run,
+                    Some(false) => return Err(refusal(&AdmitError::Reused { run })),
+                    None => return Err(Status::unavailable("the coordinator is stopping; submit again")),
+                }
+            }
+            Ok(Admission::Known(run)) => run,
+            Err(error) => return Err(refusal(&error)),
+        };
+        Ok(Response::new(run.into()))
+    }
+
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<WireStatus>, Status> {
+        let run = RunId::try_from(request.into_inner())?;
+        Ok(Response::new(wire(self.glance(&run)?, true).into()))
+    }
+
+    async fn watch(&self, request: Request<StatusRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let run = RunId::try_from(request.into_inner())?;
+        self.glance(&run)?;
+        let seen = WatchStream::new(self.handle.statuses())
+            .filter_map(move |all| futures::future::ready(all.get(&run).cloned()))
+            .scan(false, |ended, glance| {
+                let go_on = !*ended;
+                *ended = glance.report.is_some();
+                futures::future::ready(go_on.then(|| Ok(wire(glance, true).into())))
+            });
+        Ok(Response::new(Box::pin(seen)))
+    }
+
+    async fn list(&self, _: Request<ListRequest>) -> Result<Response<ListReply>, Status> {
+        let statuses = self.handle.statuses();
+        let mut glances: Vec<Glance> = statuses.borrow().values().cloned().collect();
+        glances.sort_by_key(|g| (std::cmp::Reverse(g.accepted_at), g.run.clone()));
+        let more = glances.len() > RUNS_LISTED_MAX;
+        glances.truncate(RUNS_LISTED_MAX);
+        let runs = glances.into_iter().map(|g| wire(g, false)).collect();
+        Ok(Response::new(RunList { runs, more }.into()))
+    }
+
+    async fn cancel(&self, request: Request<CancelRequest>) -> Result<Response<WireStatus>, Status> {
+        let Cancellation { run, message } = Cancellation::try_from(request.into_inner())?;
+        self.glance(&run)?;
+        if !self.handle.send(Input::Event(Event::Cancelled { run: run.clone(), message })).await {
+            return Err(Status::unavailable("the coordinator is stopping; cancel again"));
+        }
+        let mut statuses = self.handle.statuses();
+        let decided = |all: &crate::driver::Statuses| all.get(&run).is_some_and(|g| g.report.is_some());
+        statuses.wait_for(decided).await.map_err(|_| Status::unavailable("the coordinator is stopping"))?;
+        Ok(Response::new(wire(self.glance(&run)?, true).into()))
+    }
+}
+
+fn refusal(error: &AdmitError) -> Status {
+    match error {
+        AdmitError::Io { .. } => Status::unavailable(error.to_string()),
+        _ => Status::failed_precondition(error.to_string()),
+    }
+}
+
+/// A glance as the wire has it; the report goes along where it is asked for.
+#[must_use]
+pub fn wire(glance: Glance, with_report: bool) -> RunStatus {
+    let report = glance.report.filter(|_| with_report);
+    RunStatus {
+        run: glance.run,
+        job: glance.job,
+        state: glance.state,
+        reason: glance.reason,
+        output_url: glance.output_url,
+        partitions: glance.partitions,
+        accepted: glance.accepted,
+        attempts: glance.attempts,
+        running: u32::try_from(glance.leases).unwrap_or(u32::MAX),
+        bytes: glance.bytes,
+        bytes_done: glance.bytes_done.min(glance.bytes),
+        read: glance.counts.read,
+        rejected: glance.counts.rejected,
+        started: glance.accepted_at,
+        report_json: report.map(|r| serde_json::to_string(&r).expect("plain values with text keys serialise")),
+    }
+}

@@ -1,0 +1,253 @@
+//! What the scheduler is told, what it wants done, and what it writes down.
+//!
+//! Invariant: values only. `Vec<Action>` is a protocol: actions are performed in order, and a `Record` is durable before
+//! the next one starts.
+
+use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
+use batteuse_shared::report::{Reason, RunState};
+use batteuse_shared::spec::Job;
+use batteuse_shared::table::ColumnType;
+use batteuse_shared::task::{Failure, Finished, Inspected, Lease, Outcome, Parsed, SourceRef};
+use batteuse_shared::time::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::publish::PublishPlan;
+
+/// A durable record of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Fact {
+    /// The run exists: everything that `resume` needs. Durable before inspection.
+    RunAccepted(Box<Accepted>),
+    /// A coordinator took the run over.
+    EpochBegun {
+        /// Its epoch.
+        epoch: Epoch,
+        /// When.
+        at: Millis,
+    },
+    /// Dialect, encoding and header are decided; types are guessed.
+    Inspected(Box<Inspected>),
+    /// An attempt has staged its partition.
+    Staged {
+        /// Which partition.
+        partition: PartitionId,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What it found.
+        parsed: Box<Parsed>,
+    },
+    /// The types of all columns are final.
+    SchemaSettled {
+        /// In file order.
+        types: Vec<ColumnType>,
+    },
+    /// A staged attempt is the partition's, for ever (SINGLE-DECISION).
+    Accepted {
+        /// Which partition.
+        partition: PartitionId,
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// An attempt failed; counts against its task's budget.
+    AttemptFailed {
+        /// Which task.
+        task: TaskKey,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The rejects are staged with absolute numbers.
+    FinishStaged {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What it staged.
+        finished: Finished,
+    },
+    /// The point of no return.
+    RunDecided(Decision),
+    /// Everything decided is published and swept.
+    RunDone {
+        /// When.
+        at: Millis,
+    },
+    /// Given up before a decision; nothing will be published but a report.
+    RunAborted(Decision),
+    /// The coordinator left in order.
+    SteppedDown {
+        /// The epoch that ends.
+        epoch: Epoch,
+    },
+}
+
+/// The content of [`Fact::RunAccepted`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// The run.
+    pub run: RunId,
+    /// The whole spec.
+    pub job: Job,
+    /// The input and its version.
+    pub source: SourceRef,
+    /// What the staging folder's nonce file holds.
+    pub nonce: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Succeeded, SucceededWithRejects, Failed or Cancelled.
+    pub state: RunState,
+    /// Why it failed or was cancelled.
+    pub reason: Option<Reason>,
+    /// sha256 of the manifest that publishing will write; none when nothing is published.
+    pub manifest_sha256: Option<String>,
+    /// When.
+    pub at: Millis,
+}
+
+/// What is tried: the unit of retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TaskKey {
+    /// The run's inspection.
+    Inspect,
+    /// One partition.
+    Parse(PartitionId),
+    /// The rejects.
+    Finish,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A run was admitted: its output folder is claimed, its source was looked at.
+    Submitted(Box<Accepted>),
+    /// A worker's stream opened.
+    WorkerJoined {
+        /// Who.
+        worker: WorkerId,
+        /// Attempts it can run at once.
+        slots: u32,
+        /// Attempts that it is running, or whose report it holds.
+        running: Vec<(RunId, AttemptId)>,
+    },
+    /// A worker offers another number of slots in all (0: it drains).
+    Offered {
+        /// Who.
+        worker: WorkerId,
+        /// Attempts it can run at once.
+        slots: u32,
+    },
+    /// A worker's stream closed.
+    WorkerLeft {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// A worker is alive.
+    Heartbeat {
+        /// Who.
+        worker: WorkerId,
+        /// Bytes done of its attempts.
+        progress: Vec<(RunId, AttemptId, u64)>,
+    },
+    /// An attempt ended.
+    Reported {
+        /// Who tells it.
+        worker: WorkerId,
+        /// Whose attempt.
+        run: RunId,
+        /// Which.
+        attempt: AttemptId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// An operator gives a run up.
+    Cancelled {
+        /// Which.
+        run: RunId,
+        /// Why.
+        message: String,
+    },
+    /// A publish plan was carried out.
+    Published {
+        /// Which run's.
+        run: RunId,
+    },
+    /// A publish plan could not be carried out to its end.
+    PublishFailed {
+        /// Which run's.
+        run: RunId,
+        /// What happened.
+        message: String,
+    },
+    /// Time has passed.
+    Tick,
+    /// The coordinator is asked to leave in order.
+    SteppingDown,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Write a fact down; the next action waits until it is durable.
+    Record {
+        /// Whose journal.
+        run: RunId,
+        /// What.
+        fact: Fact,
+    },
+    /// Give a worker a lease.
+    Grant {
+        /// To whom.
+        worker: WorkerId,
+        /// What.
+        lease: Box<Lease>,
+    },
+    /// Tell a worker to stop an attempt.
+    Revoke {
+        /// Whom.
+        worker: WorkerId,
+        /// Whose attempt.
+        run: RunId,
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// Tell a worker that a report is durable or stale: it may forget it.
+    Ack {
+        /// Whom.
+        worker: WorkerId,
+        /// Whose attempt.
+        run: RunId,
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// Delete staged files that no fact will ever use.
+    Discard {
+        /// Whose.
+        run: RunId,
+        /// Output folder.
+        output_url: String,
+        /// Names in the staging folder.
+        keys: Vec<String>,
+    },
+    /// Tell a worker that it cannot be used, and forget it.
+    Refuse {
+        /// Whom.
+        worker: WorkerId,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Carry out what was decided; the answer is [`Event::Published`] or [`Event::PublishFailed`].
+    Publish(Box<PublishPlan>),
+    /// Delete the staging folder of a run that is done.
+    Sweep {
+        /// Whose.
+        run: RunId,
+        /// Output folder.
+        output_url: String,
+    },
+}

@@ -1,0 +1,268 @@
+//! The scheduler: a pure state machine over all runs and workers.
+//!
+//! `step(event, now) -> Vec<Action>`: all it knows arrives as an argument, all it wants leaves as a value. Invariant: the
+//! order of the actions is the protocol (WRITE-AHEAD); safety never rests on a lease or on `now` (LEASE-IS-HINT).
+
+pub mod messages;
+mod outcome;
+mod partition;
+mod retry;
+mod run;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use batteuse_shared::ids::{AttemptId, Epoch, RunId, WorkerId};
+use batteuse_shared::limits::{LEASE_TTL_MS, RUNS_LISTED_MAX, SLOTS_MAX, SUSPECT_MS};
+use batteuse_shared::spec::Job;
+use batteuse_shared::task::{FailureClass, Lease, Outcome};
+use batteuse_shared::time::Millis;
+
+pub use self::messages::{Accepted, Action, Decision, Event, Fact, TaskKey};
+pub use self::run::Run;
+pub use self::status::Status;
+
+/// A worker as the scheduler knows it.
+#[derive(Debug, Clone)]
+struct Worker {
+    slots: u32,
+    last_seen: Millis,
+    /// When its stream closed, if it is closed.
+    left: Option<Millis>,
+    leases: BTreeSet<(RunId, AttemptId)>,
+}
+
+/// All runs and workers.
+#[derive(Debug, Default)]
+pub struct Scheduler {
+    runs: BTreeMap<RunId, Run>,
+    ended: BTreeMap<RunId, Status>,
+    workers: BTreeMap<WorkerId, Worker>,
+    stepping_down: bool,
+}
+
+impl Scheduler {
+    /// A run rebuilt from its journal joins: its next epoch begins.
+    pub fn adopt(&mut self, mut run: Run, now: Millis) -> Vec<Action> {
+        let mut out = Vec::new();
+        if !run.done() {
+            run.begin_epoch(now, &mut out);
+        }
+        let id = run.id().clone();
+        self.runs.insert(id.clone(), run);
+        self.retire(&id);
+        out
+    }
+
+    /// The job of a run, if there is such a run.
+    #[must_use]
+    pub fn job(&self, run: &RunId) -> Option<&Job> {
+        self.runs.get(run).map(|r| &r.accepted().job)
+    }
+
+    /// The epoch in which a run's next fact is written.
+    #[must_use]
+    pub fn epoch(&self, run: &RunId) -> Option<Epoch> {
+        self.runs.get(run).map(Run::epoch).or_else(|| self.ended.get(run).map(|s| s.epoch))
+    }
+
+    /// What is known of every run, in the order of their ids.
+    pub fn statuses(&self) -> impl Iterator<Item = Status> + '_ {
+        self.runs.values().map(Run::status).chain(self.ended.values().cloned())
+    }
+
+    /// Runs that have not ended.
+    pub fn open_runs(&self) -> impl Iterator<Item = &RunId> {
+        self.runs.values().filter(|r| !r.done()).map(Run::id)
+    }
+
+    /// Takes one event in.
+    pub fn step(&mut self, event: Event, now: Millis) -> Vec<Action> {
+        let mut out = Vec::new();
+        match event {
+            Event::Submitted(accepted) => self.submitted(*accepted, now, &mut out),
+            Event::WorkerJoined { worker, slots, running } => self.joined(worker, slots, running, now, &mut out),
+            Event::Offered { worker, slots } => {
+                if let Some(w) = self.workers.get_mut(&worker) {
+                    w.slots = slots.min(SLOTS_MAX);
+                    w.last_seen = now;
+                }
+            }
+            Event::WorkerLeft { worker } => {
+                if let Some(w) = self.workers.get_mut(&worker) {
+                    w.left.get_or_insert(now);
+                }
+            }
+            Event::Heartbeat { worker, progress } => self.heartbeat(&worker, progress, now),
+            Event::Reported { worker, run, attempt, outcome } => {
+                self.reported(worker, run, attempt, outcome, now, &mut out);
+            }
+            Event::Cancelled { run, message } => {
+                if let Some(r) = self.runs.get_mut(&run) {
+                    r.cancel(message, now, &mut out);
+                }
+            }
+            Event::Published { run } => {
+                if let Some(r) = self.runs.get_mut(&run) {
+                    r.published(now, &mut out);
+                }
+                self.retire(&run);
+            }
+            Event::PublishFailed { run, message } => {
+                if let Some(r) = self.runs.get_mut(&run) {
+                    r.publish_failed(message, now);
+                }
+            }
+            Event::Tick => self.tick(now, &mut out),
+            Event::SteppingDown => {
+                self.stepping_down = true;
+                for run in self.runs.values_mut() {
+                    run.step_down(&mut out);
+                }
+            }
+        }
+        self.forget_revoked(&out);
+        self.grant(now, &mut out);
+        out
+    }
+
+    fn reported(
+        &mut self,
+        worker: WorkerId,
+        run: RunId,
+        attempt: AttemptId,
+        outcome: Outcome,
+        now: Millis,
+        out: &mut Vec<Action>,
+    ) {
+        if let Some(w) = self.workers.get_mut(&worker) {
+            w.last_seen = now;
+            w.leases.remove(&(run.clone(), attempt));
+        }
+        // A staging folder that was swept after its run is not seen either: only a lease that is out accuses the worker.
+        let out_now = self.runs.get(&run).is_some_and(|r| r.leases.contains_key(&attempt));
+        let unseen = match &outcome {
+            Outcome::Failed(failure) if failure.class == FailureClass::Unseen && out_now => {
+                Some(failure.message.clone())
+            }
+            _ => None,
+        };
+        if let Some(r) = self.runs.get_mut(&run) {
+            r.take_outcome(attempt, outcome, now, out);
+        }
+        out.push(Action::Ack { worker: worker.clone(), run, attempt });
+        if let Some(reason) = unseen
+            && let Some(refused) = self.workers.remove(&worker)
+        {
+            for (run, attempt) in refused.leases {
+                if let Some(r) = self.runs.get_mut(&run) {
+                    r.release(attempt);
+                }
+            }
+            out.push(Action::Refuse { worker, reason });
+        }
+    }
+
+    /// Keeps no more of a run that is done than a glance.
+    fn retire(&mut self, id: &RunId) {
+        if let Some(run) = self.runs.get(id).filter(|r| r.done()) {
+            self.ended.insert(id.clone(), run.status());
+            self.runs.remove(id);
+        }
+        while self.ended.len() > RUNS_LISTED_MAX {
+            let oldest = self.ended.values().min_by_key(|s| (s.accepted_at, s.run.clone())).map(|s| s.run.clone());
+            oldest.and_then(|id| self.ended.remove(&id));
+        }
+    }
+
+    fn submitted(&mut self, accepted: Accepted, now: Millis, out: &mut Vec<Action>) {
+        if self.runs.contains_key(&accepted.run) || self.ended.contains_key(&accepted.run) {
+            return;
+        }
+        let run = accepted.run.clone();
+        out.push(Action::Record { run: run.clone(), fact: Fact::RunAccepted(Box::new(accepted.clone())) });
+        let mut machine = Run::new(accepted);
+        machine.begin_epoch(now, out);
+        self.runs.insert(run, machine);
+    }
+
+    fn joined(
+        &mut self,
+        worker: WorkerId,
+        slots: u32,
+        running: Vec<(RunId, AttemptId)>,
+        now: Millis,
+        out: &mut Vec<Action>,
+    ) {
+        let running: BTreeSet<_> = running.into_iter().collect();
+        let known = self.workers.get(&worker).map(|w| w.leases.clone()).unwrap_or_default();
+        for (run, attempt) in known.difference(&running) {
+            if let Some(r) = self.runs.get_mut(run) {
+                r.release(*attempt);
+            }
+        }
+        for (run, attempt) in running.difference(&known) {
+            out.push(Action::Revoke { worker: worker.clone(), run: run.clone(), attempt: *attempt });
+        }
+        let leases = known.intersection(&running).cloned().collect();
+        self.workers.insert(worker, Worker { slots: slots.min(SLOTS_MAX), last_seen: now, left: None, leases });
+    }
+
+    fn heartbeat(&mut self, worker: &WorkerId, progress: Vec<(RunId, AttemptId, u64)>, now: Millis) {
+        if let Some(w) = self.workers.get_mut(worker) {
+            w.last_seen = now;
+        }
+        for (run, attempt, bytes) in progress {
+            if let Some(lease) = self.runs.get_mut(&run).and_then(|r| r.leases.get_mut(&attempt)) {
+                lease.bytes_done = lease.bytes_done.max(bytes);
+            }
+        }
+    }
+
+    /// Time passes: workers that are gone lose their leases; publishing is tried again.
+    fn tick(&mut self, now: Millis, out: &mut Vec<Action>) {
+        let gone =
+            |w: &Worker| w.left.is_some_and(|at| now.since(at) >= SUSPECT_MS) || now.since(w.last_seen) >= LEASE_TTL_MS;
+        let lost: Vec<WorkerId> = self.workers.iter().filter(|(_, w)| gone(w)).map(|(id, _)| id.clone()).collect();
+        for id in lost {
+            let Some(worker) = self.workers.remove(&id) else { continue };
+            for (run, attempt) in worker.leases {
+                if let Some(r) = self.runs.get_mut(&run) {
+                    r.lose(attempt, now, out);
+                }
+            }
+        }
+        for run in self.runs.values_mut() {
+            run.advance(now, out);
+        }
+    }
+
+    fn forget_revoked(&mut self, out: &[Action]) {
+        for action in out {
+            if let Action::Revoke { worker, run, attempt } = action
+                && let Some(w) = self.workers.get_mut(worker)
+            {
+                w.leases.remove(&(run.clone(), *attempt));
+            }
+        }
+    }
+
+    /// Gives every free slot the next task: the run accepted first has the first turn.
+    fn grant(&mut self, now: Millis, out: &mut Vec<Action>) {
+        if self.stepping_down {
+            return;
+        }
+        let mut line: Vec<&mut Run> = self.runs.values_mut().collect();
+        line.sort_by_key(|r| r.accepted().at);
+        for (id, worker) in &mut self.workers {
+            while worker.left.is_none() && (worker.leases.len() as u64) < u64::from(worker.slots) {
+                let next = line.iter_mut().find_map(|r| r.lease(id, now).map(|lease| (r.id().clone(), lease)));
+                let Some((run, (attempt, task))) = next else { return };
+                worker.leases.insert((run.clone(), attempt));
+                out.push(Action::Grant { worker: id.clone(), lease: Box::new(Lease { run, attempt, task }) });
+            }
+        }
+    }
+}

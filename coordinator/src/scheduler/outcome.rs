@@ -1,0 +1,177 @@
+//! How a run ends: its decision, manifest, report and publish plan, all pure functions of its facts.
+//!
+//! Invariant: asked again after a crash they are the same, byte for byte, so publishing can be redone.
+
+use batteuse_shared::layout;
+use batteuse_shared::limits::REJECTS_SHOWN;
+use batteuse_shared::manifest::{Manifest, ManifestPart, Success};
+use batteuse_shared::report::{Equation, Reason, Report, Reruns, RunState};
+use batteuse_shared::task::SourceRef;
+use batteuse_shared::time::Millis;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::messages::Decision;
+use super::run::Run;
+use crate::publish::{Link, PublishPlan};
+
+impl Run {
+    /// The decision over a run whose every partition is accepted and whose rejects are staged.
+    pub(super) fn outcome(&self, now: Millis) -> Decision {
+        if let Some(message) = self.broken() {
+            return self.failed(Reason::Invariant { message }, now);
+        }
+        let counts = self.counts();
+        let tolerate = &self.accepted.job.spec.rejects.tolerate;
+        if !tolerate.bears(counts.rejected, counts.read, counts.cut_bytes, self.span_bytes()) {
+            return self.failed(Reason::TooManyRejects, now);
+        }
+        let state = if counts.rejected == 0 { RunState::Succeeded } else { RunState::SucceededWithRejects };
+        let manifest_sha256 = Some(format!("{:x}", Sha256::digest(self.manifest_json())));
+        Decision { state, reason: None, manifest_sha256, at: now }
+    }
+
+    /// The first invariant that does not hold, with its figures.
+    fn broken(&self) -> Option<String> {
+        let inspected = self.inspected.as_ref()?;
+        let mut at = inspected.data_start;
+        for (partition, _, parsed) in self.proven_prefix().filter(|(_, _, p)| !p.span.is_empty()) {
+            if parsed.span.start != at {
+                return Some(format!(
+                    "TILES: the span of partition {partition} starts at {}, not at {at}",
+                    parsed.span.start
+                ));
+            }
+            at = parsed.span.end;
+        }
+        let size = self.accepted.source.version.bytes;
+        if at != size {
+            return Some(format!("TILES: the spans end at {at}, the source at {size}"));
+        }
+        let counts = self.counts();
+        let equation = Equation::state(&counts, inspected.data_start, self.span_bytes(), size);
+        let rejects = self.finish.as_ref().map_or(0, |(_, f)| f.rejects.rows);
+        if !equation.holds || rejects != counts.rejected {
+            return Some(format!("CONSERVATION: {}; {}; rejects staged {rejects}", equation.records, equation.bytes));
+        }
+        None
+    }
+
+    fn span_bytes(&self) -> u64 {
+        self.proven_prefix().map(|(_, _, p)| p.span.bytes()).sum()
+    }
+
+    fn source(&self) -> SourceRef {
+        self.accepted.source.clone()
+    }
+
+    /// The manifest of what is, or would be, published.
+    fn manifest(&self) -> Manifest {
+        let part = |(partition, attempt, parsed): (_, _, &batteuse_shared::task::Parsed)| ManifestPart {
+            partition,
+            attempt,
+            span: parsed.span,
+            file: parsed.part.as_ref().map(|_| layout::part(parsed.span.start, attempt)),
+            rows: parsed.part.as_ref().map_or(0, |p| p.rows),
+            bytes: parsed.part.as_ref().map_or(0, |p| p.bytes),
+            digest: parsed.part.as_ref().map(|p| p.digest).unwrap_or_default(),
+            sha256: parsed.part.as_ref().map(|p| p.sha256),
+        };
+        Manifest {
+            run: self.id().clone(),
+            job: self.accepted.job.metadata.name.clone(),
+            source: self.source(),
+            columns: self.current_columns(),
+            rows: self.counts().written,
+            digest: self.digest(),
+            parts: self.proven_prefix().map(part).collect(),
+        }
+    }
+
+    fn manifest_json(&self) -> String {
+        pretty(&self.manifest())
+    }
+
+    /// The report as far as the facts go; final once the run is decided.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let counts = self.counts();
+        let data_start = self.inspected.as_ref().map_or(0, |i| i.data_start);
+        let bytes = self.accepted.source.version.bytes;
+        let decided = self.decision.as_ref();
+        let state = decided.map_or(RunState::Running, |d| d.state);
+        let published = matches!(state, RunState::Succeeded | RunState::SucceededWithRejects);
+        let parts = || self.proven_prefix().filter_map(|(_, _, p)| p.part.as_ref()).filter(|_| published);
+        let shown = self.finish.as_ref().map(|(_, f)| f.shown.clone()).unwrap_or_default();
+        Report {
+            run: self.id().clone(),
+            job: self.accepted.job.metadata.name.clone(),
+            state,
+            reason: decided.and_then(|d| d.reason.clone()),
+            source: self.source(),
+            partitions: self.partitions.len() as u64,
+            accepted: self.accepted_count,
+            attempts: self.journalled_attempts,
+            reruns: Reruns {
+                types: self.partitions.iter().filter(|p| p.retyped).count() as u64,
+                guesses: self.partitions.iter().filter(|p| p.guessed_wrong).count() as u64,
+            },
+            bytes,
+            data_start,
+            span_bytes: self.span_bytes(),
+            counts,
+            digest: self.digest(),
+            seconds: decided.map_or(0.0, |d| d.at.since(self.accepted.at) as f64 / 1_000.0),
+            files: parts().count() as u64,
+            output_bytes: parts().map(|p| p.bytes).sum(),
+            equation: Equation::state(&counts, data_start, self.span_bytes(), bytes),
+            rejects_shown: shown.into_iter().take(REJECTS_SHOWN).collect(),
+        }
+    }
+
+    /// What publishing has to do for the decision that was taken.
+    pub(super) fn publish_plan(&self) -> PublishPlan {
+        let published = self.decision.as_ref().is_some_and(|d| d.manifest_sha256.is_some());
+        let aborted = self.decision.as_ref().is_some_and(|d| d.state == RunState::Cancelled);
+        let link = |(_, attempt, parsed): (_, _, &batteuse_shared::task::Parsed)| {
+            let part = parsed.part.as_ref()?;
+            Some(Link {
+                staged: part.key.clone(),
+                published: layout::part(parsed.span.start, attempt),
+                bytes: part.bytes,
+            })
+        };
+        let parts: Vec<Link> = self.proven_prefix().filter(|_| published).filter_map(link).collect();
+        let rejects = self.finish.as_ref().filter(|_| !aborted).map(|(_, f)| Link {
+            staged: f.rejects.key.clone(),
+            published: layout::rejects(self.id()),
+            bytes: f.rejects.bytes,
+        });
+        let success = published.then(|| {
+            pretty(&Success {
+                run: self.id().clone(),
+                manifest: layout::manifest(self.id()),
+                files: parts.iter().map(|l| l.published.clone()).collect(),
+                rows: self.counts().written,
+                bytes: parts.iter().map(|l| l.bytes).sum(),
+                source: self.source(),
+                digest: self.digest(),
+            })
+        });
+        PublishPlan {
+            output_url: self.output_url().to_owned(),
+            run: self.id().clone(),
+            parts,
+            rejects,
+            manifest: published.then(|| self.manifest_json()),
+            report: pretty(&self.report()),
+            success,
+        }
+    }
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("plain values with text keys serialise");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,589 @@
+//! One run as a state machine: facts in, the next tasks and facts out.
+//!
+//! Invariants: [`Run::apply`] is the only way state changes by a fact, live and in replay alike (REPLAY); leases are hints
+//! and are not facts (LEASE-IS-HINT); nothing is decided from an attempt whose start is not proven. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
+use batteuse_shared::report::{Reason, RunState};
+use batteuse_shared::span::Span;
+use batteuse_shared::table::{Classes, Column, ColumnType, Counts, Digest};
+use batteuse_shared::task::{
+    Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Outcome, ParseTask, Parsed, RejectPiece,
+    Staging, Task,
+};
+use batteuse_shared::time::Millis;
+use batteuse_shared::{layout, limits};
+
+use super::messages::{Accepted, Action, Decision, Fact, TaskKey};
+use super::partition::{self, Partition};
+use super::retry::{Budget, Stall};
+use crate::fold::Fold;
+use crate::plan;
+
+/// A lease that is out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Out {
+    pub(super) worker: WorkerId,
+    pub(super) task: TaskKey,
+    pub(super) bytes_done: u64,
+}
+
+/// A run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub(super) accepted: Accepted,
+    epoch: Epoch,
+    counter: u32,
+    pub(super) inspected: Option<Box<Inspected>>,
+    pub(super) partitions: Vec<Partition>,
+    fold: Option<Fold>,
+    /// Partitions whose start the fold has told and which were compared with it.
+    proven: usize,
+    /// Counts of all staged partitions, and bytes of their ranges: what a glance shows.
+    pub(super) staged: (Counts, u64),
+    pub(super) settled: Option<Vec<ColumnType>>,
+    to_accept: BTreeSet<PartitionId>,
+    pub(super) accepted_count: u64,
+    pub(super) finish: Option<(AttemptId, Finished)>,
+    pub(super) failing: Option<Reason>,
+    /// The finish task failed for good: the run fails without its rejects.
+    finish_given_up: bool,
+    pub(super) decision: Option<Decision>,
+    pub(super) done: bool,
+    pub(super) journalled_attempts: u64,
+    budgets: BTreeMap<TaskKey, Budget>,
+    /// Staged files that no fact will use: deleted by the next live step.
+    garbage: Vec<String>,
+    // What follows are hints: gone with the process.
+    pub(super) stall: Stall,
+    waiting: BTreeSet<TaskKey>,
+    pub(super) leases: BTreeMap<AttemptId, Out>,
+    issued: BTreeMap<AttemptId, TaskKey>,
+    publishing: bool,
+    pub(super) publish_again_at: Option<Millis>,
+    pub(super) publish_failures: u32,
+    pub(super) publish_message: String,
+}
+
+impl Run {
+    /// A run that was just accepted.
+    #[must_use]
+    pub fn new(accepted: Accepted) -> Self {
+        Self {
+            accepted,
+            epoch: Epoch(0),
+            counter: 0,
+            inspected: None,
+            partitions: Vec::new(),
+            fold: None,
+            proven: 0,
+            staged: (Counts::default(), 0),
+            settled: None,
+            to_accept: BTreeSet::new(),
+            accepted_count: 0,
+            finish: None,
+            failing: None,
+            finish_given_up: false,
+            decision: None,
+            done: false,
+            journalled_attempts: 0,
+            budgets: BTreeMap::new(),
+            garbage: Vec::new(),
+            stall: Stall::default(),
+            waiting: BTreeSet::from([TaskKey::Inspect]),
+            leases: BTreeMap::new(),
+            issued: BTreeMap::new(),
+            publishing: false,
+            publish_again_at: None,
+            publish_failures: 0,
+            publish_message: String::new(),
+        }
+    }
+
+    /// Rebuilds a run from its journal. None when there is no `RunAccepted`.
+    #[must_use]
+    pub fn replay(facts: impl IntoIterator<Item = Fact>) -> Option<Self> {
+        let mut facts = facts.into_iter();
+        let Some(Fact::RunAccepted(accepted)) = facts.next() else { return None };
+        let mut run = Run::new(*accepted);
+        for fact in facts {
+            run.apply(&fact);
+        }
+        Some(run)
+    }
+
+    /// The run's id.
+    #[must_use]
+    pub fn id(&self) -> &RunId {
+        &self.accepted.run
+    }
+
+    /// The content of its `RunAccepted`.
+    #[must_use]
+    pub fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
+
+    /// The epoch of the coordinator that has it; 0 before the first one.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// How it ends, once that is decided.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Decision> {
+        self.decision.as_ref()
+    }
+
+    /// Whether everything decided is published.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.done
+    }
+
+    /// Takes a durable fact in.
+    pub fn apply(&mut self, fact: &Fact) {
+        match fact {
+            Fact::RunAccepted(_) | Fact::SteppedDown { .. } => {}
+            Fact::EpochBegun { epoch, .. } => {
+                debug_assert!(*epoch > self.epoch, "epochs rise");
+                self.epoch = *epoch;
+                self.counter = 0;
+            }
+            Fact::Inspected(inspected) => self.take_inspected(inspected),
+            Fact::Staged { partition, attempt, parsed } => self.take_staged(*partition, *attempt, parsed),
+            Fact::SchemaSettled { types } => self.take_settled(types),
+            Fact::Accepted { partition, attempt } => {
+                let p = &mut self.partitions[partition.0 as usize];
+                debug_assert!(!p.accepted && p.staged.as_ref().is_some_and(|(a, _)| a == attempt), "SINGLE-DECISION");
+                p.accepted = true;
+                self.to_accept.remove(partition);
+                self.accepted_count += 1;
+                if self.accepted_count == self.partitions.len() as u64 {
+                    self.waiting.insert(TaskKey::Finish);
+                }
+            }
+            Fact::AttemptFailed { task, failure, .. } => {
+                self.journalled_attempts += 1;
+                let spent = self.budgets.entry(*task).or_default().count(*task, failure);
+                self.fail(spent, *task);
+            }
+            Fact::FinishStaged { attempt, finished } => {
+                self.journalled_attempts += 1;
+                self.finish = Some((*attempt, finished.clone()));
+                self.waiting.remove(&TaskKey::Finish);
+            }
+            Fact::RunDecided(decision) | Fact::RunAborted(decision) => {
+                self.decision = Some(decision.clone());
+                self.waiting.clear();
+            }
+            Fact::RunDone { .. } => self.done = true,
+        }
+    }
+
+    /// The run fails for `reason`: only its rejects are still wanted.
+    fn fail(&mut self, reason: Option<Reason>, task: TaskKey) {
+        let Some(reason) = reason else { return };
+        self.waiting.clear();
+        self.failing.get_or_insert(reason);
+        self.finish_given_up |= task == TaskKey::Finish;
+        if self.inspected.is_some() && !self.finish_given_up && self.finish.is_none() {
+            self.waiting.insert(TaskKey::Finish);
+        }
+    }
+
+    fn take_inspected(&mut self, inspected: &Inspected) {
+        self.journalled_attempts += 1;
+        let bytes = self.accepted.job.spec.partition.bytes;
+        let ranges = plan::ranges(inspected.data_start, self.accepted.source.version.bytes, bytes);
+        self.partitions = ranges.into_iter().map(Partition::new).collect();
+        self.fold = Some(Fold::new(inspected.start));
+        self.waiting = (0..self.partitions.len() as u32).map(|i| TaskKey::Parse(PartitionId(i))).collect();
+        self.inspected = Some(Box::new(inspected.clone()));
+    }
+
+    fn take_staged(&mut self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) {
+        self.journalled_attempts += 1;
+        let partition = &mut self.partitions[id.0 as usize];
+        debug_assert!(partition.staged.is_none(), "the first staged attempt wins until it is taken out");
+        partition.exits.learn(&parsed.exits);
+        partition.staged = Some((attempt, Box::new(parsed.clone())));
+        self.staged = (self.staged.0.plus(parsed.counts), self.staged.1 + partition.range.bytes());
+        self.waiting.remove(&TaskKey::Parse(id));
+        let Some(fold) = &mut self.fold else { return };
+        let before = fold.known();
+        let partitions = &self.partitions;
+        fold.extend(|i| partitions.get(i).map(|p| &p.exits));
+        let after = fold.known().min(self.partitions.len());
+        for i in (before..after).chain((before > id.0 as usize).then_some(id.0 as usize)) {
+            self.judge(PartitionId(i as u32));
+        }
+    }
+
+    /// Proves or takes out a staged partition whose start is known, and fits it to the settled types.
+    fn judge(&mut self, id: PartitionId) {
+        let Some(state) = self.fold.as_ref().and_then(|f| f.start(id.0 as usize)) else { return };
+        let partition = &mut self.partitions[id.0 as usize];
+        let (was, had) = (partition.proven, partition.staged.as_ref().map(|(_, parsed)| parsed.counts));
+        let mut keys = partition.prove(state);
+        if let Some(types) = &self.settled {
+            keys.extend(partition.fit(types));
+            if partition.proven && !partition.accepted {
+                self.to_accept.insert(id);
+            }
+        }
+        self.proven = self.proven + usize::from(partition.proven) - usize::from(was);
+        self.garbage.extend(keys);
+        if let Some(counts) = had.filter(|_| partition.staged.is_none()) {
+            self.staged = (self.staged.0.minus(counts), self.staged.1 - partition.range.bytes());
+            if self.failing.is_none() {
+                self.waiting.insert(TaskKey::Parse(id));
+            }
+        }
+    }
+
+    fn take_settled(&mut self, types: &[ColumnType]) {
+        self.settled = Some(types.to_vec());
+        for i in 0..self.partitions.len() as u32 {
+            self.judge(PartitionId(i));
+        }
+    }
+
+    /// Records a fact: it goes to the journal and into the state.
+    fn record(&mut self, fact: Fact, out: &mut Vec<Action>) {
+        self.apply(&fact);
+        out.push(Action::Record { run: self.id().clone(), fact });
+    }
+
+    /// Begins the next epoch: the first thing that a coordinator does with a run.
+    pub(super) fn begin_epoch(&mut self, now: Millis, out: &mut Vec<Action>) {
+        let epoch = Epoch(self.epoch.0 + 1);
+        self.record(Fact::EpochBegun { epoch, at: now }, out);
+        self.advance(now, out);
+    }
+
+    /// Leaves the run in order.
+    pub(super) fn step_down(&mut self, out: &mut Vec<Action>) {
+        if !self.done {
+            self.record(Fact::SteppedDown { epoch: self.epoch }, out);
+        }
+    }
+
+    /// Takes an attempt's outcome in. One that is late, stale or told twice changes nothing.
+    pub(super) fn take_outcome(&mut self, attempt: AttemptId, outcome: Outcome, now: Millis, out: &mut Vec<Action>) {
+        self.leases.remove(&attempt);
+        if !matches!(outcome, Outcome::Failed(_)) {
+            self.stall = Stall::default();
+        }
+        let wanted = self.decision.is_none();
+        let task = self.issued.remove(&attempt).filter(|_| wanted);
+        match (task, outcome) {
+            (Some(TaskKey::Inspect), Outcome::Inspected(inspected))
+                if self.inspected.is_none() && self.failing.is_none() =>
+            {
+                self.record(Fact::Inspected(inspected), out);
+            }
+            (Some(TaskKey::Parse(partition)), Outcome::Parsed(parsed)) => {
+                let p = &self.partitions[partition.0 as usize];
+                if p.staged.is_some() || self.failing.is_some() {
+                    self.garbage.extend(partition::keys(&parsed));
+                } else if sound(&parsed, p.range, self.columns()) {
+                    self.record(Fact::Staged { partition, attempt, parsed }, out);
+                } else {
+                    self.garbage.extend(partition::keys(&parsed));
+                    let message = format!("attempt {attempt} reported figures that cannot be true of {:?}", p.range);
+                    let failure = Failure { class: FailureClass::Crash, message };
+                    self.take_failure(TaskKey::Parse(partition), attempt, failure, now, out);
+                }
+            }
+            (Some(TaskKey::Finish), Outcome::Finished(finished)) if self.finish.is_none() => {
+                self.record(Fact::FinishStaged { attempt, finished }, out);
+            }
+            (Some(task), Outcome::Failed(failure)) if blameless(failure.class) => self.want_again(task),
+            (Some(task), Outcome::Failed(failure)) => self.take_failure(task, attempt, failure, now, out),
+            (_, Outcome::Parsed(parsed)) if !self.uses(attempt) => self.garbage.extend(partition::keys(&parsed)),
+            (_, Outcome::Finished(finished)) if !self.uses(attempt) => self.garbage.push(finished.rejects.key),
+            _ => {}
+        }
+        self.advance(now, out);
+    }
+
+    /// Whether the files that `attempt` staged are the run's: a report that is told twice must not lose them.
+    fn uses(&self, attempt: AttemptId) -> bool {
+        let staged = |p: &Partition| p.staged.as_ref().is_some_and(|(a, _)| *a == attempt);
+        self.finish.as_ref().is_some_and(|(a, _)| *a == attempt) || self.partitions.iter().any(staged)
+    }
+
+    fn columns(&self) -> usize {
+        self.inspected.as_ref().map_or(0, |i| i.columns.len())
+    }
+
+    fn take_failure(
+        &mut self,
+        task: TaskKey,
+        attempt: AttemptId,
+        failure: Failure,
+        now: Millis,
+        out: &mut Vec<Action>,
+    ) {
+        if failure.class == FailureClass::Environment {
+            self.stall.fail(failure.message.clone(), now);
+        }
+        self.record(Fact::AttemptFailed { task, attempt, failure }, out);
+        self.want_again(task);
+    }
+
+    /// Puts a task back in line, if it is still to be done and nobody has it.
+    fn want_again(&mut self, task: TaskKey) {
+        let leased = self.leases.values().any(|l| l.task == task);
+        let open = match task {
+            TaskKey::Inspect => self.inspected.is_none() && self.failing.is_none(),
+            TaskKey::Parse(p) => self.partitions[p.0 as usize].staged.is_none() && self.failing.is_none(),
+            TaskKey::Finish => self.finish.is_none() && !self.finish_given_up,
+        };
+        if open && !leased && self.decision.is_none() {
+            self.waiting.insert(task);
+        }
+    }
+
+    /// A lease is lost with its worker.
+    pub(super) fn lose(&mut self, attempt: AttemptId, now: Millis, out: &mut Vec<Action>) {
+        let Some(lost) = self.leases.remove(&attempt) else { return };
+        let message = format!("worker {} was lost while it ran {}", lost.worker, super::retry::name(lost.task));
+        let failure = Failure { class: FailureClass::Lost, message };
+        self.take_failure(lost.task, attempt, failure, now, out);
+        self.advance(now, out);
+    }
+
+    /// A lease never began, or its worker came back without it: no fault of the task.
+    pub(super) fn release(&mut self, attempt: AttemptId) {
+        if let Some(lease) = self.leases.remove(&attempt) {
+            self.issued.remove(&attempt);
+            self.want_again(lease.task);
+        }
+    }
+
+    /// The next task to lease to `worker`, if one is ready.
+    pub(super) fn lease(&mut self, worker: &WorkerId, now: Millis) -> Option<(AttemptId, Task)> {
+        if self.stall.until > now {
+            return None;
+        }
+        let key = self.waiting.pop_first()?;
+        self.counter += 1;
+        let attempt = AttemptId::new(self.epoch, self.counter);
+        self.issued.insert(attempt, key);
+        self.leases.insert(attempt, Out { worker: worker.clone(), task: key, bytes_done: 0 });
+        Some((attempt, self.task(key)))
+    }
+
+    fn staging(&self) -> Staging {
+        let url = format!("{}/{}/", self.output_url().trim_end_matches('/'), layout::staging_dir(self.id()));
+        Staging { url, nonce: self.accepted.nonce.clone() }
+    }
+
+    pub(super) fn output_url(&self) -> &str {
+        &self.accepted.job.spec.output.parquet.url
+    }
+
+    fn task(&self, key: TaskKey) -> Task {
+        let spec = &self.accepted.job.spec;
+        let source = self.accepted.source.clone();
+        match (key, &self.inspected) {
+            (TaskKey::Parse(id), Some(inspected)) => Task::Parse(Box::new(ParseTask {
+                source,
+                dialect: inspected.dialect.clone(),
+                ragged: spec.source.csv.ragged,
+                columns: self.current_columns(),
+                partition: id,
+                range: self.partitions[id.0 as usize].range,
+                start: self.fold.as_ref().and_then(|f| f.start(id.0 as usize)),
+                compression: spec.output.parquet.compression,
+                staging: self.staging(),
+            })),
+            (TaskKey::Finish, _) => {
+                Task::Finish(FinishTask { source_url: source.url, pieces: self.pieces(), staging: self.staging() })
+            }
+            _ => Task::Inspect(InspectTask {
+                source,
+                csv: spec.source.csv.clone(),
+                columns: spec.columns.clone(),
+                staging: self.staging(),
+            }),
+        }
+    }
+
+    /// Columns with the types that are settled, or guessed so far.
+    pub(super) fn current_columns(&self) -> Vec<Column> {
+        let mut columns = self.inspected.as_ref().map(|i| i.columns.clone()).unwrap_or_default();
+        if let Some(types) = &self.settled {
+            for (column, ctype) in columns.iter_mut().zip(types) {
+                column.ctype = *ctype;
+            }
+        }
+        columns
+    }
+
+    /// The contiguous prefix of partitions with a proven attempt: all of them, unless the run is failing.
+    pub(super) fn proven_prefix(&self) -> impl Iterator<Item = (PartitionId, AttemptId, &Parsed)> {
+        let proven = self.partitions.iter().take_while(|p| p.proven);
+        let staged = proven.filter_map(|p| p.staged.as_ref());
+        (0u32..).zip(staged).map(|(i, (attempt, parsed))| (PartitionId(i), *attempt, parsed.as_ref()))
+    }
+
+    fn pieces(&self) -> Vec<RejectPiece> {
+        let mut lines_before = self.inspected.as_ref().map_or(0, |i| i.preamble_lines);
+        let mut records_before = 0;
+        let mut pieces = Vec::new();
+        for (_, _, parsed) in self.proven_prefix() {
+            if let Some(staged) = &parsed.rejects {
+                pieces.push(RejectPiece { key: staged.key.clone(), rows: staged.rows, lines_before, records_before });
+            }
+            lines_before += parsed.counts.lines;
+            records_before += parsed.counts.read;
+        }
+        pieces
+    }
+
+    /// Takes every step that the state allows now.
+    pub(super) fn advance(&mut self, now: Millis, out: &mut Vec<Action>) {
+        if self.decision.is_none() {
+            self.settle(out);
+            while let Some(partition) = self.to_accept.first().copied() {
+                let staged = self.partitions[partition.0 as usize].staged.as_ref();
+                let attempt = staged.expect("only staged partitions are to be accepted").0;
+                self.record(Fact::Accepted { partition, attempt }, out);
+            }
+            self.decide(now, out);
+        }
+        if self.failing.is_some() || self.decision.is_some() {
+            self.revoke(out);
+        }
+        self.discard(out);
+        self.publish(now, out);
+    }
+
+    fn settle(&mut self, out: &mut Vec<Action>) {
+        let Some(inspected) = &self.inspected else { return };
+        let declared = inspected.columns.iter().all(|c| c.declared);
+        let all_proven = self.proven == self.partitions.len();
+        if self.settled.is_some() || self.failing.is_some() || !(declared || all_proven) {
+            return;
+        }
+        let mut joined = vec![Classes::default(); inspected.columns.len()];
+        for (_, _, parsed) in self.proven_prefix() {
+            for (all, one) in joined.iter_mut().zip(&parsed.summaries) {
+                *all = all.join(*one);
+            }
+        }
+        let columns = inspected.columns.iter().zip(joined);
+        let types = columns.map(|(c, classes)| if c.declared { c.ctype } else { classes.settle() }).collect();
+        self.record(Fact::SchemaSettled { types }, out);
+    }
+
+    fn decide(&mut self, now: Millis, out: &mut Vec<Action>) {
+        let finished = self.finish.is_some();
+        let nothing_to_finish = self.inspected.is_none() || self.finish_given_up;
+        let decision = match &self.failing {
+            Some(reason) if finished || nothing_to_finish => self.failed(reason.clone(), now),
+            None if finished => self.outcome(now),
+            _ => return,
+        };
+        self.record(Fact::RunDecided(decision), out);
+    }
+
+    pub(super) fn failed(&self, reason: Reason, now: Millis) -> Decision {
+        Decision { state: RunState::Failed, reason: Some(reason), manifest_sha256: None, at: now }
+    }
+
+    /// Gives the run up, if it is not decided yet.
+    pub(super) fn cancel(&mut self, message: String, now: Millis, out: &mut Vec<Action>) {
+        if self.decision.is_none() {
+            let reason = Some(Reason::Cancelled { message });
+            let decision = Decision { state: RunState::Cancelled, reason, manifest_sha256: None, at: now };
+            self.record(Fact::RunAborted(decision), out);
+            self.advance(now, out);
+        }
+    }
+
+    fn revoke(&mut self, out: &mut Vec<Action>) {
+        let run = self.id().clone();
+        let deciding = self.decision.is_some();
+        let stop: Vec<AttemptId> =
+            self.leases.iter().filter(|(_, l)| deciding || l.task != TaskKey::Finish).map(|(a, _)| *a).collect();
+        for attempt in stop {
+            if let Some(lease) = self.leases.remove(&attempt) {
+                out.push(Action::Revoke { worker: lease.worker, run: run.clone(), attempt });
+            }
+        }
+    }
+
+    /// Deletes files of no use. After every record of this step, so that what justifies it is durable.
+    fn discard(&mut self, out: &mut Vec<Action>) {
+        if !self.garbage.is_empty() {
+            let keys = std::mem::take(&mut self.garbage);
+            let output_url = self.output_url().to_owned();
+            out.push(Action::Discard { run: self.id().clone(), output_url, keys });
+        }
+    }
+
+    fn publish(&mut self, now: Millis, out: &mut Vec<Action>) {
+        let due = self.publish_again_at.is_none_or(|at| at <= now);
+        if self.decision.is_some() && !self.done && !self.publishing && due {
+            self.publishing = true;
+            out.push(Action::Publish(Box::new(self.publish_plan())));
+        }
+    }
+
+    /// A publish plan was carried out.
+    pub(super) fn published(&mut self, now: Millis, out: &mut Vec<Action>) {
+        self.publishing = false;
+        if self.decision.is_some() && !self.done {
+            self.record(Fact::RunDone { at: now }, out);
+            let output_url = self.output_url().to_owned();
+            out.push(Action::Sweep { run: self.id().clone(), output_url });
+        }
+    }
+
+    /// A publish plan was not carried out: it is redone for ever, later and later (UNKNOWN-IS-NOT-FAILED).
+    pub(super) fn publish_failed(&mut self, message: String, now: Millis) {
+        self.publishing = false;
+        self.publish_failures += 1;
+        self.publish_message = message;
+        let wait = limits::RETRY_BACKOFF_MS << self.publish_failures.min(16);
+        self.publish_again_at = Some(now.plus(wait.min(limits::RETRY_BACKOFF_MS_MAX)));
+    }
+
+    /// Counts over the proven prefix.
+    pub(super) fn counts(&self) -> Counts {
+        self.proven_prefix().fold(Counts::default(), |sum, (_, _, p)| sum.plus(p.counts))
+    }
+
+    /// Digest of the rows of the proven prefix's parts.
+    pub(super) fn digest(&self) -> Digest {
+        self.proven_prefix()
+            .filter_map(|(_, _, p)| p.part.as_ref())
+            .fold(Digest::default(), |sum, p| sum.plus(p.digest))
+    }
+}
+
+/// Failures that say nothing about the task.
+fn blameless(class: FailureClass) -> bool {
+    matches!(class, FailureClass::Released | FailureClass::Unseen)
+}
+
+/// Whether an outcome can be true of this range: a worker's arithmetic is not trusted blindly.
+fn sound(parsed: &Parsed, range: Span, columns: usize) -> bool {
+    let first_inside = parsed.first.is_none_or(|f| range.start <= f && f < range.end.max(range.start + 1));
+    let span_fits = match parsed.first {
+        Some(first) => parsed.span.start == first && parsed.span.end >= range.end,
+        None => parsed.span.is_empty(),
+    };
+    let rows = parsed.part.as_ref().map_or(0, |p| p.rows);
+    let rows_fit = parsed.types.is_none() || rows == parsed.counts.written;
+    let rejects_fit = parsed.rejects.as_ref().map_or(0, |r| r.rows) == parsed.counts.rejected;
+    let widths = parsed.summaries.len() == columns && parsed.types.as_ref().is_none_or(|t| t.len() == columns);
+    first_inside && span_fits && rows_fit && rejects_fit && widths && parsed.counts.conserved()
+}

@@ -1,0 +1,395 @@
+//! The scheduler as a dialogue: events in, exact actions out, and nothing more.
+
+use std::collections::BTreeMap;
+
+use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
+use batteuse_shared::limits::{FAILURES_CRASH_MAX, LEASE_TTL_MS, SUSPECT_MS};
+use batteuse_shared::report::{Reason, RunState};
+use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
+use batteuse_shared::spec::{
+    API_VERSION, Columns, Compression, Csv, Dialect, Encoding, Job, KIND, Metadata, Output, Parquet, Partition,
+    Rejects, Source, Spec,
+};
+use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
+use batteuse_shared::task::{
+    Failure, FailureClass, Finished, Inspected, Lease, Outcome, Parsed, Seam, SourceRef, SourceVersion, StagedPart,
+    StagedRejects, Task,
+};
+use batteuse_shared::time::Millis;
+
+use super::messages::{Accepted, Action, Event, Fact};
+use super::{Run, Scheduler};
+
+const OUTSIDE: StateId = StateId(2);
+const INSIDE: StateId = StateId(3);
+
+fn run_id() -> RunId {
+    RunId::new("job-1").unwrap()
+}
+
+fn worker(name: &str) -> WorkerId {
+    WorkerId::new(name).unwrap()
+}
+
+/// A job over 30 bytes in three partitions of 10, header of 2 bytes.
+fn accepted() -> Accepted {
+    let url = "file:///in.csv".to_owned();
+    let spec = Spec {
+        source: Source { url: url.clone(), csv: Csv::default() },
+        partition: Partition { bytes: 10 },
+        columns: Columns::Infer,
+        output: Output { parquet: Parquet { url: "file:///out/".to_owned(), compression: Compression::default() } },
+        rejects: Rejects::default(),
+    };
+    let metadata = Metadata { name: "job".to_owned() };
+    let job = Job { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec };
+    let version = SourceVersion { inode: 1, mtime_ns: 2, bytes: 30 };
+    Accepted { run: run_id(), job, source: SourceRef { url, version }, nonce: "n".to_owned(), at: Millis(0) }
+}
+
+fn inspected(ctype: ColumnType) -> Outcome {
+    let dialect = Dialect {
+        delimiter: b",".to_vec(),
+        quote: Some(b'"'),
+        escape: None,
+        comment: None,
+        encoding: Encoding::Utf8,
+        decimal: b'.',
+    };
+    let column = Column { name: "a".to_owned(), ctype, declared: false, nulls: Vec::new() };
+    let found = Inspected { dialect, data_start: 2, start: StateId(0), preamble_lines: 1, columns: vec![column] };
+    Outcome::Inspected(Box::new(found))
+}
+
+/// What a worker reports of a lease: the record that starts at each range's start plus `shift` belongs to it.
+struct Report {
+    first: u64,
+    end: u64,
+    exits: BTreeMap<StateId, Exit>,
+    classes: Classes,
+    types: Option<ColumnType>,
+    rows: u64,
+    rejected: u64,
+}
+
+impl Report {
+    fn outcome(self, lease: &Lease) -> Outcome {
+        let key = |what: &str| format!("{}.{what}", lease.attempt);
+        let part = self.types.map(|_| StagedPart {
+            key: key("part"),
+            bytes: 100,
+            rows: self.rows,
+            digest: Digest(u128::from(self.rows)),
+            sha256: Checksum::default(),
+        });
+        let counts = Counts {
+            read: self.rows + self.rejected,
+            written: self.rows,
+            rejected: self.rejected,
+            lines: self.rows + self.rejected,
+            ..Counts::default()
+        };
+        Outcome::Parsed(Box::new(Parsed {
+            first: Some(self.first),
+            span: Span::new(self.first, self.end),
+            exits: ExitMap(self.exits),
+            counts,
+            summaries: vec![self.classes],
+            types: self.types.map(|t| vec![t]),
+            part,
+            rejects: (self.rejected > 0).then(|| StagedRejects { key: key("rejects"), rows: self.rejected, bytes: 9 }),
+            seam: Seam::default(),
+        }))
+    }
+}
+
+/// A report as it is when nothing is odd: outside quotes at every cut, records of one byte, integers.
+fn plain(lease: &Lease) -> Report {
+    let Task::Parse(task) = &lease.task else { panic!("a parse task, not {:?}", lease.task) };
+    let (first, end) = (task.range.start, task.range.end);
+    let exit = |first| Exit { state: OUTSIDE, first: Some(first) };
+    let inside = Exit { state: INSIDE, first: None };
+    let exits = BTreeMap::from([(StateId(0), exit(first)), (OUTSIDE, exit(first)), (INSIDE, inside)]);
+    let classes = Classes::INT_SHORT;
+    Report { first, end, exits, classes, types: Some(task.columns[0].ctype), rows: end - first, rejected: 0 }
+}
+
+fn finished(lease: &Lease, rows: u64) -> Outcome {
+    let key = format!("{}.finish", lease.attempt);
+    Outcome::Finished(Finished { rejects: StagedRejects { key, rows, bytes: 9 }, shown: Vec::new() })
+}
+
+struct Stage {
+    scheduler: Scheduler,
+    now: Millis,
+    facts: Vec<Fact>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self { scheduler: Scheduler::default(), now: Millis(0), facts: Vec::new() }
+    }
+
+    fn step(&mut self, event: Event) -> Vec<Action> {
+        let actions = self.scheduler.step(event, self.now);
+        for action in &actions {
+            if let Action::Record { fact, .. } = action {
+                self.facts.push(fact.clone());
+            }
+        }
+        actions
+    }
+
+    fn join(&mut self, name: &str, slots: u32) -> Vec<Lease> {
+        grants(&self.step(Event::WorkerJoined { worker: worker(name), slots, running: Vec::new() }))
+    }
+
+    fn report(&mut self, name: &str, lease: &Lease, outcome: Outcome) -> Vec<Action> {
+        let (run, attempt) = (lease.run.clone(), lease.attempt);
+        self.step(Event::Reported { worker: worker(name), run, attempt, outcome })
+    }
+
+    /// A run that one worker with `slots` slots has inspected; the leases it holds.
+    fn inspected(slots: u32) -> (Self, Vec<Lease>) {
+        let mut stage = Self::new();
+        stage.step(Event::Submitted(Box::new(accepted())));
+        let leases = stage.join("w", slots);
+        assert!(matches!(leases[..], [Lease { task: Task::Inspect(_), .. }]), "inspection comes first, and alone");
+        let actions = stage.report("w", &leases[0], inspected(ColumnType::Int64));
+        (stage, grants(&actions))
+    }
+
+    /// Replays what was recorded: the state must be the live one (REPLAY).
+    fn replayed(&self) -> Run {
+        Run::replay(self.facts.clone()).unwrap()
+    }
+}
+
+fn grants(actions: &[Action]) -> Vec<Lease> {
+    let lease = |a: &Action| if let Action::Grant { lease, .. } = a { Some((**lease).clone()) } else { None };
+    actions.iter().filter_map(lease).collect()
+}
+
+fn names(actions: &[Action]) -> Vec<String> {
+    let name = |a: &Action| match a {
+        Action::Record { fact, .. } => format!("record {}", format!("{fact:?}").split([' ', '(', '{']).next().unwrap()),
+        Action::Grant { lease, .. } => match &lease.task {
+            Task::Inspect(_) => "grant inspect".to_owned(),
+            Task::Parse(t) => {
+                format!("grant {} {}", t.partition, t.start.map_or("guess".to_owned(), |s| format!("from {}", s.0)))
+            }
+            Task::Finish(_) => "grant finish".to_owned(),
+        },
+        Action::Revoke { .. } => "revoke".to_owned(),
+        Action::Ack { .. } => "ack".to_owned(),
+        Action::Refuse { .. } => "refuse".to_owned(),
+        Action::Discard { keys, .. } => format!("discard {}", keys.len()),
+        Action::Publish(plan) => format!("publish {} parts, success {}", plan.parts.len(), plan.success.is_some()),
+        Action::Sweep { .. } => "sweep".to_owned(),
+    };
+    actions.iter().map(name).collect()
+}
+
+#[test]
+fn a_run_from_submission_to_its_end() {
+    let mut stage = Stage::new();
+    let said = stage.step(Event::Submitted(Box::new(accepted())));
+    assert_eq!(names(&said), ["record RunAccepted", "record EpochBegun"]);
+    let leases = stage.join("w", 2);
+    let said = stage.report("w", &leases[0], inspected(ColumnType::Int64));
+    assert_eq!(names(&said), ["record Inspected", "ack", "grant 0 from 0", "grant 1 guess"]);
+    let leases = grants(&said);
+    let said = stage.report("w", &leases[1], plain(&leases[1]).outcome(&leases[1]));
+    assert_eq!(names(&said), ["record Staged", "ack", "grant 2 guess"]);
+    let last = grants(&said);
+    let said = stage.report("w", &leases[0], plain(&leases[0]).outcome(&leases[0]));
+    assert_eq!(names(&said), ["record Staged", "ack"]);
+    let said = stage.report("w", &last[0], plain(&last[0]).outcome(&last[0]));
+    let accepted = ["record Staged", "record SchemaSettled", "record Accepted", "record Accepted", "record Accepted"];
+    assert_eq!(names(&said)[..5], accepted);
+    assert_eq!(names(&said)[5..], ["ack", "grant finish"]);
+    let finish = grants(&said);
+    let said = stage.report("w", &finish[0], finished(&finish[0], 0));
+    assert_eq!(names(&said), ["record FinishStaged", "record RunDecided", "publish 3 parts, success true", "ack"]);
+    let said = stage.step(Event::Published { run: run_id() });
+    assert_eq!(names(&said), ["record RunDone", "sweep"]);
+    let report = stage.replayed().report();
+    assert_eq!((report.state, report.counts.written, report.files), (RunState::Succeeded, 28, 3));
+    assert!(report.equation.holds);
+    let status = stage.scheduler.statuses().next().unwrap();
+    assert_eq!(status.report.as_deref(), Some(&report), "live and replayed are the same");
+}
+
+#[test]
+fn a_wrong_guess_is_parsed_again_with_its_start_given_and_its_files_deleted() {
+    let (mut stage, leases) = Stage::inspected(3);
+    stage.report("w", &leases[1], plain(&leases[1]).outcome(&leases[1]));
+    stage.report("w", &leases[2], plain(&leases[2]).outcome(&leases[2]));
+    let mut first = plain(&leases[0]);
+    first.exits.insert(StateId(0), Exit { state: INSIDE, first: Some(2) });
+    first.end = 20;
+    let said = stage.report("w", &leases[0], first.outcome(&leases[0]));
+    assert_eq!(names(&said), ["record Staged", "discard 2", "ack", "grant 1 from 3", "grant 2 from 3"]);
+    assert_eq!(stage.replayed().report().reruns.guesses, 2);
+}
+
+#[test]
+fn other_types_are_parsed_again_with_the_schema_given() {
+    let (mut stage, leases) = Stage::inspected(3);
+    stage.report("w", &leases[0], plain(&leases[0]).outcome(&leases[0]));
+    stage.report("w", &leases[1], plain(&leases[1]).outcome(&leases[1]));
+    let odd = Report { classes: Classes::TEXT, types: None, ..plain(&leases[2]) };
+    let said = stage.report("w", &leases[2], odd.outcome(&leases[2]));
+    let again = ["grant 0 from 0", "grant 1 from 2", "grant 2 from 2"];
+    assert_eq!(names(&said)[..3], ["record Staged", "record SchemaSettled", "discard 2"]);
+    assert_eq!(names(&said)[4..], again);
+    for lease in grants(&said) {
+        let Task::Parse(task) = &lease.task else { panic!() };
+        assert_eq!(task.columns[0].ctype, ColumnType::Text);
+        stage.report("w", &lease, Report { classes: Classes::TEXT, ..plain(&lease) }.outcome(&lease));
+    }
+    let report = stage.replayed().report();
+    assert_eq!((report.reruns.types, report.reruns.guesses, report.accepted), (3, 0, 3));
+}
+
+#[test]
+fn a_report_told_twice_loses_nothing() {
+    let (mut stage, leases) = Stage::inspected(1);
+    let outcome = plain(&leases[0]).outcome(&leases[0]);
+    stage.report("w", &leases[0], outcome.clone());
+    assert_eq!(names(&stage.report("w", &leases[0], outcome)), ["ack"]);
+}
+
+#[test]
+fn the_first_staged_attempt_wins_and_the_late_ones_files_go() {
+    let (mut stage, leases) = Stage::inspected(1);
+    stage.step(Event::WorkerLeft { worker: worker("w") });
+    stage.now = Millis(SUSPECT_MS);
+    let said = stage.step(Event::Tick);
+    assert_eq!(names(&said), ["record AttemptFailed"]);
+    let again = stage.join("v", 1);
+    assert_eq!(again.len(), 1);
+    stage.report("v", &again[0], plain(&again[0]).outcome(&again[0]));
+    let said = stage.report("w", &leases[0], plain(&leases[0]).outcome(&leases[0]));
+    assert_eq!(names(&said), ["discard 1", "ack"]);
+}
+
+#[test]
+fn a_late_report_of_a_lost_attempt_saves_the_work() {
+    let (mut stage, leases) = Stage::inspected(1);
+    stage.step(Event::WorkerLeft { worker: worker("w") });
+    stage.now = Millis(SUSPECT_MS);
+    stage.step(Event::Tick);
+    let said = stage.report("w", &leases[0], plain(&leases[0]).outcome(&leases[0]));
+    assert_eq!(names(&said), ["record Staged", "ack"]);
+}
+
+#[test]
+fn a_stream_that_comes_back_in_time_keeps_its_leases() {
+    let (mut stage, leases) = Stage::inspected(1);
+    stage.step(Event::WorkerLeft { worker: worker("w") });
+    stage.now = Millis(SUSPECT_MS - 1);
+    let running = vec![(run_id(), leases[0].attempt), (run_id(), AttemptId::new(Epoch(7), 7))];
+    let said = stage.step(Event::WorkerJoined { worker: worker("w"), slots: 1, running });
+    assert_eq!(names(&said), ["revoke"], "the unknown one is revoked, the known one goes on");
+    stage.now = Millis(2 * SUSPECT_MS);
+    assert_eq!(names(&stage.step(Event::Tick)), Vec::<String>::new());
+}
+
+#[test]
+fn a_silent_worker_loses_its_leases() {
+    let (mut stage, _) = Stage::inspected(2);
+    stage.now = Millis(LEASE_TTL_MS);
+    assert_eq!(names(&stage.step(Event::Tick)), ["record AttemptFailed", "record AttemptFailed"]);
+}
+
+#[test]
+fn a_task_that_crashes_too_often_fails_the_run_but_leaves_its_rejects() {
+    let (mut stage, mut leases) = Stage::inspected(1);
+    let crash = || Outcome::Failed(Failure { class: FailureClass::Crash, message: "boom".to_owned() });
+    let mut said = Vec::new();
+    for _ in 0..FAILURES_CRASH_MAX {
+        said = stage.report("w", &leases[0], crash());
+        leases = grants(&said);
+    }
+    assert_eq!(names(&said), ["record AttemptFailed", "ack", "grant finish"]);
+    let said = stage.report("w", &leases[0], finished(&leases[0], 0));
+    assert_eq!(names(&said), ["record FinishStaged", "record RunDecided", "publish 0 parts, success false", "ack"]);
+    let report = stage.replayed().report();
+    let failed = Some(Reason::TaskFailed { message: "partition 0: boom".to_owned() });
+    assert_eq!((report.state, report.reason), (RunState::Failed, failed));
+}
+
+#[test]
+fn rejects_beyond_tolerance_fail_the_run() {
+    let (mut stage, mut leases) = Stage::inspected(3);
+    for lease in leases.clone() {
+        let report = plain(&lease);
+        let bad = Report { rows: report.rows - 1, rejected: 1, ..report };
+        leases = grants(&stage.report("w", &lease, bad.outcome(&lease)));
+    }
+    let Task::Finish(task) = &leases[0].task else { panic!() };
+    let places: Vec<_> = task.pieces.iter().map(|p| (p.rows, p.lines_before, p.records_before)).collect();
+    assert_eq!(places, [(1, 1, 0), (1, 9, 8), (1, 19, 18)], "the header is a line, and spans add up");
+    let said = stage.report("w", &leases[0], finished(&leases[0], 3));
+    assert!(names(&said).contains(&"publish 0 parts, success false".to_owned()), "{said:?}");
+    assert_eq!(stage.replayed().report().reason, Some(Reason::TooManyRejects));
+}
+
+#[test]
+fn spans_that_do_not_tile_are_never_published() {
+    let (mut stage, mut leases) = Stage::inspected(3);
+    for lease in leases.clone() {
+        let mut report = plain(&lease);
+        report.end += u64::from(report.first == 10);
+        leases = grants(&stage.report("w", &lease, report.outcome(&lease)));
+    }
+    stage.report("w", &leases[0], finished(&leases[0], 0));
+    let report = stage.replayed().report();
+    assert_eq!(report.state, RunState::Failed);
+    assert!(
+        matches!(&report.reason, Some(Reason::Invariant { message }) if message.starts_with("TILES")),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn figures_that_cannot_be_true_are_not_believed() {
+    let (mut stage, leases) = Stage::inspected(1);
+    let Outcome::Parsed(mut parsed) = plain(&leases[0]).outcome(&leases[0]) else { panic!() };
+    parsed.counts.written += 1;
+    let said = stage.report("w", &leases[0], Outcome::Parsed(parsed));
+    assert_eq!(names(&said), ["record AttemptFailed", "discard 1", "ack", "grant 0 from 0"]);
+}
+
+#[test]
+fn a_worker_that_does_not_see_the_staging_folder_is_refused_without_harm_to_the_task() {
+    let (mut stage, leases) = Stage::inspected(2);
+    let unseen = Failure { class: FailureClass::Unseen, message: "not seen".to_owned() };
+    let said = stage.report("w", &leases[0], Outcome::Failed(unseen));
+    assert_eq!(names(&said), ["ack", "refuse"]);
+    assert_eq!(stage.join("v", 3).len(), 3, "both leases are free again");
+}
+
+#[test]
+fn a_cancelled_run_publishes_its_report_only() {
+    let (mut stage, _) = Stage::inspected(2);
+    let said = stage.step(Event::Cancelled { run: run_id(), message: "enough".to_owned() });
+    assert_eq!(names(&said), ["record RunAborted", "revoke", "revoke", "publish 0 parts, success false"]);
+    stage.step(Event::Published { run: run_id() });
+    assert_eq!(stage.replayed().report().state, RunState::Cancelled);
+}
+
+#[test]
+fn a_replayed_run_goes_on_where_its_facts_end() {
+    let (mut stage, leases) = Stage::inspected(3);
+    stage.report("w", &leases[1], plain(&leases[1]).outcome(&leases[1]));
+    let mut next = Stage::new();
+    let actions = next.scheduler.adopt(stage.replayed(), Millis(5));
+    assert_eq!(names(&actions), ["record EpochBegun"]);
+    let leases = next.join("v", 9);
+    let partitions: Vec<_> =
+        leases.iter().map(|l| if let Task::Parse(t) = &l.task { t.partition } else { panic!() }).collect();
+    assert_eq!(partitions, [PartitionId(0), PartitionId(2)], "what is staged is not done again");
+    assert!(leases.iter().all(|l| l.attempt.epoch() == Epoch(2)), "attempts of another epoch have other numbers");
+}
