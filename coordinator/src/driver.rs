@@ -347,6 +347,10 @@ impl Driver {
                 self.probe("record")?;
                 self.append(&run, group.to_vec()).await?;
             }
+            if self.scheduler.job(&run).is_none() {
+                // That was its last fact.
+                self.journals.remove(&run);
+            }
         }
         for action in rest {
             self.probe(name(&action))?;
@@ -409,15 +413,6 @@ impl Driver {
                 }
             }
             Action::Publish(plan) => self.publish(*plan),
-            Action::Sweep { run, output_url } => {
-                self.journals.remove(&run);
-                let Some(dir) = self.folder(&run, location::path_of(&output_url)) else { return Ok(()) };
-                let swept = run.clone();
-                let done = tokio::task::spawn_blocking(move || publish::sweep(&dir, &swept)).await?;
-                if let Err(error) = done {
-                    warn!(%run, %error, "the staging folder could not be deleted; it holds nothing of use");
-                }
-            }
         }
         Ok(())
     }
@@ -503,6 +498,5 @@ fn name(action: &Action) -> &'static str {
         Action::Refuse { .. } => "refuse",
         Action::Discard { .. } => "discard",
         Action::Publish(_) => "publish",
-        Action::Sweep { .. } => "sweep",
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Order: parts, rejects, manifest, report, `_SUCCESS`; each group is durable before the next one begins, so whoever sees the
 //! manifest or `_SUCCESS` sees all (VISIBLE-IS-DECIDED). Invariant: stopped anywhere and redone, it reaches the same files;
-//! what it did not write itself is never replaced. Staged names stay until [`sweep`], which comes after `RunDone`.
+//! what it did not write itself is never replaced. Staged names stay until all is visible, and are swept before `RunDone`, so
+//! that no crash leaves any behind.
 //! Does not decide anything: the caller holds a durable `RunDecided` or `RunAborted` (WRITE-AHEAD).
 
 use std::fs;
@@ -157,7 +158,7 @@ pub fn publish(plan: &PublishPlan, between: &mut dyn FnMut(&str) -> ControlFlow<
             done(&path)?;
         }
     }
-    Ok(())
+    sweep(&dir, &plan.run)
 }
 
 fn link(dir: &Path, staging: &Path, link: &Link) -> Result<(), PublishError> {
@@ -181,8 +182,8 @@ fn write(dir: &Path, path: &str, text: &str) -> Result<(), PublishError> {
     })
 }
 
-/// Removes the staging folder of `run` and the temporary files that crashes left. Only after `RunDone` or a published
-/// `RunAborted` is durable. What is gone already is fine.
+/// Removes the staging folder of `run` and the temporary files that crashes left. Only when nothing in it will be wanted: all
+/// that was decided is published, or the run never began. What is gone already is fine.
 ///
 /// # Errors
 /// When something is there and cannot be removed.
@@ -355,10 +356,9 @@ mod tests {
         let undisturbed = Place::new();
         undisturbed.publish().unwrap();
         let published = undisturbed.tree();
-        sweep(undisturbed.root.path(), &undisturbed.plan.run).unwrap();
-        let swept = undisturbed.tree();
         let all = visible(&undisturbed).len();
         assert_eq!(all, 7);
+        assert!(!undisturbed.at(&layout::staging_dir(&undisturbed.plan.run)).exists(), "swept");
         for n in 1..=all {
             let place = Place::new();
             let (steps, outcome) = place.publish_stopped(n);
@@ -370,14 +370,8 @@ mod tests {
             assert_eq!(now, seen, "what is visible is what was told");
             for _ in 0..2 {
                 place.publish().unwrap();
-                assert_eq!(place.tree(), published, "after {n} steps");
+                assert_eq!(place.tree(), published, "after {n} steps; a redo after the sweep changes nothing");
             }
-            for _ in 0..2 {
-                sweep(place.root.path(), &place.plan.run).unwrap();
-                assert_eq!(place.tree(), swept, "after {n} steps");
-            }
-            place.publish().unwrap();
-            assert_eq!(place.tree(), swept, "a redo after the sweep changes nothing");
         }
     }
 
@@ -386,7 +380,6 @@ mod tests {
         let mut place = Place::new();
         place.plan = PublishPlan { parts: vec![], manifest: None, success: None, ..place.plan };
         place.publish().unwrap();
-        sweep(place.root.path(), &place.plan.run).unwrap();
         assert_eq!(visible(&place), [layout::rejects(&place.plan.run), layout::report(&place.plan.run)]);
     }
 

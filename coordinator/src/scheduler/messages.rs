@@ -172,7 +172,7 @@ pub enum Event {
         /// Why.
         message: String,
     },
-    /// A publish plan was carried out.
+    /// A publish plan was carried out and the staging folder is gone.
     Published {
         /// Which run's.
         run: RunId,
@@ -241,13 +241,7 @@ pub enum Action {
         /// Why, and what to do.
         reason: String,
     },
-    /// Carry out what was decided; the answer is [`Event::Published`] or [`Event::PublishFailed`].
+    /// Carry out what was decided, and delete the staging folder; the answer is [`Event::Published`] or
+    /// [`Event::PublishFailed`].
     Publish(Box<PublishPlan>),
-    /// Delete the staging folder of a run that is done.
-    Sweep {
-        /// Whose.
-        run: RunId,
-        /// Output folder.
-        output_url: String,
-    },
 }

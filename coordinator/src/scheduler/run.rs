@@ -542,8 +542,6 @@ impl Run {
         self.publishing = false;
         if self.decision.is_some() && !self.done {
             self.record(Fact::RunDone { at: now }, out);
-            let output_url = self.output_url().to_owned();
-            out.push(Action::Sweep { run: self.id().clone(), output_url });
         }
     }
 

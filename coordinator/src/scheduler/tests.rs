@@ -185,7 +185,6 @@ fn names(actions: &[Action]) -> Vec<String> {
         Action::Refuse { .. } => "refuse".to_owned(),
         Action::Discard { keys, .. } => format!("discard {}", keys.len()),
         Action::Publish(plan) => format!("publish {} parts, success {}", plan.parts.len(), plan.success.is_some()),
-        Action::Sweep { .. } => "sweep".to_owned(),
     };
     actions.iter().map(name).collect()
 }
@@ -212,7 +211,7 @@ fn a_run_from_submission_to_its_end() {
     let said = stage.report("w", &finish[0], finished(&finish[0], 0));
     assert_eq!(names(&said), ["record FinishStaged", "record RunDecided", "publish 3 parts, success true", "ack"]);
     let said = stage.step(Event::Published { run: run_id() });
-    assert_eq!(names(&said), ["record RunDone", "sweep"]);
+    assert_eq!(names(&said), ["record RunDone"]);
     let report = stage.replayed().report();
     assert_eq!((report.state, report.counts.written, report.files), (RunState::Succeeded, 28, 3));
     assert!(report.equation.holds);

@@ -1,0 +1,50 @@
+# The commands of the house. On a fresh Debian machine rustup, git, make and a C compiler are enough for `demo` and `test`.
+
+CARGO ?= cargo
+# The version whose configuration deny.toml is written for.
+CARGO_DENY_VERSION := 0.20.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench fmt clippy doc tidy deny cargo-deny advisories
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## build, then thresh real and generated files with three worker processes
+	$(CARGO) build --release --locked
+	"$${CARGO_TARGET_DIR:-target}/release/batteuse" demo
+
+# Doc tests come first, so that the last line is the closing line of the main runner.
+test: ## run all tests, with nextest if it is installed
+	$(CARGO) test --workspace --locked --doc
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; $(CARGO) nextest run --workspace --locked; \
+	else \
+		set -x; $(CARGO) test --workspace --locked --lib --bins --tests; \
+	fi
+
+check: fmt clippy doc tidy deny ## all that a change must pass besides the tests
+
+bench: ## CSV to Parquet beside a naive peer, in pairs; BATTEUSE_BENCH_BYTES for another size than 1GB
+	$(CARGO) bench --locked --bench pipeline
+
+fmt: ## formatting
+	$(CARGO) fmt --all --check
+
+clippy: ## lints; a warning fails
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## documentation; a broken link fails
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+tidy: ## the rules of the house that no compiler knows
+	$(CARGO) test --locked --test batteuse tidy::
+
+deny: cargo-deny ## licences, sources and versions of the dependencies
+	$(CARGO) deny --locked check bans licenses sources
+
+advisories: cargo-deny ## known vulnerabilities; fetches the RustSec database
+	$(CARGO) deny --locked check advisories
+
+cargo-deny:
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --version $(CARGO_DENY_VERSION) cargo-deny

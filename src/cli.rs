@@ -1,0 +1,286 @@
+//! The flags of the command line, as clap reads them.
+//!
+//! Invariant: a flag that does not parse is refused here, by its name; what flags mean together is `config`'s part.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use batteuse_shared::limits;
+use batteuse_shared::spec::{Ragged, parse_bytes};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::cmd::generate::GenerateArgs;
+
+/// The flags of [`JobFlags`], by their fields: all of them, so that clap names the one that stands beside a spec.
+pub(crate) const JOB_FLAGS: [&str; 11] = [
+    "from",
+    "to",
+    "partition_bytes",
+    "delimiter",
+    "quote",
+    "encoding",
+    "no_header",
+    "skip_lines",
+    "all_text",
+    "ragged",
+    "tolerate",
+];
+
+/// Flags of `run`: a job from flags, or from a spec.
+#[derive(Debug, Clone, Args)]
+#[command(
+    override_usage = "batteuse run --from FILE --to DIR [OPTIONS]\n       batteuse run -f JOB [--workers N] [-o FORM]"
+)]
+pub struct RunArgs {
+    /// Read the job from this spec (YAML or JSON)
+    #[arg(short = 'f', long = "file", value_name = "JOB", conflicts_with_all = JOB_FLAGS)]
+    pub file: Option<PathBuf>,
+
+    /// The job as flags.
+    #[command(flatten)]
+    pub job: JobFlags,
+
+    /// Workers of this run [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
+    pub workers: Option<u32>,
+
+    /// Form of the report on standard output
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// A job as flags: none of them goes with a spec.
+#[derive(Debug, Clone, Args)]
+pub struct JobFlags {
+    /// The CSV file to read
+    #[arg(long, value_name = "FILE", required_unless_present = "file", requires = "to")]
+    pub from: Option<PathBuf>,
+
+    /// The folder to write Parquet into: absent or empty
+    #[arg(long, value_name = "DIR", required_unless_present = "file", requires = "from")]
+    pub to: Option<PathBuf>,
+
+    /// Bytes of one partition, such as 64MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub partition_bytes: Option<u64>,
+
+    /// Text between fields, or tab, comma, semicolon, pipe, space [default: auto]
+    #[arg(long, value_name = "TEXT|auto")]
+    pub delimiter: Option<String>,
+
+    /// Quote character [default: auto]
+    #[arg(long, value_name = "CHAR|none|auto")]
+    pub quote: Option<String>,
+
+    /// utf-8 or windows-1252 [default: auto]
+    #[arg(long, value_name = "NAME|auto")]
+    pub encoding: Option<String>,
+
+    /// The first record is data: columns have no names in the file
+    #[arg(long)]
+    pub no_header: bool,
+
+    /// Lines before the header (or the first record) that are not read
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub skip_lines: u64,
+
+    /// Every column is text: infer no types
+    #[arg(long)]
+    pub all_text: bool,
+
+    /// Records with too few or too many fields [default: reject]
+    #[arg(long, value_name = "reject|pad", value_parser = ragged())]
+    pub ragged: Option<Ragged>,
+
+    /// Rejects that a run bears: a count, or a share such as 0.5%; once each, the run passes if either holds
+    #[arg(long, value_name = "N|P%", value_parser = tolerate)]
+    pub tolerate: Vec<Tolerate>,
+}
+
+/// Form of the run report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// One `--tolerate`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tolerate {
+    /// Rejected records.
+    Count(u64),
+    /// Percent of the records read.
+    Percent(f64),
+}
+
+/// Why a text is no `--tolerate`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("use a whole number of records such as 10, or a share of the records read such as 0.5%")]
+pub struct BadTolerate;
+
+fn tolerate(text: &str) -> Result<Tolerate, BadTolerate> {
+    match text.strip_suffix('%') {
+        Some(percent) => percent.parse().map(Tolerate::Percent).map_err(|_| BadTolerate),
+        None => text.parse().map(Tolerate::Count).map_err(|_| BadTolerate),
+    }
+}
+
+fn ragged() -> impl TypedValueParser<Value = Ragged> {
+    PossibleValuesParser::new(["reject", "pad"]).map(|word| if word == "pad" { Ragged::Pad } else { Ragged::Reject })
+}
+
+/// Exact, resumable ingestion of big dirty open-data files into clean Parquet tables
+#[derive(Debug, Parser)]
+#[command(name = "batteuse", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 4 ok with rejects within tolerance, 8 failed, 12 bad spec or refused input, \
+16 a system cannot be reached, 130 interrupted and resumable";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turn a CSV file into Parquet, on this machine
+    Run(RunArgs),
+    /// Finish an interrupted run of this machine
+    Resume(ResumeArgs),
+    /// Serve workers and operators
+    Coordinator(CoordinatorArgs),
+    /// Work for a coordinator
+    Worker(WorkerArgs),
+    /// Give a coordinator a job
+    Submit(SubmitArgs),
+    /// Show how a run stands
+    Status(RunRefArgs),
+    /// List a coordinator's runs, the latest first
+    List(ListArgs),
+    /// Give a run up
+    Cancel(RunRefArgs),
+    /// Read a published run again and prove its report
+    Verify(VerifyArgs),
+    /// Write a file of realistic test data
+    Generate(GenerateArgs),
+    /// See it work: real and generated data, a coordinator, three workers, one of them killed
+    Demo(DemoArgs),
+}
+
+/// Flags of `resume`.
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// The output folder of the run
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+
+    /// Workers of this run [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
+    pub workers: Option<u32>,
+
+    /// Form of the report on standard output
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// Flags of `coordinator`.
+#[derive(Debug, Clone, Args)]
+pub struct CoordinatorArgs {
+    /// Address to listen on; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7171")]
+    pub listen: SocketAddr,
+
+    /// State folder, as a URL or a path: journals lie in it
+    #[arg(long, value_name = "URL")]
+    pub state: String,
+
+    /// Listen beyond this machine although nothing is encrypted and nobody is authenticated
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Flags of `worker`.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerArgs {
+    /// The coordinator
+    #[arg(long, value_name = "URL")]
+    pub coordinator: String,
+
+    /// Attempts at once [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
+    pub slots: Option<u32>,
+}
+
+/// Flags of `submit`.
+#[derive(Debug, Clone, Args)]
+pub struct SubmitArgs {
+    /// The spec (YAML or JSON)
+    #[arg(short = 'f', long = "file", value_name = "JOB")]
+    pub file: PathBuf,
+
+    /// The coordinator
+    #[arg(long, value_name = "URL")]
+    pub coordinator: String,
+
+    /// Wait for the run to end, and exit as it did
+    #[arg(long)]
+    pub wait: bool,
+
+    /// Form of the report on standard output
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// Flags of `status` and `cancel`.
+#[derive(Debug, Clone, Args)]
+pub struct RunRefArgs {
+    /// A run's id (with --coordinator), or its output folder as a URL or a path
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// The coordinator that has the run
+    #[arg(long, value_name = "URL")]
+    pub coordinator: Option<String>,
+
+    /// Form of what is printed
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// Flags of `list`.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// The coordinator
+    #[arg(long, value_name = "URL")]
+    pub coordinator: String,
+
+    /// Form of what is printed
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The output folder, as a URL or a path; or a run's id with --coordinator
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// The coordinator that has the run
+    #[arg(long, value_name = "URL")]
+    pub coordinator: Option<String>,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Bytes of generated data
+    #[arg(long, value_name = "SIZE", default_value = "300MB", value_parser = parse_bytes)]
+    pub bytes: u64,
+}

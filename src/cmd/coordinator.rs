@@ -1,0 +1,68 @@
+//! `batteuse coordinator`: serves workers and operators, and goes on with every run of its state folder.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use batteuse_coordinator::admit::Ground;
+use batteuse_coordinator::driver::{Components, Driver, Until};
+use batteuse_coordinator::rpc;
+use batteuse_shared::location;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tracing::info;
+
+use crate::cli::CoordinatorArgs;
+use crate::components;
+use crate::exit::{Code, Stop};
+
+/// Serves until it is told to stop.
+pub fn coordinator(args: &CoordinatorArgs) -> Result<Code, Stop> {
+    allowed(args.listen, args.insecure)?;
+    let state = state_path(&args.state)?;
+    let state_url = location::url_of_dir(&state).context("--state").map_err(Stop::refused)?;
+    components::logs("info");
+    let ground = Ground { claimed_as: state_url, state, clock: components::now, writer: components::writer() };
+    components::runtime()?.block_on(serve(args.listen, ground))
+}
+
+/// Beyond this machine everything would be open to everybody.
+fn allowed(listen: SocketAddr, insecure: bool) -> Result<(), Stop> {
+    if listen.ip().is_loopback() || insecure {
+        return Ok(());
+    }
+    Err(Stop::refused(anyhow!(
+        "--listen {listen} is reachable from other machines, and nothing is encrypted or authenticated: listen on 127.0.0.1, \
+         or say --insecure if the network is trusted"
+    )))
+}
+
+/// A folder given as a URL or a path.
+pub fn state_path(text: &str) -> Result<PathBuf, Stop> {
+    if text.contains("://") {
+        return location::path_of(text).with_context(|| format!("--state {text}")).map_err(Stop::refused);
+    }
+    std::path::absolute(Path::new(text)).with_context(|| format!("--state {text}")).map_err(Stop::refused)
+}
+
+async fn serve(listen: SocketAddr, ground: Ground) -> Result<Code, Stop> {
+    let stop = components::stop_signal()?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("--listen {listen}: is another coordinator running?"))
+        .map_err(Stop::unreachable)?;
+    let address = listener.local_addr().context("the listening address").map_err(Stop::unreachable)?;
+    let components =
+        Components { state: ground.state.clone(), clock: ground.clock, writer: ground.writer, probe: None };
+    let (mut driver, handle) = Driver::new(components);
+    driver.recover().await.map_err(Stop::unreachable)?;
+    let router = rpc::router(handle, ground.clone()).await.context("the protocol").map_err(Stop::unreachable)?;
+    info!(%address, state = ground.claimed_as, "the coordinator listens");
+    println!("listening on http://{address}");
+    tokio::select! {
+        ended = driver.run(Until::SteppedDown, stop) => ended.map(|_| Code::Ok).map_err(Stop::unreachable),
+        served = router.serve_with_incoming(TcpListenerStream::new(listener)) => {
+            Err(Stop::unreachable(served.err().map_or_else(|| anyhow!("the server has ended"), Into::into)))
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! An embedded run: coordinator and workers in this process, talking over the very protocol of a cluster.
+#![expect(clippy::disallowed_methods, reason = "a shell: it starts the tasks of one run")]
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use batteuse_coordinator::admit::Ground;
+use batteuse_coordinator::driver::{Components, Driver, DriverError, Handle, Until};
+use batteuse_coordinator::journal::Position;
+use batteuse_coordinator::publish;
+use batteuse_coordinator::rpc;
+use batteuse_coordinator::scheduler::{Accepted, Run};
+use batteuse_shared::ids::RunId;
+use batteuse_shared::layout;
+use batteuse_worker::agent::{self, AgentError, Dial, Settings};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::cli::OutputForm;
+use crate::components;
+use crate::exit::{self, Code, Stop};
+use crate::render;
+
+/// How long workers may take to leave once the run has ended. Milliseconds.
+const DRAIN_MS: u64 = 2_000;
+
+/// The run to carry on.
+pub enum Start {
+    /// Just admitted.
+    New(Box<Accepted>),
+    /// Rebuilt from its journal.
+    Replayed(Box<Run>, Position),
+}
+
+impl Start {
+    fn run(&self) -> &RunId {
+        match self {
+            Self::New(accepted) => &accepted.run,
+            Self::Replayed(run, _) => run.id(),
+        }
+    }
+}
+
+/// The ground of embedded runs into `dir`: the state lies in the output folder itself.
+pub fn ground(dir: &Path) -> Ground {
+    let state = dir.join(layout::EMBEDDED_STATE);
+    let claimed_as = layout::EMBEDDED_STATE.to_owned();
+    Ground { claimed_as, state, clock: components::now, writer: components::writer() }
+}
+
+/// Carries a run to its end with `workers` workers, and prints its report.
+pub fn execute(start: Start, dir: &Path, workers: u32, form: OutputForm) -> Result<Code, Stop> {
+    components::logs("warn");
+    components::runtime()?.block_on(carry(start, dir, workers, form))
+}
+
+async fn carry(start: Start, dir: &Path, workers: u32, form: OutputForm) -> Result<Code, Stop> {
+    let stop = components::stop_signal()?;
+    let ground = ground(dir);
+    let components =
+        Components { state: ground.state.clone(), clock: ground.clock, writer: ground.writer, probe: None };
+    let (mut driver, handle) = Driver::new(components);
+    let run = start.run().clone();
+    let new = matches!(start, Start::New(_));
+    let begun = match start {
+        Start::New(accepted) => driver.accept(*accepted).await,
+        Start::Replayed(run, position) => driver.adopt(*run, position).await,
+    };
+    begun.map_err(|error| match error {
+        DriverError::Superseded { .. } if new => {
+            // Somebody else took the folder before this run began: what it prepared is of no use.
+            let _ = publish::sweep(dir, &run);
+            Stop::refused(anyhow!("{} was taken by another run just now: name another folder", dir.display()))
+        }
+        error => stopped(error),
+    })?;
+    let (finish, finished) = watch::channel(false);
+    let (dial, accepted) = components::dial_inside();
+    let router = rpc::router(handle.clone(), ground).await.context("the protocol").map_err(Stop::unreachable)?;
+    let server = tokio::spawn(router.serve_with_incoming(ReceiverStream::new(accepted)));
+    let mut agents = hire(workers, &dial, &finished);
+    let progress = tokio::spawn(render::progress(handle.clone(), run.clone()));
+    let ended = tokio::select! {
+        ended = driver.run(Until::NoOpenRun, stop) => ended.map_err(stopped),
+        refused = first_refusal(&mut agents) => Err(Stop::unreachable(refused)),
+    };
+    finish.send_replace(true);
+    progress.abort();
+    let _ = progress.await;
+    agents.shutdown().await;
+    server.abort();
+    ended?;
+    conclude(&handle, &run, dir, form)
+}
+
+fn hire(workers: u32, dial: &Dial, finished: &watch::Receiver<bool>) -> JoinSet<Result<(), AgentError>> {
+    let mut agents = JoinSet::new();
+    for _ in 0..workers {
+        let settings = Settings { worker: components::worker_id(), slots: 1, drain_ms: DRAIN_MS };
+        agents.spawn(agent::run(dial.clone(), settings, finished.clone()));
+    }
+    agents
+}
+
+/// Waits for the first worker that cannot go on.
+async fn first_refusal(agents: &mut JoinSet<Result<(), AgentError>>) -> anyhow::Error {
+    match agents.join_next().await {
+        Some(Ok(Err(error))) => error.into(),
+        Some(Err(died)) => died.into(),
+        Some(Ok(Ok(()))) | None => anyhow!("every worker of this run has left"),
+    }
+}
+
+fn stopped(error: DriverError) -> Stop {
+    Stop::unreachable(error)
+}
+
+/// The report of a run that has ended, or how to go on with one that has not.
+fn conclude(handle: &Handle, run: &RunId, dir: &Path, form: OutputForm) -> Result<Code, Stop> {
+    let statuses = handle.statuses();
+    let report = statuses.borrow().get(run).and_then(|s| s.report.clone());
+    match report {
+        Some(report) => {
+            render::report(&report, dir, form)?;
+            Ok(exit::of(&report))
+        }
+        None => {
+            eprintln!("interrupted; go on with: batteuse resume --to {}", dir.display());
+            Ok(Code::Interrupted)
+        }
+    }
+}

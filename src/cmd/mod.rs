@@ -1,0 +1,15 @@
+//! One file per command.
+
+pub mod cancel;
+pub mod coordinator;
+pub mod demo;
+pub mod embedded;
+pub mod generate;
+pub mod list;
+pub mod remote;
+pub mod resume;
+pub mod run;
+pub mod status;
+pub mod submit;
+pub mod verify;
+pub mod worker;

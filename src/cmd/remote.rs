@@ -1,0 +1,57 @@
+//! Talking to a coordinator as an operator.
+
+use anyhow::{Context, anyhow};
+use batteuse_proto::RunStatus;
+use batteuse_proto::v1::control_service_client::ControlServiceClient;
+use batteuse_shared::ids::RunId;
+use batteuse_shared::limits::MESSAGE_BYTES_MAX;
+use batteuse_shared::report::Report;
+use tonic::transport::Channel;
+
+use crate::components;
+use crate::exit::Stop;
+
+/// A connected operator.
+pub struct Remote {
+    /// The calls.
+    pub client: ControlServiceClient<Channel>,
+}
+
+impl Remote {
+    /// Connects to the coordinator at `url`.
+    pub async fn connect(url: &str) -> Result<Self, Stop> {
+        let channel = components::connect(url).await?;
+        Ok(Self { client: ControlServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX) })
+    }
+
+    /// How a run stands.
+    pub async fn status(&mut self, run: &RunId) -> Result<RunStatus, Stop> {
+        let reply = self.client.status(batteuse_proto::v1::StatusRequest::from(run.clone())).await.map_err(refused)?;
+        read(reply.into_inner())
+    }
+}
+
+/// A status off the wire.
+pub fn read(wire: batteuse_proto::v1::RunStatus) -> Result<RunStatus, Stop> {
+    RunStatus::try_from(wire).context("the coordinator's answer").map_err(Stop::unreachable)
+}
+
+/// The report inside a status, once the run has ended.
+pub fn report_of(status: &RunStatus) -> Result<Option<Report>, Stop> {
+    let text = status.report_json.as_deref();
+    text.map(serde_json::from_str).transpose().context("the coordinator's report").map_err(Stop::unreachable)
+}
+
+/// A run's id as the user gave it.
+pub fn run_id(text: &str) -> Result<RunId, Stop> {
+    RunId::new(text).context("with --coordinator, RUN is a run's id").map_err(Stop::refused)
+}
+
+/// An answer that is not the wished one.
+pub fn refused(status: tonic::Status) -> Stop {
+    let error = anyhow!("{}", status.message());
+    match status.code() {
+        tonic::Code::InvalidArgument | tonic::Code::FailedPrecondition | tonic::Code::NotFound => Stop::refused(error),
+        _ => Stop::unreachable(anyhow!("the coordinator: {} ({:?})", status.message(), status.code())),
+    }
+}

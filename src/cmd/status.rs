@@ -1,0 +1,65 @@
+//! `batteuse status`: how a run stands, from its coordinator or from its journal.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use batteuse_coordinator::claim;
+use batteuse_coordinator::journal::{Journal, Position};
+use batteuse_coordinator::scheduler::{Fact, Run};
+use batteuse_proto::RunStatus;
+use batteuse_shared::location;
+
+use crate::cli::RunRefArgs;
+use crate::cmd::remote::{self, Remote};
+use crate::components;
+use crate::exit::{Code, Stop};
+use crate::render;
+
+/// Shows one run.
+pub fn status(args: &RunRefArgs) -> Result<Code, Stop> {
+    let status = match &args.coordinator {
+        Some(url) => components::runtime()?.block_on(async {
+            let run = remote::run_id(&args.run)?;
+            Remote::connect(url).await?.status(&run).await
+        })?,
+        None => glance(&journalled(&folder(&args.run)?)?.run),
+    };
+    render::status(&status, args.output)?;
+    Ok(Code::Ok)
+}
+
+/// An output folder as the user gave it: a URL or a path.
+pub fn folder(text: &str) -> Result<PathBuf, Stop> {
+    if text.contains("://") {
+        return location::path_of(text).map_err(Stop::refused);
+    }
+    std::path::absolute(text)
+        .with_context(|| format!("RUN {text}: without --coordinator, an output folder"))
+        .map_err(Stop::refused)
+}
+
+/// A run as its journal tells it.
+pub struct Journalled {
+    /// The run.
+    pub run: Run,
+    /// Where its journal goes on.
+    pub position: Position,
+    /// The state folder that holds it.
+    pub state: PathBuf,
+}
+
+/// The run that holds `dir`, whoever works on it.
+pub fn journalled(dir: &std::path::Path) -> Result<Journalled, Stop> {
+    let nothing =
+        || Stop::refused(anyhow::anyhow!("{} holds no run; with --coordinator, give a run's id", dir.display()));
+    let (_, claim) = claim::current(dir).map_err(Stop::refused)?.ok_or_else(nothing)?;
+    let state = claim.state_path(dir).map_err(Stop::refused)?;
+    let replayed = Journal::read::<Fact>(&state, &claim.run).map_err(Stop::unreachable)?;
+    let run = Run::replay(replayed.facts.into_iter().map(|(_, fact)| fact)).ok_or_else(nothing)?;
+    Ok(Journalled { run, position: replayed.position, state })
+}
+
+/// A run of a journal in the form that a coordinator tells.
+pub fn glance(run: &Run) -> RunStatus {
+    batteuse_coordinator::rpc::wire(run.status(), true)
+}

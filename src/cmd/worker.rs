@@ -1,0 +1,26 @@
+//! `batteuse worker`: works for a coordinator until it is told to stop.
+
+use batteuse_worker::agent::{self, AgentError, Settings};
+
+use crate::cli::WorkerArgs;
+use crate::components;
+use crate::exit::{Code, Stop};
+
+/// How long a stopped worker waits for the coordinator to take its leases back. Milliseconds; within a pod's grace.
+const DRAIN_MS: u64 = 10_000;
+
+/// Works.
+pub fn worker(args: &WorkerArgs) -> Result<Code, Stop> {
+    components::logs("info");
+    let dial = components::dial_tcp(&args.coordinator)?;
+    let slots = args.slots.unwrap_or_else(components::cores);
+    let settings = Settings { worker: components::worker_id(), slots, drain_ms: DRAIN_MS };
+    components::runtime()?.block_on(async {
+        let stop = components::stop_signal()?;
+        match agent::run(dial, settings, stop).await {
+            Ok(()) => Ok(Code::Ok),
+            Err(error @ AgentError::Refused { .. }) => Err(Stop::refused(error)),
+            Err(error) => Err(Stop::unreachable(error)),
+        }
+    })
+}

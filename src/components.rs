@@ -1,0 +1,155 @@
+//! What the commands inject into the crates below: clock, names, runtime, logs, connections.
+//!
+//! Invariant: this is the only place that reads the wall clock, draws random ids or looks at the environment.
+#![expect(clippy::disallowed_methods, reason = "the one place that is allowed to")]
+
+use std::io::IsTerminal;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use batteuse_shared::ids::WorkerId;
+use batteuse_shared::limits::CALL_MS_MAX;
+use batteuse_shared::time::Millis;
+use batteuse_worker::agent::Dial;
+use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, watch};
+use tonic::transport::{Channel, Endpoint};
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::Stop;
+
+/// Bytes in flight between the parts of an embedded run, each way.
+const DUPLEX_BYTES: usize = 1 << 20;
+
+/// Interval of HTTP/2 keepalive pings, and how long an answer may take.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// The signal of a write beyond the limit on file sizes, on Linux.
+const SIGXFSZ: i32 = 25;
+
+/// The wall clock.
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A name for a run that sorts by time: 12 hex digits of milliseconds and 8 random ones.
+pub fn run_suffix() -> String {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    format!("{}-{}", &id[..12], &id[24..])
+}
+
+/// A name for this worker, unique to the process.
+pub fn worker_id() -> WorkerId {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    WorkerId::new(&format!("worker-{}", &id[..12])).expect("hexadecimal digits are valid in a worker id")
+}
+
+/// A name for this process in the journal.
+pub fn writer() -> uuid::Uuid {
+    uuid::Uuid::new_v4()
+}
+
+/// One per core.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, NonZero::get).try_into().unwrap_or(1)
+}
+
+/// The runtime of everything asynchronous.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime cannot be started")
+        .map_err(Stop::unreachable)
+}
+
+/// Logs on standard error: for people on a terminal, JSON lines when piped. `BATTEUSE_LOG` filters.
+pub fn logs(default: &str) {
+    let filter = EnvFilter::try_from_env("BATTEUSE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        logs.init();
+    } else {
+        logs.json().flatten_event(true).init();
+    }
+}
+
+/// Turns true at the first Ctrl-C or SIGTERM; the second one ends the process at once.
+pub fn stop_signal() -> Result<watch::Receiver<bool>, Stop> {
+    let (stop, stopped) = watch::channel(false);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("SIGTERM cannot be listened to")
+        .map_err(Stop::unreachable)?;
+    // Without somebody who listens, writing beyond a limit on file sizes ends the process; so it is an error like a full disk.
+    let limit = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ));
+    let limit = limit.context("SIGXFSZ cannot be listened to").map_err(Stop::unreachable)?;
+    tokio::spawn(async move {
+        let _kept = limit;
+        loop {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.send_replace(true) {
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(stopped)
+}
+
+/// A connection to `url`, which names a coordinator: `http://HOST:PORT`.
+fn endpoint(url: &str) -> Result<Endpoint, Stop> {
+    let bad = || Stop::refused(anyhow!("--coordinator {url}: give an address such as http://127.0.0.1:7171"));
+    let parsed = url::Url::parse(url).map_err(|_| bad())?;
+    if parsed.scheme() != "http" || parsed.host_str().is_none() {
+        return Err(bad());
+    }
+    Ok(Endpoint::from_shared(url.to_owned())
+        .map_err(|_| bad())?
+        .connect_timeout(Duration::from_millis(CALL_MS_MAX))
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true))
+}
+
+/// A connection for unary calls of an operator.
+pub async fn connect(url: &str) -> Result<Channel, Stop> {
+    let no = || format!("the coordinator at {url} cannot be reached: is it running, and is this its address?");
+    let endpoint = endpoint(url)?;
+    endpoint.connect().await.with_context(no).map_err(Stop::unreachable)
+}
+
+/// Connections of a worker over TCP.
+pub fn dial_tcp(url: &str) -> Result<Dial, Stop> {
+    // A clone has no connection yet: the name is resolved anew each time.
+    let endpoint = endpoint(url)?;
+    Ok(Arc::new(move || {
+        let endpoint = endpoint.clone();
+        Box::pin(async move { endpoint.connect().await })
+    }))
+}
+
+/// Connections inside this process, and their other ends.
+pub fn dial_inside() -> (Dial, mpsc::Receiver<std::io::Result<DuplexStream>>) {
+    let (accept, accepted) = mpsc::channel(1);
+    let dial: Dial = Arc::new(move || {
+        let accept = accept.clone();
+        let connector = tower::service_fn(move |_| {
+            let accept = accept.clone();
+            async move {
+                let (here, there) = tokio::io::duplex(DUPLEX_BYTES);
+                let gone = |_| std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                accept.send(Ok(there)).await.map_err(gone)?;
+                Ok::<_, std::io::Error>(TokioIo::new(here))
+            }
+        });
+        Box::pin(async move { Endpoint::from_static("http://inside").connect_with_connector(connector).await })
+    });
+    (dial, accepted)
+}

@@ -1,0 +1,50 @@
+//! The binary: reads the command line, calls one command, turns its answer into an exit code.
+
+mod cli;
+mod cmd;
+mod components;
+mod config;
+mod exit;
+mod generate;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Code, Stop};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { Code::Refused } else { Code::Ok };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    match dispatch(cli.command) {
+        Ok(code) => code.into(),
+        Err(Stop { code, error }) => {
+            eprintln!("error: {}", render::chain(&error));
+            code.into()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<Code, Stop> {
+    match command {
+        Command::Run(args) => cmd::run::run(&args),
+        Command::Resume(args) => cmd::resume::resume(&args),
+        Command::Coordinator(args) => cmd::coordinator::coordinator(&args),
+        Command::Worker(args) => cmd::worker::worker(&args),
+        Command::Submit(args) => cmd::submit::submit(&args),
+        Command::Status(args) => cmd::status::status(&args),
+        Command::List(args) => cmd::list::list(&args),
+        Command::Cancel(args) => cmd::cancel::cancel(&args),
+        Command::Verify(args) => cmd::verify::verify(&args),
+        Command::Generate(args) => cmd::generate::generate(&args).map(|()| Code::Ok).map_err(Stop::refused),
+        Command::Demo(args) => cmd::demo::demo(&args),
+    }
+}

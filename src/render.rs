@@ -1,0 +1,221 @@
+//! What people and programs read: reports, statuses and progress.
+//!
+//! Invariant: results go to standard output, everything else to standard error.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use batteuse_coordinator::driver::Handle;
+use batteuse_coordinator::scheduler::Status;
+use batteuse_proto::{RunList, RunStatus};
+use batteuse_shared::ids::RunId;
+use batteuse_shared::layout;
+use batteuse_shared::report::{Report, RunState};
+use batteuse_shared::time::Millis;
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use crate::cli::OutputForm;
+use crate::components;
+use crate::exit::Stop;
+
+/// Interval of progress lines when standard error is not a terminal.
+const LINES_EVERY_MS: u64 = 5_000;
+
+/// An error and its causes in one line; a cause that the error's own words already hold is not said twice.
+pub fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let _ = write!(text, ": {cause}");
+        }
+    }
+    text
+}
+
+/// Prints a run's report.
+pub fn report(report: &Report, dir: &Path, form: OutputForm) -> Result<(), Stop> {
+    match form {
+        OutputForm::Json => {
+            print(&(serde_json::to_string_pretty(report).context("the report").map_err(Stop::failed)? + "\n"))
+        }
+        OutputForm::Text => print(&text(report, dir)),
+    }
+}
+
+fn print(text: &str) -> Result<(), Stop> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output").map_err(Stop::unreachable)
+}
+
+fn text(r: &Report, dir: &Path) -> String {
+    let seconds = r.seconds.max(0.001);
+    let mut lines = vec![
+        ("run", format!("{} ({})", r.run, word(r.state))),
+        ("source", format!("{} ({})", r.source.url, HumanBytes(r.bytes))),
+        (
+            "records",
+            format!(
+                "{} read, {} written, {} filtered, {} rejected, {} quarantined",
+                HumanCount(r.counts.read),
+                HumanCount(r.counts.written),
+                HumanCount(r.counts.filtered),
+                HumanCount(r.counts.rejected),
+                HumanCount(r.counts.quarantined)
+            ),
+        ),
+        ("lines", format!("{} blank, {} comment", HumanCount(r.counts.blank), HumanCount(r.counts.comment))),
+        (
+            "partitions",
+            format!(
+                "{} ({} attempts; parsed again: {} for types, {} for guesses)",
+                r.partitions, r.attempts, r.reruns.types, r.reruns.guesses
+            ),
+        ),
+        ("output", format!("{} files, {} in {}", r.files, HumanBytes(r.output_bytes), dir.display())),
+        ("digest", r.digest.to_string()),
+        ("time", format!("{:.2} s, {:.0} MB/s", r.seconds, r.bytes as f64 / 1e6 / seconds)),
+    ];
+    let holds = if r.equation.holds { "holds" } else { "does not hold" };
+    lines.push(("equation", format!("{} ({holds})", r.equation.records)));
+    lines.push(("", r.equation.bytes.clone()));
+    if let Some(reason) = &r.reason {
+        lines.push(("reason", reason.message().to_owned()));
+    }
+    for reject in &r.rejects_shown {
+        let column = reject.column.as_ref().map(|c| format!(", column {c}")).unwrap_or_default();
+        lines.push(("reject", format!("line {}{column}: {}", reject.line, reject.reason)));
+    }
+    if r.counts.rejected > 0 {
+        lines.push(("rejects", dir.join(layout::rejects(&r.run)).display().to_string()));
+    }
+    lines.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
+}
+
+fn word(state: RunState) -> &'static str {
+    match state {
+        RunState::Pending => "pending",
+        RunState::Planning => "planning",
+        RunState::Running => "running",
+        RunState::Paused => "paused",
+        RunState::Publishing => "publishing",
+        RunState::Succeeded => "succeeded",
+        RunState::SucceededWithRejects => "succeeded with rejects",
+        RunState::Failed => "failed",
+        RunState::Cancelled => "cancelled",
+    }
+}
+
+fn status_json(s: &RunStatus) -> serde_json::Value {
+    json!({
+        "run": s.run, "job": s.job, "state": s.state, "reason": s.reason, "output": s.output_url,
+        "partitions": s.partitions, "accepted": s.accepted, "attempts": s.attempts, "leases": s.running,
+        "bytes": s.bytes, "bytesDone": s.bytes_done, "read": s.read, "rejected": s.rejected, "startedMs": s.started,
+    })
+}
+
+/// Prints how a run stands.
+pub fn status(s: &RunStatus, form: OutputForm) -> Result<(), Stop> {
+    if form == OutputForm::Json {
+        return print(&format!("{:#}\n", status_json(s)));
+    }
+    let reason = s.reason.as_ref().map(|r| format!("\nreason      {}", r.message())).unwrap_or_default();
+    print(&format!(
+        "run         {} ({})\noutput      {}\npartitions  {} of {} accepted, {} leased, {} attempts ended\nbytes       {} of {}\n\
+         records     {} read, {} rejected{reason}\n",
+        s.run,
+        word(s.state),
+        s.output_url,
+        s.accepted,
+        s.partitions,
+        s.running,
+        s.attempts,
+        HumanBytes(s.bytes_done),
+        HumanBytes(s.bytes),
+        HumanCount(s.read),
+        HumanCount(s.rejected),
+    ))
+}
+
+/// Prints a list of runs.
+pub fn list(list: &RunList, form: OutputForm) -> Result<(), Stop> {
+    if form == OutputForm::Json {
+        let runs: Vec<_> = list.runs.iter().map(status_json).collect();
+        return print(&format!("{:#}\n", json!({ "runs": runs, "more": list.more })));
+    }
+    let width = list.runs.iter().map(|s| s.run.as_str().len()).max().unwrap_or(0);
+    let line = |s: &RunStatus| {
+        format!(
+            "{:<width$}  {:<22}  {:>4}/{:<4}  {}\n",
+            s.run.as_str(),
+            word(s.state),
+            s.accepted,
+            s.partitions,
+            s.output_url
+        )
+    };
+    let mut text: String = list.runs.iter().map(line).collect();
+    if list.more {
+        text.push_str("(there are more)\n");
+    }
+    print(&text)
+}
+
+/// Shows the progress of `run` on standard error until it is dropped: a bar on a terminal, else a line now and then.
+pub async fn progress(handle: Handle, run: RunId) {
+    let mut statuses = handle.statuses();
+    let terminal = std::io::stderr().is_terminal();
+    let bar = ProgressBar::with_draw_target(
+        Some(1),
+        if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+    );
+    let style = ProgressStyle::with_template("{percent:>3}% {bar:30} {msg} ETA {eta}");
+    bar.set_style(style.expect("the template is a constant, tried by every run on a terminal"));
+    let began = components::now();
+    let mut said = began;
+    loop {
+        let glance = statuses.borrow_and_update().get(&run).cloned();
+        if let Some(status) = glance {
+            let now = components::now();
+            let line = line(&status, began, now);
+            bar.set_length(status.bytes.max(1));
+            bar.set_position(status.bytes_done);
+            bar.set_message(line.clone());
+            if !terminal && now.since(said) >= LINES_EVERY_MS {
+                said = now;
+                eprintln!("{}", piped(&status, &line, began, now));
+            }
+        }
+        if tokio::time::timeout(Duration::from_millis(500), statuses.changed())
+            .await
+            .is_ok_and(|changed| changed.is_err())
+        {
+            return;
+        }
+    }
+}
+
+fn line(status: &Status, began: Millis, now: Millis) -> String {
+    let seconds = (now.since(began) as f64 / 1e3).max(0.001);
+    format!(
+        "{:.0} MB/s, {} rows, {} rejects",
+        status.bytes_done as f64 / 1e6 / seconds,
+        HumanCount(status.counts.written),
+        HumanCount(status.counts.rejected)
+    )
+}
+
+fn piped(status: &Status, line: &str, began: Millis, now: Millis) -> String {
+    let share = status.bytes_done as f64 / status.bytes.max(1) as f64;
+    let spent = now.since(began) as f64;
+    // Before there is something to go by, any figure would be made up.
+    let eta = if share < 0.01 {
+        "unknown".to_owned()
+    } else {
+        HumanDuration(Duration::from_millis((spent * (1.0 - share) / share) as u64)).to_string()
+    };
+    format!("run {}: {:.0}%, {line}, ETA {eta}", status.run, share * 100.0)
+}
