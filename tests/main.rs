@@ -1,0 +1,16 @@
+//! The one integration-test binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "support functions of tests start processes, wait and unwrap"
+)]
+
+mod cli;
+mod corpus;
+mod flow;
+mod oracle;
+mod recovery;
+mod seams;
+mod support;
+mod tidy;

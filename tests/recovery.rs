@@ -1,0 +1,105 @@
+//! Recovery: a run that is killed, at any instant and however often, goes on to what an undisturbed run comes to, and nothing
+//! that was staged or accepted is done again.
+//!
+//! Invariant: every injected fault is counted and must have hit; what a killed run left is looked at before it goes on.
+//! `boundaries` stops the driver in this process before each of its actions; `processes` and `rivals` kill and race real ones.
+
+mod boundaries;
+mod crew;
+mod ledger;
+mod life;
+mod processes;
+mod rivals;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use batteuse_coordinator::claim;
+use batteuse_coordinator::journal::Journal;
+use batteuse_coordinator::scheduler::Fact;
+use batteuse_shared::ids::RunId;
+use batteuse_shared::layout;
+
+use crate::flow::Outcome;
+use crate::support::published;
+
+/// What lies in the output folder of a run that has ended.
+#[track_caller]
+fn outcome(dir: &Path) -> Outcome {
+    let run = run_of(dir).expect("a run holds the folder");
+    // How a process exited is not on the disk.
+    Outcome::left(0, dir, &dir.join(layout::run_dir(&run))).0
+}
+
+/// The run that holds `dir`.
+fn run_of(dir: &Path) -> Option<RunId> {
+    claim::current(dir).unwrap().map(|(_, claim)| claim.run)
+}
+
+/// The facts of the run that holds `dir`, whose state lies in `state`.
+fn facts(state: &Path, dir: &Path) -> Vec<Fact> {
+    let Some(run) = run_of(dir) else { return Vec::new() };
+    let replayed = Journal::read::<Fact>(state, &run).unwrap();
+    replayed.facts.into_iter().map(|(_, fact)| fact).collect()
+}
+
+/// The state folder of an embedded run into `dir`.
+fn state(dir: &Path) -> PathBuf {
+    dir.join(layout::EMBEDDED_STATE)
+}
+
+/// VISIBLE-IS-DECIDED: before the decision nothing is visible but the engine's folder.
+#[track_caller]
+fn must_show_no_more_than_decided(facts: &[Fact], dir: &Path, how: &str) {
+    let published = facts.iter().any(|fact| matches!(fact, Fact::RunDecided(d) if d.manifest_sha256.is_some()));
+    let decided = facts.iter().any(|fact| matches!(fact, Fact::RunDecided(_) | Fact::RunAborted(_)));
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    let visible: BTreeSet<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    if !published {
+        assert!(visible.iter().all(|name| name == layout::ENGINE_DIR), "{how}: visible, undecided: {visible:?}");
+    }
+    let Some(run) = run_of(dir) else { return };
+    let shown =
+        [(layout::manifest(&run), published), (layout::report(&run), decided), (layout::rejects(&run), decided)];
+    for (path, may_be) in shown {
+        assert!(may_be || !dir.join(&path).exists(), "{how}: {path} is there, undecided");
+    }
+}
+
+/// A run that has ended leaves its files and nothing else: no staging folder, no temporary, no stranger.
+#[track_caller]
+fn must_be_swept(dir: &Path, how: &str) {
+    let run = run_of(dir).expect("a run holds the folder");
+    let engine = |folder: &str| format!("{}/{folder}/", layout::ENGINE_DIR);
+    let own = [layout::manifest(&run), layout::report(&run), layout::rejects(&run), layout::SUCCESS.to_owned()];
+    for path in published::files(dir).keys() {
+        let path = path.to_str().unwrap();
+        let temporary = path.ends_with(".tmp");
+        // Of a run that never began, and whose place another one took, only the nonce is left.
+        let never_began = path.ends_with(&format!("/staging/{}", layout::STAGING_NONCE))
+            && !path.starts_with(&layout::run_dir(&run))
+            && path.starts_with(&engine("runs"));
+        let part = path.starts_with("part-") && !path.contains('/');
+        let kept = path.starts_with(&engine("claims")) || path.starts_with(&engine("state"));
+        let known = own.iter().any(|own| own == path) || part || kept || never_began;
+        assert!(known && !temporary, "{how}: {path} is left over");
+    }
+    let staging = layout::staging_dir(&run);
+    assert!(!dir.join(&staging).exists(), "{how}: {staging} is left over");
+}
+
+/// Chance that is the same in every run of the tests.
+struct Chance(u64);
+
+impl Chance {
+    /// A number below `end`.
+    fn below(&mut self, end: u64) -> u64 {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end.max(1)
+    }
+}

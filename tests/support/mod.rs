@@ -1,0 +1,252 @@
+//! What several test modules share: running the kernel over a cut file, and the truth to compare it with.
+
+use batteuse_coordinator::fold::Fold;
+use batteuse_kernel::automaton::{self, Automaton, End};
+use batteuse_kernel::partition::{Done, PartitionParse, Plan, Progress, Reject};
+use batteuse_shared::limits::REJECT_RAW_BYTES_MAX;
+use batteuse_shared::report::RejectKind;
+use batteuse_shared::span::{Span, StateId};
+use batteuse_shared::spec::{Encoding, Ragged};
+use batteuse_shared::table::{Column, ColumnType, Counts};
+
+pub mod binary;
+pub mod published;
+
+use crate::corpus::Case;
+
+/// A reject with absolute numbers, as `rejects.parquet` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    pub line: u64,
+    pub record: u64,
+    pub byte_offset: u64,
+    pub byte_length: u64,
+    pub kind: RejectKind,
+    pub raw: Vec<u8>,
+}
+
+/// Everything that must not depend on how a file is cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Truth {
+    pub rows: Vec<Vec<String>>,
+    pub rejects: Vec<Rejected>,
+    pub counts: Counts,
+}
+
+fn columns(case: &Case) -> Vec<Column> {
+    let ctype = |i| if i == 0 && case.integer { ColumnType::Int64 } else { ColumnType::Text };
+    let column = |i| Column { name: format!("c{i}"), ctype: ctype(i), declared: true, nulls: Vec::new() };
+    (0..case.columns).map(column).collect()
+}
+
+/// The truth by the oracle: one byte at a time, no cut, no buffer.
+pub fn sequential(case: &Case) -> Truth {
+    let automaton = Automaton::new(&case.dialect, case.cap);
+    let parse = automaton::parse(&automaton, &case.bytes[case.data_start as usize..], case.data_start);
+    let preamble = physical_lines(&case.bytes[..case.data_start as usize]);
+    let mut truth = Truth { rows: Vec::new(), rejects: Vec::new(), counts: Counts::default() };
+    for (i, record) in parse.records.iter().enumerate() {
+        let whole = &case.bytes[record.start as usize..record.end as usize];
+        let raw = without_line_end(whole, record, case);
+        match verdict(case, record, raw) {
+            Ok(row) => truth.rows.push(row),
+            Err(kind) => {
+                truth.counts.cut_bytes += if record.ended == End::Cut { whole.len() as u64 } else { 0 };
+                truth.rejects.push(Rejected {
+                    line: preamble + record.lines_before + 1,
+                    record: i as u64 + 1,
+                    byte_offset: record.start,
+                    byte_length: whole.len() as u64,
+                    kind,
+                    raw: raw[..raw.len().min(kept_bytes_max(kind))].to_vec(),
+                });
+            }
+        }
+    }
+    truth.counts = Counts {
+        read: parse.records.len() as u64,
+        written: truth.rows.len() as u64,
+        rejected: truth.rejects.len() as u64,
+        blank: parse.blank,
+        comment: parse.comment,
+        lines: parse.lines,
+        ..truth.counts
+    };
+    truth
+}
+
+/// How much of a reject is kept.
+fn kept_bytes_max(kind: RejectKind) -> usize {
+    if kind == RejectKind::RecordTooLong { REJECT_RAW_BYTES_MAX } else { usize::MAX }
+}
+
+fn without_line_end<'b>(whole: &'b [u8], record: &automaton::OracleRecord, case: &Case) -> &'b [u8] {
+    let at_end_of_file = whole.as_ptr_range().end == case.bytes.as_ptr_range().end;
+    if record.ended == End::OpenQuote {
+        return whole;
+    }
+    // What stands before the mark that cuts a record is content, be it the CR of a CR LF.
+    let mark = (record.start / case.cap).saturating_add(2).saturating_mul(case.cap);
+    if record.ended == End::Cut && record.end == mark + 1 {
+        return whole.strip_suffix(b"\n").or(whole.strip_suffix(b"\r")).unwrap_or(whole);
+    }
+    match whole {
+        [head @ .., b'\r', b'\n'] => head,
+        [head @ .., b'\n' | b'\r'] => head,
+        _ => {
+            assert!(at_end_of_file, "only the last record has no line end");
+            whole
+        }
+    }
+}
+
+fn physical_lines(bytes: &[u8]) -> u64 {
+    (0..bytes.len()).filter(|&i| bytes[i] == b'\r' || bytes[i] == b'\n' && (i == 0 || bytes[i - 1] != b'\r')).count()
+        as u64
+}
+
+fn verdict(case: &Case, record: &automaton::OracleRecord, raw: &[u8]) -> Result<Vec<String>, RejectKind> {
+    match record.ended {
+        End::Cut => return Err(RejectKind::RecordTooLong),
+        End::OpenQuote => return Err(RejectKind::UnterminatedQuote),
+        End::Whole => {}
+    }
+    if case.dialect.encoding == Encoding::Utf8 && std::str::from_utf8(raw).is_err() {
+        return Err(RejectKind::InvalidEncoding);
+    }
+    let mut fields = record.fields.clone();
+    if case.ragged == Ragged::Pad {
+        let extra_is_empty = fields.iter().skip(case.columns).all(Vec::is_empty);
+        if fields.len() < case.columns || extra_is_empty {
+            fields.resize(case.columns, Vec::new());
+        }
+    }
+    match fields.len().cmp(&case.columns) {
+        std::cmp::Ordering::Less => Err(RejectKind::MissingColumns),
+        std::cmp::Ordering::Greater => Err(RejectKind::TooManyColumns),
+        std::cmp::Ordering::Equal if case.integer && !is_integer(&fields[0]) => Err(RejectKind::Cast),
+        std::cmp::Ordering::Equal => Ok(fields.iter().map(|f| text(f, case.dialect.encoding)).collect()),
+    }
+}
+
+fn is_integer(bytes: &[u8]) -> bool {
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let plain = matches!(digits, [b'0'] | [b'1'..=b'9', ..]) && digits.iter().all(u8::is_ascii_digit);
+    plain && std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<i64>().is_ok())
+}
+
+fn text(bytes: &[u8], encoding: Encoding) -> String {
+    match encoding {
+        Encoding::Utf8 => String::from_utf8(bytes.to_vec()).expect("validated"),
+        Encoding::Windows1252 => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
+    }
+}
+
+/// Rows, rejects and the end of one attempt.
+type Attempt = (Vec<Vec<String>>, Vec<Reject>, Done);
+
+/// One attempt: the kernel over one range, read in pieces of at most `read_bytes`.
+pub fn attempt(case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Attempt {
+    let mut parse = PartitionParse::new(Plan {
+        dialect: case.dialect.clone(),
+        ragged: case.ragged,
+        columns: columns(case),
+        range,
+        source_bytes: case.bytes.len() as u64,
+        start,
+        record_bytes_max: case.cap,
+        read_bytes,
+        batch_rows_max: 5,
+    });
+    let (mut rows, mut rejects) = (Vec::new(), Vec::new());
+    loop {
+        match parse.step() {
+            Progress::Wants { offset, bytes } => {
+                let from = &case.bytes[offset as usize..];
+                let n = bytes.min(from.len());
+                assert!(n > 0, "{}: wants bytes beyond the end", case.name);
+                parse.space()[..n].copy_from_slice(&from[..n]);
+                parse.filled(n);
+            }
+            Progress::Batch(batch) => {
+                rows.extend(batch.rows.iter().flat_map(values));
+                rejects.extend(batch.rejects);
+            }
+            Progress::Done(done) => return (rows, rejects, *done),
+        }
+    }
+}
+
+fn values(batch: &arrow_array::RecordBatch) -> Vec<Vec<String>> {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    let value = |column: &arrow_array::ArrayRef, row: usize| match column.as_string_opt::<i32>() {
+        Some(texts) => texts.value(row).to_owned(),
+        None => column.as_primitive::<Int64Type>().value(row).to_string(),
+    };
+    (0..batch.num_rows()).map(|row| batch.columns().iter().map(|c| value(c, row)).collect()).collect()
+}
+
+/// The file cut at `cuts`, as a run does it: proven attempts, joined.
+pub fn partitioned(case: &Case, cuts: &[u64], read_bytes: usize) -> Truth {
+    join(case, &proven(case, cuts, read_bytes))
+}
+
+/// Column and message of every reject of the file cut at `cuts`.
+pub fn reasons(case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<(Option<u32>, String)> {
+    let rejects = proven(case, cuts, read_bytes).into_iter().flat_map(|(_, rejects, _)| rejects);
+    rejects.map(|reject| (reject.column, reject.message)).collect()
+}
+
+/// Guessed starts, the fold, and re-runs with the start given.
+fn proven(case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<Attempt> {
+    let size = case.bytes.len() as u64;
+    let mut bounds = vec![case.data_start];
+    bounds.extend(cuts.iter().filter(|&&c| c > case.data_start && c < size));
+    bounds.push(size);
+    let ranges: Vec<Span> = bounds.windows(2).map(|w| Span::new(w[0], w[1])).collect();
+    let automaton = Automaton::new(&case.dialect, case.cap);
+    let known = |i: usize| (i == 0).then(|| automaton.record_start());
+    let mut attempts: Vec<_> =
+        ranges.iter().enumerate().map(|(i, &range)| attempt(case, range, known(i), read_bytes)).collect();
+    let maps: Vec<_> = attempts.iter().map(|(_, _, done)| done.exits.clone()).collect();
+    let mut fold = Fold::new(automaton.record_start());
+    fold.extend(|i| maps.get(i));
+    assert_eq!(fold.known(), ranges.len() + 1, "{}: the fold reaches the end", case.name);
+    for (i, slot) in attempts.iter_mut().enumerate() {
+        let state = fold.start(i).expect("known");
+        let exit = maps[i].exit(state).expect("tried");
+        if slot.2.first != exit.first {
+            *slot = attempt(case, ranges[i], Some(state), read_bytes);
+            assert_eq!(slot.2.first, exit.first, "{}: a given start is the true one", case.name);
+            assert_eq!(slot.2.exits.exit(state), Some(exit), "{}: exits are facts of the bytes", case.name);
+        }
+    }
+    attempts
+}
+
+/// Concatenates proven attempts and makes their numbers absolute, as the finish task does.
+fn join(case: &Case, attempts: &[Attempt]) -> Truth {
+    let mut truth = Truth { rows: Vec::new(), rejects: Vec::new(), counts: Counts::default() };
+    let mut lines = physical_lines(&case.bytes[..case.data_start as usize]);
+    let mut at = case.data_start;
+    for (rows, rejects, done) in attempts {
+        if !done.span.is_empty() {
+            assert_eq!(done.span.start, at, "{}: TILES", case.name);
+            at = done.span.end;
+        }
+        truth.rows.extend(rows.iter().cloned());
+        truth.rejects.extend(rejects.iter().map(|r| Rejected {
+            line: lines + r.line + 1,
+            record: truth.counts.read + r.record + 1,
+            byte_offset: r.byte_offset,
+            byte_length: r.byte_length,
+            kind: r.kind,
+            raw: r.raw.clone(),
+        }));
+        lines += done.counts.lines;
+        truth.counts = truth.counts.plus(done.counts);
+    }
+    assert_eq!(at, case.bytes.len() as u64, "{}: TILES to the end", case.name);
+    truth
+}
