@@ -5,8 +5,8 @@
 
 use std::io::IsTerminal;
 use std::num::NonZero;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use batteuse_shared::ids::WorkerId;
@@ -30,10 +30,14 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// The signal of a write beyond the limit on file sizes, on Linux.
 const SIGXFSZ: i32 = 25;
 
-/// The wall clock.
+/// The wall clock as it was when this process first asked, and the time since: it never jumps, so no timer does.
 pub fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    static BEGAN: OnceLock<(Millis, Instant)> = OnceLock::new();
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (wall, began) = BEGAN.get_or_init(|| {
+        (Millis(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())), Instant::now())
+    });
+    wall.plus(millis(began.elapsed()))
 }
 
 /// A name for a run that sorts by time: 12 hex digits of milliseconds and 8 random ones.

@@ -114,6 +114,7 @@ fn status_json(s: &RunStatus) -> serde_json::Value {
         "run": s.run, "job": s.job, "state": s.state, "reason": s.reason, "output": s.output_url,
         "partitions": s.partitions, "accepted": s.accepted, "attempts": s.attempts, "leases": s.running,
         "bytes": s.bytes, "bytesDone": s.bytes_done, "read": s.read, "rejected": s.rejected, "startedMs": s.started,
+        "trouble": s.trouble,
     })
 }
 
@@ -123,9 +124,10 @@ pub fn status(s: &RunStatus, form: OutputForm) -> Result<(), Stop> {
         return print(&format!("{:#}\n", status_json(s)));
     }
     let reason = s.reason.as_ref().map(|r| format!("\nreason      {}", r.message())).unwrap_or_default();
+    let trouble = s.trouble.as_ref().map(|t| format!("\ntrouble     {t}")).unwrap_or_default();
     print(&format!(
         "run         {} ({})\noutput      {}\npartitions  {} of {} accepted, {} leased, {} attempts ended\nbytes       {} of {}\n\
-         records     {} read, {} rejected{reason}\n",
+         records     {} read, {} rejected{reason}{trouble}\n",
         s.run,
         word(s.state),
         s.output_url,

@@ -65,6 +65,14 @@ pub enum AdmitError {
         /// Why.
         error: io::Error,
     },
+    /// The run was given up before it began.
+    #[error(
+        "run {run} was given up before it began, because another run took its output folder: submit it again, into another folder if that one is taken"
+    )]
+    GivenUp {
+        /// The run.
+        run: RunId,
+    },
     /// The request's id was used for another job.
     #[error("run {run} exists with another job: give each job its own request id")]
     Reused {
@@ -166,6 +174,20 @@ pub enum AdmitError {
     },
 }
 
+impl AdmitError {
+    /// Whether the system is to blame, not the job: the same job may be admitted later.
+    #[must_use]
+    pub fn is_environment(&self) -> bool {
+        match self {
+            Self::Io { .. } => true,
+            Self::Claim(error) => error.is_environment(),
+            Self::Journal(error) => matches!(error, JournalError::Io { .. }),
+            Self::Void(error) => matches!(error, AppendError::Io { .. } | AppendError::Unknown { .. }),
+            _ => false,
+        }
+    }
+}
+
 fn words(problems: &[SpecProblem]) -> String {
     let shown: Vec<String> = problems.iter().take(limits::PROBLEMS_SHOWN).map(ToString::to_string).collect();
     shown.join("; ")
@@ -199,8 +221,18 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     let dir = location::path_of(&job.spec.output.parquet.url)?;
     let holding = claim::look(&dir)?;
     let begun = Journal::read::<Fact>(&ground.state, &run)?.facts;
+    let any = !begun.is_empty();
     if let Some(begun) = Run::replay(begun.into_iter().map(|(_, fact)| fact)) {
-        return if begun.accepted().job == job { Ok(Admission::Known(run)) } else { Err(AdmitError::Reused { run }) };
+        if begun.accepted().job != job {
+            return Err(AdmitError::Reused { run });
+        }
+        // Whoever is told so may rely on it: its first slot may be there and not be durable yet.
+        let journal = ground.state.join(layout::journal_dir(&run));
+        local::fsync_dir(&journal).map_err(|error| AdmitError::Io { path: journal, error })?;
+        return Ok(Admission::Known(run));
+    }
+    if any {
+        return Err(AdmitError::GivenUp { run });
     }
     let source_path = location::path_of(&job.spec.source.url)?;
     let version = version_of(&source_path)?;
@@ -261,7 +293,11 @@ fn free_slot(dir: &Path, holding: Holding, run: &RunId, ground: &Ground) -> Resu
         None if begun(dir, &held.run)? || !(here || state.is_dir()) => {
             Err(AdmitError::JournalGone { dir: dir.to_owned(), run: held.run, state })
         }
-        None => void(&state, &held.run, replayed.position, ground).map(|()| Some(seq + 1)),
+        None => match void(&state, &held.run, replayed.position, ground) {
+            // It has just begun, or a rival has made it void: its first slot tells.
+            Err(AdmitError::Void(AppendError::Conflict { .. })) => free_slot(dir, claim::look(dir)?, run, ground),
+            done => done.map(|()| Some(seq + 1)),
+        },
     }
 }
 
@@ -291,7 +327,15 @@ fn void(state: &Path, run: &RunId, position: Position, ground: &Ground) -> Resul
     let decision =
         Decision { state: RunState::Cancelled, reason: Some(reason), manifest_sha256: None, at: (ground.clock)() };
     let mut journal = Journal::open(state, run, ground.writer, position)?;
-    journal.append(Epoch(0), &[Fact::RunAborted(decision)]).map_err(AdmitError::Void)
+    let mut voided = journal.append(Epoch(0), &[Fact::RunAborted(decision)]);
+    for _ in 1..limits::JOURNAL_TRIES_MAX {
+        // A rival that opens the journal sweeps it, and may take our temporary file for one that a crash left.
+        if !matches!(voided, Err(AppendError::Unknown { .. })) {
+            break;
+        }
+        voided = journal.settle();
+    }
+    voided.map_err(AdmitError::Void)
 }
 
 #[cfg(test)]

@@ -108,6 +108,14 @@ pub enum ClaimError {
     },
 }
 
+impl ClaimError {
+    /// Whether the disk is to blame, not what is on it.
+    #[must_use]
+    pub fn is_environment(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Unknown { .. })
+    }
+}
+
 /// What `dir` holds.
 ///
 /// # Errors

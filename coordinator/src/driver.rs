@@ -18,7 +18,7 @@ use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome};
 use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, limits};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::journal::{AppendError, Journal, JournalError, Position};
 use crate::publish::{self, PublishPlan};
@@ -112,13 +112,33 @@ pub enum Input {
         /// Which stream.
         stream: uuid::Uuid,
     },
-    /// A run was admitted; answered when it is durable.
+    /// A run was admitted; answered when it is durable, or cannot be.
     Submit {
         /// What.
         accepted: Box<Accepted>,
-        /// The answer: whether the run is this job's.
-        durable: oneshot::Sender<bool>,
+        /// The answer.
+        answer: oneshot::Sender<Submitted>,
     },
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// The run is durable.
+    Durable,
+    /// A run of that id has another job.
+    OtherJob,
+    /// Another run took the output folder before this one began.
+    Taken,
+    /// Its journal cannot be opened now, in words; nothing was begun.
+    Unavailable(String),
+}
+
+/// A submission that waits for its run to be durable.
+struct Waiting {
+    answer: oneshot::Sender<Submitted>,
+    accepted: Box<Accepted>,
+    same_job: bool,
 }
 
 /// Glances at all runs, by id.
@@ -143,11 +163,10 @@ impl Handle {
         self.statuses.clone()
     }
 
-    /// Submits an admitted run; returns once it is durable: true, or false when a run of that id has another job. None when
-    /// the driver has stopped.
-    pub async fn submit(&self, accepted: Accepted) -> Option<bool> {
-        let (durable, done) = oneshot::channel();
-        self.send(Input::Submit { accepted: Box::new(accepted), durable }).await;
+    /// Submits an admitted run; returns once it is durable or cannot be. None when the driver has stopped.
+    pub async fn submit(&self, accepted: Accepted) -> Option<Submitted> {
+        let (answer, done) = oneshot::channel();
+        self.send(Input::Submit { accepted: Box::new(accepted), answer }).await;
         done.await.ok()
     }
 }
@@ -170,7 +189,9 @@ pub struct Driver {
     inputs: mpsc::Receiver<Input>,
     own: mpsc::WeakSender<Input>,
     statuses: watch::Sender<Statuses>,
-    waiting: Vec<(oneshot::Sender<bool>, bool)>,
+    waiting: Vec<Waiting>,
+    /// Submitted runs whose first slot somebody else has: they never began.
+    lost: BTreeMap<RunId, AppendError>,
     /// Events that acting brought about; the next turn takes them.
     returned: Vec<Event>,
 }
@@ -190,6 +211,7 @@ impl Driver {
             own: sender.downgrade(),
             statuses,
             waiting: Vec::new(),
+            lost: BTreeMap::new(),
             returned: Vec::new(),
         };
         (driver, Handle { inputs: sender, statuses: watched })
@@ -210,8 +232,10 @@ impl Driver {
     /// # Errors
     /// When it cannot be journalled.
     pub async fn accept(&mut self, accepted: Accepted) -> Result<(), DriverError> {
-        self.open(&accepted.run, Position::default()).await?;
-        self.turn(vec![Event::Submitted(Box::new(accepted))]).await
+        let run = accepted.run.clone();
+        self.open(&run, Position::default()).await?;
+        self.turn(vec![Event::Submitted(Box::new(accepted))]).await?;
+        self.lost.remove(&run).map_or(Ok(()), |source| Err(DriverError::Superseded { run, source }))
     }
 
     /// Gives a run up.
@@ -237,7 +261,16 @@ impl Driver {
         let listed = self.components.state.clone();
         for id in tokio::task::spawn_blocking(move || crate::journal::list_runs(&listed)).await?? {
             let (state, read) = (self.components.state.clone(), id.clone());
-            let replayed = tokio::task::spawn_blocking(move || Journal::read::<Fact>(&state, &read)).await??;
+            let replayed = tokio::task::spawn_blocking(move || Journal::read::<Fact>(&state, &read)).await?;
+            let replayed = match replayed {
+                Ok(replayed) => replayed,
+                Err(error @ JournalError::Io { .. }) => return Err(error.into()),
+                Err(error) => {
+                    // It is never guessed at; the other runs go on.
+                    error!(run = %id, %error, "a run is set aside");
+                    continue;
+                }
+            };
             match Run::replay(replayed.facts.into_iter().map(|(_, fact)| fact)) {
                 Some(run) => self.adopt(run, replayed.position).await?,
                 None => info!(run = %id, "a journal without an accepted run is passed over"),
@@ -268,21 +301,32 @@ impl Driver {
                     self.turn(vec![Event::SteppingDown]).await?;
                     break;
                 }
-                _ = tick.tick() => self.turn(vec![Event::Tick]).await?,
+                // What came before the tick counts before it: a worker that was heard is not given up.
+                _ = tick.tick() => {
+                    while inputs.len() < EVENTS_PER_TURN_MAX && let Ok(input) = self.inputs.try_recv() {
+                        inputs.push(input);
+                    }
+                    self.turn_with(&mut inputs, Some(Event::Tick)).await?;
+                }
                 n = self.inputs.recv_many(&mut inputs, EVENTS_PER_TURN_MAX) => {
                     if n == 0 {
                         break;
                     }
-                    let mut events = Vec::with_capacity(n);
-                    for input in inputs.drain(..) {
-                        events.extend(self.take(input).await?);
-                    }
-                    self.turn(events).await?;
+                    self.turn_with(&mut inputs, None).await?;
                 }
             }
         }
         let last = self.statuses.borrow().clone();
         Ok(last)
+    }
+
+    async fn turn_with(&mut self, inputs: &mut Vec<Input>, last: Option<Event>) -> Result<(), DriverError> {
+        let mut events = Vec::with_capacity(inputs.len() + 1);
+        for input in inputs.drain(..) {
+            events.extend(self.take(input).await?);
+        }
+        events.extend(last);
+        self.turn(events).await
     }
 
     /// One turn: all events are stepped, their facts are journalled in one append a run, then the rest is done.
@@ -295,14 +339,24 @@ impl Driver {
         self.perform(actions).await?;
         // Who is told that a run is durable finds it at once.
         self.tell();
-        for (waiting, same_job) in self.waiting.drain(..) {
-            let _ = waiting.send(same_job);
+        for waiting in self.waiting.drain(..) {
+            let answer = match self.lost.remove(&waiting.accepted.run) {
+                Some(_) => Submitted::Taken,
+                None if waiting.same_job => Submitted::Durable,
+                None => Submitted::OtherJob,
+            };
+            let _ = waiting.answer.send(answer);
         }
         Ok(())
     }
 
     async fn take(&mut self, input: Input) -> Result<Option<Event>, DriverError> {
         Ok(match input {
+            Input::Event(Event::Reported { worker, run, attempt, outcome: Outcome::Failed(failure) }) => {
+                let failure = self.look_at(&run, failure).await?;
+                info!(%worker, %run, %attempt, class = ?failure.class, message = failure.message, "an attempt failed");
+                Some(Event::Reported { worker, run, attempt, outcome: Outcome::Failed(failure) })
+            }
             Input::Event(event) => Some(event),
             Input::Attached { worker, slots, running, sink, stream } => {
                 self.sinks.insert(worker.clone(), (stream, sink));
@@ -315,15 +369,39 @@ impl Driver {
                     Event::WorkerLeft { worker }
                 })
             }
-            Input::Submit { accepted, durable } => {
-                let known = self.scheduler.job(&accepted.run).map(|job| *job == accepted.job);
-                if known.is_none() {
-                    self.open(&accepted.run, Position::default()).await?;
-                }
-                self.waiting.push((durable, known.unwrap_or(true)));
-                known.is_none().then_some(Event::Submitted(accepted))
-            }
+            Input::Submit { accepted, answer } => self.take_submission(accepted, answer).await,
         })
+    }
+
+    async fn take_submission(&mut self, accepted: Box<Accepted>, answer: oneshot::Sender<Submitted>) -> Option<Event> {
+        let pending = self.waiting.iter().map(|w| &*w.accepted).find(|a| a.run == accepted.run);
+        let known = self.scheduler.accepted(&accepted.run).or(pending).map(|known| known.job == accepted.job);
+        if known.is_none()
+            && let Err(error) = self.open(&accepted.run, Position::default()).await
+        {
+            let _ = answer.send(Submitted::Unavailable(error.to_string()));
+            return None;
+        }
+        self.waiting.push(Waiting { answer, accepted: accepted.clone(), same_job: known.unwrap_or(true) });
+        known.is_none().then_some(Event::Submitted(accepted))
+    }
+
+    /// A worker that does not see the staging folder is not to blame when there is none: then the run has lost it.
+    async fn look_at(&self, run: &RunId, failure: Failure) -> Result<Failure, DriverError> {
+        let accepted = self.scheduler.accepted(run).filter(|_| failure.class == FailureClass::Unseen);
+        let Some((dir, nonce)) = accepted.and_then(|a| {
+            let dir = location::path_of(&a.job.spec.output.parquet.url).ok()?;
+            Some((dir.join(layout::staging_dir(run)), a.nonce.clone()))
+        }) else {
+            return Ok(failure);
+        };
+        let staging = dir.clone();
+        if tokio::task::spawn_blocking(move || publish::is_staging(&staging, &nonce)).await? {
+            return Ok(failure);
+        }
+        let message =
+            format!("the staging folder {} is gone or is not the run's: put it back, or cancel", dir.display());
+        Ok(Failure { class: FailureClass::Environment, message })
     }
 
     /// Performs actions. Facts come first: within a turn none of them depends on another action, and each of the others
@@ -345,9 +423,18 @@ impl Driver {
             let size = if one_by_one { 1 } else { batch.len() };
             for group in batch.chunks(size) {
                 self.probe("record")?;
-                self.append(&run, group.to_vec()).await?;
+                let first = self.journals.get(&run).is_some_and(|journal| journal.position().next_seq == 0);
+                match self.append(&run, group.to_vec()).await {
+                    Err(DriverError::Superseded { run, source }) if first => {
+                        self.scheduler.forget(&run);
+                        rest.retain(|action| !matches!(action, Action::Grant { lease, .. } if lease.run == run));
+                        self.lost.insert(run, source);
+                        break;
+                    }
+                    appended => appended?,
+                }
             }
-            if self.scheduler.job(&run).is_none() {
+            if self.scheduler.accepted(&run).is_none() {
                 // That was its last fact.
                 self.journals.remove(&run);
             }
@@ -404,13 +491,18 @@ impl Driver {
             Action::Revoke { worker, run, attempt } => self.say(&worker, CoordinatorSays::Revoke { run, attempt }),
             Action::Ack { worker, run, attempt } => self.say(&worker, CoordinatorSays::Ack { run, attempt }),
             Action::Refuse { worker, reason } => self.say(&worker, CoordinatorSays::Refused { reason }),
+            Action::Close { worker } => {
+                self.sinks.remove(&worker);
+            }
             Action::Discard { run, output_url, keys } => {
                 let Some(dir) = self.folder(&run, location::path_of(&output_url)) else { return Ok(()) };
                 let staging = dir.join(layout::staging_dir(&run));
-                let done = tokio::task::spawn_blocking(move || publish::discard(&staging, &keys)).await?;
-                if let Err(error) = done {
-                    warn!(%run, %error, "staged files of no use could not be deleted; the sweep will");
-                }
+                // Beside the loop: they may be many, and nothing waits for them.
+                tokio::task::spawn_blocking(move || {
+                    if let Err(error) = publish::discard(&staging, &keys) {
+                        warn!(%run, %error, "staged files of no use could not be deleted; the sweep will");
+                    }
+                });
             }
             Action::Publish(plan) => self.publish(*plan),
         }
@@ -431,7 +523,10 @@ impl Driver {
             let published = tokio::task::spawn_blocking(move || publish::publish(&plan, &mut { between })).await;
             let event = match published {
                 Ok(Ok(())) => Event::Published { run },
-                Ok(Err(error)) => Event::PublishFailed { run, message: error.to_string() },
+                Ok(Err(error)) => {
+                    warn!(%run, %error, "publishing failed; it is tried again");
+                    Event::PublishFailed { run, message: error.to_string() }
+                }
                 Err(died) => Event::PublishFailed { run, message: died.to_string() },
             };
             let _ = own.send(Input::Event(event)).await;
@@ -496,6 +591,7 @@ fn name(action: &Action) -> &'static str {
         Action::Revoke { .. } => "revoke",
         Action::Ack { .. } => "ack",
         Action::Refuse { .. } => "refuse",
+        Action::Close { .. } => "close",
         Action::Discard { .. } => "discard",
         Action::Publish(_) => "publish",
     }

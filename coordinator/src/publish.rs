@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
+use batteuse_shared::limits::NAME_BYTES_MAX;
 use batteuse_shared::location::{BadUrl, path_of};
 
 use crate::local::{self, LinkError, WriteError};
@@ -198,6 +199,13 @@ pub fn sweep(dir: &Path, run: &RunId) -> Result<(), PublishError> {
         local::sweep_temporaries(&folder).map_err(at(&folder))?;
     }
     Ok(())
+}
+
+/// Whether `staging` is the staging folder whose nonce is `nonce`, as this process sees it.
+#[must_use]
+pub fn is_staging(staging: &Path, nonce: &str) -> bool {
+    local::read_regular(&staging.join(layout::STAGING_NONCE), NAME_BYTES_MAX as u64)
+        .is_ok_and(|found| found.is_some_and(|found| found == nonce.as_bytes()))
 }
 
 /// Removes the files `names` from the folder `staging`; missing ones are fine. Only files that no fact will ever use.

@@ -25,7 +25,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
 
 use crate::admit::{self, Admission, AdmitError, Ground};
-use crate::driver::{Handle, Input};
+use crate::driver::{Handle, Input, Submitted};
 use crate::scheduler::{Event, Status as Glance};
 
 /// Interval of HTTP/2 keepalive pings: a peer that vanished without a word is noticed within twice this time.
@@ -171,8 +171,10 @@ impl ControlService for Control {
             Ok(Admission::New(accepted)) => {
                 let run = accepted.run.clone();
                 match self.handle.submit(*accepted).await {
-                    Some(true) => run,
-                    Some(false) => return Err(refusal(&AdmitError::Reused { run })),
+                    Some(Submitted::Durable) => run,
+                    Some(Submitted::OtherJob) => return Err(refusal(&AdmitError::Reused { run })),
+                    Some(Submitted::Taken) => return Err(refusal(&AdmitError::GivenUp { run })),
+                    Some(Submitted::Unavailable(why)) => return Err(Status::unavailable(why)),
                     None => return Err(Status::unavailable("the coordinator is stopping; submit again")),
                 }
             }
@@ -217,23 +219,27 @@ impl ControlService for Control {
             return Err(Status::unavailable("the coordinator is stopping; cancel again"));
         }
         let mut statuses = self.handle.statuses();
-        let decided = |all: &crate::driver::Statuses| all.get(&run).is_some_and(|g| g.report.is_some());
+        // A decided run is given up even where its report cannot be written now.
+        let decided = |all: &crate::driver::Statuses| {
+            all.get(&run).is_some_and(|g| g.report.is_some() || g.decided && g.publish_failures.is_some())
+        };
         statuses.wait_for(decided).await.map_err(|_| Status::unavailable("the coordinator is stopping"))?;
         Ok(Response::new(wire(self.glance(&run)?, true).into()))
     }
 }
 
 fn refusal(error: &AdmitError) -> Status {
-    match error {
-        AdmitError::Io { .. } => Status::unavailable(error.to_string()),
-        _ => Status::failed_precondition(error.to_string()),
+    if error.is_environment() {
+        return Status::unavailable(error.to_string());
     }
+    Status::failed_precondition(error.to_string())
 }
 
 /// A glance as the wire has it; the report goes along where it is asked for.
 #[must_use]
 pub fn wire(glance: Glance, with_report: bool) -> RunStatus {
     let report = glance.report.filter(|_| with_report);
+    let trouble = glance.publish_failures.or(glance.stalled).map(|(_, message)| message);
     RunStatus {
         run: glance.run,
         job: glance.job,
@@ -249,6 +255,7 @@ pub fn wire(glance: Glance, with_report: bool) -> RunStatus {
         read: glance.counts.read,
         rejected: glance.counts.rejected,
         started: glance.accepted_at,
+        trouble,
         report_json: report.map(|r| serde_json::to_string(&r).expect("plain values with text keys serialise")),
     }
 }

@@ -42,6 +42,8 @@ pub struct RunStatus {
     pub rejected: u64,
     /// When it was accepted.
     pub started: Millis,
+    /// What holds it up now, in words; cut at [`FAILURE_MESSAGE_BYTES_MAX`] bytes when it is sent.
+    pub trouble: Option<String>,
     /// The run report, the bytes of `report.json`, once the run has ended; left out of a list of runs.
     pub report_json: Option<String>,
 }
@@ -112,6 +114,7 @@ impl From<RunStatus> for v1::RunStatus {
             rejected: status.rejected,
             started_ms: status.started.0,
             report_json: status.report_json,
+            trouble: status.trouble.map(|trouble| cut(trouble, FAILURE_MESSAGE_BYTES_MAX)),
         }
     }
 }
@@ -136,6 +139,7 @@ impl TryFrom<v1::RunStatus> for RunStatus {
             rejected: wire.rejected,
             started: Millis(wire.started_ms),
             report_json: wire.report_json,
+            trouble: wire.trouble.map(|t| text("RunStatus.trouble", t, FAILURE_MESSAGE_BYTES_MAX)).transpose()?,
         })
     }
 }

@@ -5,12 +5,12 @@ use batteuse_coordinator::driver::{Components, Driver, Until};
 use batteuse_proto::Cancellation;
 use batteuse_proto::v1::CancelRequest;
 use batteuse_shared::layout;
-use batteuse_shared::report::RunState;
+use batteuse_shared::report::Reason;
 use tokio::sync::watch;
 
 use crate::cli::RunRefArgs;
 use crate::cmd::remote::{self, Remote};
-use crate::cmd::status::{folder, glance, journalled};
+use crate::cmd::status::{folder, glance, journalled, same_folder};
 use crate::components;
 use crate::exit::{Code, Stop};
 use crate::render;
@@ -29,7 +29,8 @@ pub fn cancel(args: &RunRefArgs) -> Result<Code, Stop> {
         None => in_folder(&args.run)?,
     };
     render::status(&status, args.output)?;
-    if status.state == RunState::Cancelled {
+    // Decided is enough: the report follows as soon as it can be written.
+    if matches!(status.reason, Some(Reason::Cancelled { .. })) {
         return Ok(Code::Ok);
     }
     Err(Stop::failed(anyhow!("run {} could not be cancelled any more: it is {:?}", status.run, status.state)))
@@ -42,6 +43,7 @@ fn in_folder(text: &str) -> Result<batteuse_proto::RunStatus, Stop> {
     if held.run.done() {
         return Ok(glance(&held.run));
     }
+    same_folder(&held.run, &dir)?;
     if held.state != dir.join(layout::EMBEDDED_STATE) {
         let state = held.state.display();
         return Err(Stop::refused(anyhow!(

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit;
-use batteuse_coordinator::claim;
 use batteuse_coordinator::journal::{Journal, Position};
 use batteuse_coordinator::scheduler::{Fact, Run};
 use batteuse_shared::{layout, location};
 
 use crate::cli::ResumeArgs;
 use crate::cmd::embedded::{self, Start};
+use crate::cmd::status::{current_claim, same_folder};
 use crate::components;
 use crate::exit::{self, Code, Stop};
 use crate::render;
@@ -34,7 +34,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Code, Stop> {
 /// The embedded run that holds `dir`, rebuilt from its journal.
 pub fn held(dir: &Path) -> Result<(Run, Position), Stop> {
     let nothing = || Stop::refused(anyhow!("{}: nothing to resume, use run", dir.display()));
-    let (_, claim) = claim::current(dir).map_err(Stop::refused)?.ok_or_else(nothing)?;
+    let (_, claim) = current_claim(dir)?.ok_or_else(nothing)?;
     let state = claim.state_path(dir).map_err(Stop::refused)?;
     if state != dir.join(layout::EMBEDDED_STATE) {
         return Err(Stop::refused(anyhow!(
@@ -46,21 +46,8 @@ pub fn held(dir: &Path) -> Result<(Run, Position), Stop> {
     }
     let replayed = Journal::read::<Fact>(&state, &claim.run).map_err(Stop::unreachable)?;
     let run = Run::replay(replayed.facts.into_iter().map(|(_, fact)| fact)).ok_or_else(nothing)?;
-    let began_in = location::path_of(&run.accepted().job.spec.output.parquet.url).map_err(Stop::refused)?;
-    if !run.done() && !same_folder(&began_in, dir) {
-        return Err(Stop::refused(anyhow!(
-            "{} holds the unfinished run {}, which began in {}: move the folder back, then resume there",
-            dir.display(),
-            run.id(),
-            began_in.display()
-        )));
-    }
+    same_folder(&run, dir)?;
     Ok((run, replayed.position))
-}
-
-/// Whether two paths name one folder, through links too.
-fn same_folder(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Refuses to go on with another version of the source (SAME-INPUT).

@@ -2,7 +2,6 @@
 
 use anyhow::anyhow;
 use batteuse_coordinator::admit::{self, Admission, AdmitError};
-use batteuse_coordinator::claim::ClaimError;
 use batteuse_shared::location;
 
 use crate::cli::RunArgs;
@@ -26,10 +25,5 @@ pub fn run(args: &RunArgs) -> Result<Code, Stop> {
 }
 
 fn stop(error: AdmitError) -> Stop {
-    match error {
-        AdmitError::Io { .. } | AdmitError::Claim(ClaimError::Io { .. } | ClaimError::Unknown { .. }) => {
-            Stop::unreachable(error)
-        }
-        _ => Stop::refused(error),
-    }
+    if error.is_environment() { Stop::unreachable(error) } else { Stop::refused(error) }
 }

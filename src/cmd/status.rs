@@ -1,9 +1,9 @@
 //! `batteuse status`: how a run stands, from its coordinator or from its journal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use batteuse_coordinator::claim;
+use batteuse_coordinator::claim::{self, Claim};
 use batteuse_coordinator::journal::{Journal, Position};
 use batteuse_coordinator::scheduler::{Fact, Run};
 use batteuse_proto::RunStatus;
@@ -49,14 +49,36 @@ pub struct Journalled {
 }
 
 /// The run that holds `dir`, whoever works on it.
-pub fn journalled(dir: &std::path::Path) -> Result<Journalled, Stop> {
+pub fn journalled(dir: &Path) -> Result<Journalled, Stop> {
     let nothing =
         || Stop::refused(anyhow::anyhow!("{} holds no run; with --coordinator, give a run's id", dir.display()));
-    let (_, claim) = claim::current(dir).map_err(Stop::refused)?.ok_or_else(nothing)?;
+    let (_, claim) = current_claim(dir)?.ok_or_else(nothing)?;
     let state = claim.state_path(dir).map_err(Stop::refused)?;
     let replayed = Journal::read::<Fact>(&state, &claim.run).map_err(Stop::unreachable)?;
     let run = Run::replay(replayed.facts.into_iter().map(|(_, fact)| fact)).ok_or_else(nothing)?;
     Ok(Journalled { run, position: replayed.position, state })
+}
+
+/// The claim that holds `dir`.
+pub fn current_claim(dir: &Path) -> Result<Option<(u64, Claim)>, Stop> {
+    claim::current(dir)
+        .map_err(|error| if error.is_environment() { Stop::unreachable(error) } else { Stop::refused(error) })
+}
+
+/// Refuses an unfinished run whose output is another folder than `dir`: this is a copy, or the folder was moved.
+pub fn same_folder(run: &Run, dir: &Path) -> Result<(), Stop> {
+    let began_in = location::path_of(&run.accepted().job.spec.output.parquet.url).map_err(Stop::refused)?;
+    // Through links too.
+    let same = matches!((began_in.canonicalize(), dir.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if run.done() || same {
+        return Ok(());
+    }
+    Err(Stop::refused(anyhow::anyhow!(
+        "{} holds the unfinished run {}, which began in {}: move the folder back, then go on there",
+        dir.display(),
+        run.id(),
+        began_in.display()
+    )))
 }
 
 /// A run of a journal in the form that a coordinator tells.

@@ -59,6 +59,26 @@ fn an_unfinished_run_is_named_with_the_command_that_finishes_it() {
 }
 
 #[test]
+fn a_copy_of_an_unfinished_run_is_left_alone() {
+    let stage = Stage::long();
+    stage.interrupt();
+    let copy = stage.path("copy");
+    for (path, bytes) in files(&stage.out()) {
+        let to = copy.join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, bytes).unwrap();
+    }
+    let before = (files(&stage.out()), files(&copy));
+    let copy_of = copy.to_str().unwrap();
+    for args in [&["cancel", copy_of][..], &["resume", "--to", copy_of]] {
+        batteuse(args).expect(12).says(&["which began in", stage.out().to_str().unwrap()]);
+    }
+    assert!((files(&stage.out()), files(&copy)) == before, "nothing is touched");
+    batteuse(["resume", "--to", stage.out().to_str().unwrap()]).expect(0);
+    assert!(table(&stage.out()) == table(&stage.undisturbed()));
+}
+
+#[test]
 fn a_failed_runs_folder_is_taken_by_a_new_run() {
     let stage = Stage::new("a,b\n1,2\n3\n");
     run(&stage.source, &stage.out(), &[]).expect(8);

@@ -20,7 +20,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use super::{Input, Outcome};
-use crate::support::binary::{Cluster, Ended, Process, batteuse, run, until};
+use crate::support::binary::{Cluster, Ended, Process, batteuse, run as run_embedded, until, write_spec};
 use crate::support::published::{parts, run_file, table};
 
 /// A coordinator, a source of some size and a folder for both.
@@ -61,7 +61,7 @@ impl Stage {
 
     fn must_be_undisturbed(&self, name: &str) {
         let out = self.input.folder.path().join("undisturbed");
-        run(&self.input.source, &out, &[]).expect(0);
+        run_embedded(&self.input.source, &out, &[]).expect(0);
         let (found, want) = (table(&self.input.out(name)), table(&out));
         super::must_equal(&found.rows, &want.rows, name);
         assert_eq!((&found.columns, &found.digest), (&want.columns, &want.digest));
@@ -161,23 +161,84 @@ fn workers_may_join_late_and_leave() {
 
 #[test]
 fn a_worker_that_does_not_see_the_staging_folder_is_refused() {
-    let mut stage = Stage::new("100kB");
-    let run = stage.submit("unseen", 2);
-    let nonce = run_file(&stage.input.out("unseen"), "staging/nonce");
-    let content = fs::read(&nonce).unwrap();
-    fs::write(&nonce, "of another folder").unwrap();
-    stage.cluster.hire(1);
-    let refused = stage.cluster.workers.pop().unwrap().wait().expect(12);
+    let input = Input::generated("taxi", "100kB");
+    let place = |name: &str| {
+        let place = input.folder.path().join(name);
+        fs::create_dir(&place).unwrap();
+        place
+    };
+    // One path that each process sees as its own folder, as if each were on a machine of its own.
+    let (here, elsewhere, other) = (place("here"), place("elsewhere"), place("other"));
+    let seen_as = Path::new("/proc/self/cwd/unseen");
+    let spec = write_spec(&input.folder.path().join("unseen.yaml"), &input.source, seen_as, "");
+    let mut cluster = Cluster::start_in(&here, &input.folder.path().join("state"));
+    let run = cluster.submit(&spec, &[]).expect(0).out.trim().to_owned();
+    cluster.hire_in(&elsewhere, 1);
+    cluster.workers.remove(0).wait().expect(12).says(&["does not see the coordinator's staging folder"]);
+    let nonce = run_file(&here.join("unseen"), "staging/nonce");
+    let twin = other.join(nonce.strip_prefix(&here).unwrap());
+    fs::create_dir_all(twin.parent().unwrap()).unwrap();
+    fs::write(twin, "of another folder").unwrap();
+    cluster.hire_in(&other, 1);
+    let refused = cluster.workers.remove(0).wait().expect(12);
     refused.says(&["refused this worker", "staging folder", "one shared file system"]);
-    fs::rename(nonce.with_file_name("nonce"), nonce.with_file_name("gone")).unwrap();
-    stage.cluster.hire(1);
-    stage.cluster.workers.pop().unwrap().wait().expect(12).says(&["does not see the coordinator's staging folder"]);
     // The run has lost nothing by it.
-    fs::remove_file(nonce.with_file_name("gone")).unwrap();
-    fs::write(&nonce, content).unwrap();
-    stage.cluster.hire(1);
+    cluster.hire_in(&here, 1);
+    let stage = Stage { cluster, input };
     stage.wait_for(&run, "Succeeded");
-    stage.must_be_undisturbed("unseen");
+    let out = stage.input.out("undisturbed");
+    run_embedded(&stage.input.source, &out, &[]).expect(0);
+    assert!(table(&here.join("unseen")) == table(&out));
+}
+
+#[test]
+fn a_run_whose_folder_is_deleted_holds_up_itself_alone() {
+    let mut stage = Stage::new("100kB");
+    let lost = stage.submit("lost", 2);
+    fs::remove_dir_all(stage.input.out("lost")).unwrap();
+    (0..2).for_each(|_| stage.cluster.hire(1));
+    let healthy = stage.submit("healthy", 20);
+    stage.wait_for(&healthy, "Succeeded");
+    stage.must_be_undisturbed("healthy");
+    let status = until("the trouble to be told", || Some(stage.status(&lost)).filter(|s| s["trouble"].is_string()));
+    assert!(status["trouble"].as_str().unwrap().contains("staging folder"), "{status:#}");
+    assert!(stage.cluster.workers.iter_mut().all(Process::running), "no worker is to blame");
+    stage.cluster.ask(&["cancel", &lost]).expect(0);
+}
+
+#[test]
+fn a_run_that_cannot_publish_says_why_and_can_be_mended() {
+    let mut stage = Stage::new("100kB");
+    let run = stage.submit("blocked", 2);
+    let stranger = stage.input.out("blocked").join("x.parquet");
+    fs::write(&stranger, "mine").unwrap();
+    stage.cluster.hire(1);
+    let trouble = |status: &Value| status["trouble"].as_str().is_some_and(|t| t.contains("x.parquet is in the way"));
+    let status = until("the trouble to be told", || Some(stage.status(&run)).filter(trouble));
+    assert_eq!(status["state"], "Publishing");
+    stage.cluster.ask(&["cancel", &run]).expect(8).says(&["could not be cancelled any more"]);
+    fs::remove_file(&stranger).unwrap();
+    stage.wait_for(&run, "Succeeded");
+    stage.must_be_undisturbed("blocked");
+}
+
+#[test]
+fn rivals_for_one_folder_do_no_harm_to_the_coordinator() {
+    let mut stage = Stage::new("10kB");
+    stage.cluster.hire(1);
+    for round in 0..6 {
+        let spec = stage.input.write(&format!("rival-{round}"), 1);
+        let args = ["submit", "-f", spec.to_str().unwrap(), "--coordinator", &stage.cluster.url, "--wait"];
+        let rivals: Vec<_> = (0..4).map(|_| Process::start(args)).collect();
+        let ended: Vec<_> = rivals.into_iter().map(Process::wait).collect();
+        let won = ended.iter().filter(|one| one.code == Some(0)).count();
+        assert_eq!(won, 1, "round {round}: {ended:#?}");
+        for loser in ended.iter().filter(|one| one.code != Some(0)) {
+            assert_eq!(loser.code, Some(12), "round {round}: {loser:#?}");
+        }
+    }
+    assert!(stage.cluster.coordinator.as_mut().unwrap().running());
+    stage.must_be_undisturbed("rival-5");
 }
 
 #[test]

@@ -112,8 +112,13 @@ fn listen(stream: impl Read + Send + 'static) -> (Shared, JoinHandle<()>) {
 impl Process {
     /// Starts the binary with `args`.
     pub fn start<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::start_in(Path::new("."), args)
+    }
+
+    /// Starts the binary with `args` in the folder `cwd`.
+    pub fn start_in<S: AsRef<OsStr>>(cwd: &Path, args: impl IntoIterator<Item = S>) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(args).env_remove("BATTEUSE_LOG");
+        command.args(args).env_remove("BATTEUSE_LOG").current_dir(cwd);
         Self::spawn(command)
     }
 
@@ -215,14 +220,19 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a coordinator with its state in `state`, and waits until it listens. No worker yet.
     pub fn start(state: &Path) -> Self {
-        let (coordinator, url) = Self::coordinator(state, "127.0.0.1:0");
+        Self::start_in(Path::new("."), state)
+    }
+
+    /// As [`Cluster::start`], with a coordinator that works in the folder `cwd`.
+    pub fn start_in(cwd: &Path, state: &Path) -> Self {
+        let (coordinator, url) = Self::coordinator(cwd, state, "127.0.0.1:0");
         Self { url, coordinator: Some(coordinator), workers: Vec::new(), state: state.to_owned() }
     }
 
-    fn coordinator(state: &Path, listen: &str) -> (Process, String) {
+    fn coordinator(cwd: &Path, state: &Path, listen: &str) -> (Process, String) {
         let args =
             ["coordinator".as_ref(), "--listen".as_ref(), listen.as_ref(), "--state".as_ref(), state.as_os_str()];
-        let process = Process::start(args);
+        let process = Process::start_in(cwd, args);
         let line = process.line_of_out("listening on ");
         let url = line.trim_start_matches("listening on ").trim().to_owned();
         (process, url)
@@ -232,15 +242,21 @@ impl Cluster {
     pub fn restart(&mut self) {
         self.coordinator = None;
         let listen = self.url.trim_start_matches("http://").to_owned();
-        let (process, url) = Self::coordinator(&self.state, &listen);
+        let (process, url) = Self::coordinator(Path::new("."), &self.state, &listen);
         assert_eq!(url, self.url);
         self.coordinator = Some(process);
     }
 
     /// Starts a worker; does not wait for it.
     pub fn hire(&mut self, slots: u32) {
+        self.hire_in(Path::new("."), slots);
+    }
+
+    /// As [`Cluster::hire`], of a worker that works in the folder `cwd`.
+    pub fn hire_in(&mut self, cwd: &Path, slots: u32) {
         let slots = slots.to_string();
-        self.workers.push(Process::start(["worker", "--coordinator", &self.url, "--slots", &slots]));
+        let args = ["worker", "--coordinator", &self.url, "--slots", &slots];
+        self.workers.push(Process::start_in(cwd, args));
     }
 
     /// Waits until the coordinator has seen a worker come for the `n`th time.

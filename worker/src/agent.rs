@@ -239,6 +239,12 @@ impl Agent {
         match says {
             CoordinatorSays::Welcome { .. } => {}
             CoordinatorSays::Refused { reason } => return Err(StreamEnd::Fatal(AgentError::Refused { reason })),
+            CoordinatorSays::Grant(lease) if self.draining => {
+                // It was granted before the coordinator heard that this worker leaves.
+                let message = "the worker is leaving".to_owned();
+                let outcome = Outcome::Failed(Failure { class: FailureClass::Released, message });
+                say(out, WorkerSays::Report { run: lease.run, attempt: lease.attempt, outcome }).await?;
+            }
             CoordinatorSays::Grant(lease) => self.start(*lease),
             CoordinatorSays::Revoke { run, attempt } => {
                 if let Some(held) = self.held.remove(&(run, attempt)) {

@@ -89,7 +89,9 @@ impl AttemptError {
             }
             Self::Stage(StageError::NotSeen { .. } | StageError::OtherFolder { .. }) => FailureClass::Unseen,
             // A source that is gone may be a mount that this worker lacks: another one may see it.
-            Self::Read(_) | Self::Stage(_) | Self::Encode(_) | Self::Piece(_) => FailureClass::Environment,
+            Self::Read(_) | Self::Stage(_) | Self::Encode(_) => FailureClass::Environment,
+            // What was staged is not there any more: no wait brings it back.
+            Self::Piece(_) => FailureClass::Crash,
             Self::Revoked => FailureClass::Released,
         };
         let mut message = in_one_line(self);

@@ -1,5 +1,7 @@
 //! For tests: a folder with source and staging in it, and a whole run without coordinator over it.
 
+#![cfg(test)]
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -163,6 +165,12 @@ pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
     let rejects = folder.out().join(layout::rejects(&run()));
     fs::create_dir_all(rejects.parent().unwrap()).unwrap();
     fs::rename(folder.staged(&finished.rejects.key), rejects).unwrap();
+    told(folder, found, parts, counts, finished)
+}
+
+/// The manifest and the report of what lies in `folder`.
+fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Counts, finished: Finished) -> Table {
+    let (data_start, partitions) = (found.data_start, parts.len() as u64);
     let rows = parts.iter().map(|part| part.rows).sum();
     let digest = parts.iter().fold(Digest::default(), |sum, part| sum.plus(part.digest));
     let source = folder.source();
@@ -181,12 +189,12 @@ pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
         job: "job".to_owned(),
         state: RunState::Succeeded,
         reason: None,
-        source,
+        source: source.clone(),
         partitions,
         accepted: partitions,
         attempts: partitions + 2,
         reruns: Reruns::default(),
-        bytes: size,
+        bytes: source.version.bytes,
         data_start,
         span_bytes,
         counts,
@@ -194,7 +202,7 @@ pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
         seconds: 0.0,
         files: partitions,
         output_bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
-        equation: Equation::state(&counts, data_start, span_bytes, size),
+        equation: Equation::state(&counts, data_start, span_bytes, source.version.bytes),
         rejects_shown: finished.shown.clone(),
     };
     Table { folder, manifest, report, finished }

@@ -13,5 +13,4 @@ pub mod rejects;
 pub mod stage;
 pub mod verify;
 
-#[cfg(test)]
 mod fixture;

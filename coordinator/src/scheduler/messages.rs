@@ -234,6 +234,11 @@ pub enum Action {
         /// Names in the staging folder.
         keys: Vec<String>,
     },
+    /// Close the stream of a worker that was given up, so that it comes back and is greeted anew.
+    Close {
+        /// Whose.
+        worker: WorkerId,
+    },
     /// Tell a worker that it cannot be used, and forget it.
     Refuse {
         /// Whom.

@@ -8,6 +8,7 @@ mod outcome;
 mod partition;
 mod retry;
 mod run;
+mod sound;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use batteuse_shared::ids::{AttemptId, Epoch, RunId, WorkerId};
 use batteuse_shared::limits::{LEASE_TTL_MS, RUNS_LISTED_MAX, SLOTS_MAX, SUSPECT_MS};
-use batteuse_shared::spec::Job;
 use batteuse_shared::task::{FailureClass, Lease, Outcome};
 use batteuse_shared::time::Millis;
 
@@ -56,10 +56,18 @@ impl Scheduler {
         out
     }
 
-    /// The job of a run, if there is such a run.
+    /// What was accepted of a run, if there is such a run and it has not ended.
     #[must_use]
-    pub fn job(&self, run: &RunId) -> Option<&Job> {
-        self.runs.get(run).map(|r| &r.accepted().job)
+    pub fn accepted(&self, run: &RunId) -> Option<&Accepted> {
+        self.runs.get(run).map(Run::accepted)
+    }
+
+    /// Forgets a run that never became durable, because another one has its place.
+    pub fn forget(&mut self, run: &RunId) {
+        self.runs.remove(run);
+        for worker in self.workers.values_mut() {
+            worker.leases.retain(|(of, _)| of != run);
+        }
     }
 
     /// The epoch in which a run's next fact is written.
@@ -84,18 +92,19 @@ impl Scheduler {
         match event {
             Event::Submitted(accepted) => self.submitted(*accepted, now, &mut out),
             Event::WorkerJoined { worker, slots, running } => self.joined(worker, slots, running, now, &mut out),
-            Event::Offered { worker, slots } => {
-                if let Some(w) = self.workers.get_mut(&worker) {
+            Event::Offered { worker, slots } => match self.workers.get_mut(&worker) {
+                Some(w) => {
                     w.slots = slots.min(SLOTS_MAX);
                     w.last_seen = now;
                 }
-            }
+                None => out.push(Action::Close { worker }),
+            },
             Event::WorkerLeft { worker } => {
                 if let Some(w) = self.workers.get_mut(&worker) {
                     w.left.get_or_insert(now);
                 }
             }
-            Event::Heartbeat { worker, progress } => self.heartbeat(&worker, progress, now),
+            Event::Heartbeat { worker, progress } => self.heartbeat(worker, progress, now, &mut out),
             Event::Reported { worker, run, attempt, outcome } => {
                 self.reported(worker, run, attempt, outcome, now, &mut out);
             }
@@ -203,16 +212,29 @@ impl Scheduler {
                 r.release(*attempt);
             }
         }
+        let mut leases: BTreeSet<_> = known.intersection(&running).cloned().collect();
         for (run, attempt) in running.difference(&known) {
-            out.push(Action::Revoke { worker: worker.clone(), run: run.clone(), attempt: *attempt });
+            // It was given up while it was away: what nobody has taken over goes on.
+            if self.runs.get_mut(run).is_some_and(|r| r.take_back(*attempt, &worker)) {
+                leases.insert((run.clone(), *attempt));
+            } else {
+                out.push(Action::Revoke { worker: worker.clone(), run: run.clone(), attempt: *attempt });
+            }
         }
-        let leases = known.intersection(&running).cloned().collect();
         self.workers.insert(worker, Worker { slots: slots.min(SLOTS_MAX), last_seen: now, left: None, leases });
     }
 
-    fn heartbeat(&mut self, worker: &WorkerId, progress: Vec<(RunId, AttemptId, u64)>, now: Millis) {
-        if let Some(w) = self.workers.get_mut(worker) {
-            w.last_seen = now;
+    fn heartbeat(
+        &mut self,
+        worker: WorkerId,
+        progress: Vec<(RunId, AttemptId, u64)>,
+        now: Millis,
+        out: &mut Vec<Action>,
+    ) {
+        match self.workers.get_mut(&worker) {
+            Some(w) => w.last_seen = now,
+            // It was given up while its stream stayed open: closed, it comes back and is greeted anew.
+            None => out.push(Action::Close { worker }),
         }
         for (run, attempt, bytes) in progress {
             if let Some(lease) = self.runs.get_mut(&run).and_then(|r| r.leases.get_mut(&attempt)) {
@@ -228,6 +250,9 @@ impl Scheduler {
         let lost: Vec<WorkerId> = self.workers.iter().filter(|(_, w)| gone(w)).map(|(id, _)| id.clone()).collect();
         for id in lost {
             let Some(worker) = self.workers.remove(&id) else { continue };
+            if worker.left.is_none() {
+                out.push(Action::Close { worker: id });
+            }
             for (run, attempt) in worker.leases {
                 if let Some(r) = self.runs.get_mut(&run) {
                     r.lose(attempt, now, out);

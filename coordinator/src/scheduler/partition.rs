@@ -44,13 +44,11 @@ impl Partition {
         self.exits.exit(state)
     }
 
-    /// Compares the staged start with the true one. A wrong guess is taken out: its file names are returned.
+    /// Compares the staged start with the true one. A wrong guess, and an attempt that did not try the true start, are taken
+    /// out: their file names are returned.
     pub(super) fn prove(&mut self, state: StateId) -> Vec<String> {
-        let (Some((_, parsed)), Some(exit)) = (&self.staged, self.exit(state)) else { return Vec::new() };
-        if self.proven {
-            return Vec::new();
-        }
-        if parsed.first == exit.first {
+        let Some((_, parsed)) = self.staged.as_ref().filter(|_| !self.proven) else { return Vec::new() };
+        if self.exit(state).is_some_and(|exit| parsed.first == exit.first) {
             self.proven = true;
             return Vec::new();
         }

@@ -50,8 +50,12 @@ pub(super) struct Stall {
 }
 
 impl Stall {
-    /// One more failure at `now`: the wait doubles, up to a bound.
+    /// One more failure at `now`: the wait doubles, up to a bound. One during the wait is of an attempt that was begun before
+    /// it, and tells nothing new.
     pub(super) fn fail(&mut self, message: String, now: Millis) {
+        if now < self.until {
+            return;
+        }
         let wait = RETRY_BACKOFF_MS << self.failures.min(16);
         self.failures += 1;
         self.message = message;
@@ -95,11 +99,15 @@ mod tests {
     #[test]
     fn the_wait_doubles_up_to_a_bound() {
         let mut stall = Stall::default();
-        let mut waits = Vec::new();
+        let (mut waits, mut now) = (Vec::new(), Millis(1_000));
         for _ in 0..20 {
-            stall.fail("disk full".to_owned(), Millis(1_000));
-            waits.push(stall.until.since(Millis(1_000)));
+            for _ in 0..8 {
+                stall.fail("disk full".to_owned(), now);
+            }
+            waits.push(stall.until.since(now));
+            now = stall.until;
         }
+        assert_eq!(stall.failures, 20, "attempts that fail together are one failure");
         assert_eq!(waits[..3], [RETRY_BACKOFF_MS, 2 * RETRY_BACKOFF_MS, 4 * RETRY_BACKOFF_MS]);
         assert_eq!(waits[19], RETRY_BACKOFF_MS_MAX);
     }

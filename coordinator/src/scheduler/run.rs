@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
 use batteuse_shared::report::{Reason, RunState};
-use batteuse_shared::span::Span;
 use batteuse_shared::table::{Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
     Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Outcome, ParseTask, Parsed, RejectPiece,
@@ -17,8 +16,9 @@ use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, limits};
 
 use super::messages::{Accepted, Action, Decision, Fact, TaskKey};
-use super::partition::{self, Partition};
+use super::partition::Partition;
 use super::retry::{Budget, Stall};
+use super::sound;
 use crate::fold::Fold;
 use crate::plan;
 
@@ -278,47 +278,57 @@ impl Run {
         if !matches!(outcome, Outcome::Failed(_)) {
             self.stall = Stall::default();
         }
-        let wanted = self.decision.is_none();
-        let task = self.issued.remove(&attempt).filter(|_| wanted);
-        match (task, outcome) {
-            (Some(TaskKey::Inspect), Outcome::Inspected(inspected))
-                if self.inspected.is_none() && self.failing.is_none() =>
-            {
-                self.record(Fact::Inspected(inspected), out);
-            }
-            (Some(TaskKey::Parse(partition)), Outcome::Parsed(parsed)) => {
-                let p = &self.partitions[partition.0 as usize];
-                if p.staged.is_some() || self.failing.is_some() {
-                    self.garbage.extend(partition::keys(&parsed));
-                } else if sound(&parsed, p.range, self.columns()) {
-                    self.record(Fact::Staged { partition, attempt, parsed }, out);
-                } else {
-                    self.garbage.extend(partition::keys(&parsed));
-                    let message = format!("attempt {attempt} reported figures that cannot be true of {:?}", p.range);
-                    let failure = Failure { class: FailureClass::Crash, message };
-                    self.take_failure(TaskKey::Parse(partition), attempt, failure, now, out);
+        let task = self.issued.remove(&attempt).filter(|task| self.open(*task));
+        let Some(task) = task else {
+            // Late, stale, or told twice: only files that nobody knows of are left to deal with.
+            match outcome {
+                Outcome::Parsed(parsed) if !self.uses(attempt) => {
+                    self.garbage.extend(sound::own_keys(&parsed, attempt))
                 }
+                Outcome::Finished(finished) if !self.uses(attempt) => self.garbage.push(finished.rejects.key),
+                _ => {}
             }
-            (Some(TaskKey::Finish), Outcome::Finished(finished)) if self.finish.is_none() => {
+            return self.advance(now, out);
+        };
+        match (task, outcome) {
+            (TaskKey::Inspect, Outcome::Inspected(found))
+                if sound::inspected(&found, self.accepted.source.version.bytes) =>
+            {
+                self.record(Fact::Inspected(found), out);
+            }
+            (TaskKey::Parse(id), Outcome::Parsed(parsed)) if self.is_sound(id, attempt, &parsed) => {
+                self.record(Fact::Staged { partition: id, attempt, parsed }, out);
+            }
+            (TaskKey::Finish, Outcome::Finished(finished))
+                if finished.rejects.key == layout::staged_finish(attempt) =>
+            {
                 self.record(Fact::FinishStaged { attempt, finished }, out);
             }
-            (Some(task), Outcome::Failed(failure)) if blameless(failure.class) => self.want_again(task),
-            (Some(task), Outcome::Failed(failure)) => self.take_failure(task, attempt, failure, now, out),
-            (_, Outcome::Parsed(parsed)) if !self.uses(attempt) => self.garbage.extend(partition::keys(&parsed)),
-            (_, Outcome::Finished(finished)) if !self.uses(attempt) => self.garbage.push(finished.rejects.key),
-            _ => {}
+            (_, Outcome::Failed(failure)) if sound::blameless(failure.class) => self.want_again(task),
+            (_, Outcome::Failed(failure)) => self.take_failure(task, attempt, failure, now, out),
+            (_, outcome) => {
+                if let Outcome::Parsed(parsed) = &outcome {
+                    self.garbage.extend(sound::own_keys(parsed, attempt));
+                }
+                let message =
+                    format!("attempt {attempt} reported figures that cannot be true of {}", super::retry::name(task));
+                let failure = Failure { class: FailureClass::Crash, message };
+                self.take_failure(task, attempt, failure, now, out);
+            }
         }
         self.advance(now, out);
+    }
+
+    fn is_sound(&self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) -> bool {
+        let start = self.fold.as_ref().and_then(|f| f.start(id.0 as usize));
+        let columns = self.inspected.as_ref().map_or(0, |i| i.columns.len());
+        sound::parsed(parsed, id, attempt, self.partitions[id.0 as usize].range, start, columns)
     }
 
     /// Whether the files that `attempt` staged are the run's: a report that is told twice must not lose them.
     fn uses(&self, attempt: AttemptId) -> bool {
         let staged = |p: &Partition| p.staged.as_ref().is_some_and(|(a, _)| *a == attempt);
         self.finish.as_ref().is_some_and(|(a, _)| *a == attempt) || self.partitions.iter().any(staged)
-    }
-
-    fn columns(&self) -> usize {
-        self.inspected.as_ref().map_or(0, |i| i.columns.len())
     }
 
     fn take_failure(
@@ -330,23 +340,42 @@ impl Run {
         out: &mut Vec<Action>,
     ) {
         if failure.class == FailureClass::Environment {
-            self.stall.fail(failure.message.clone(), now);
+            // It accuses no task, so no fact is made of it: the journal may lie on the very disk that is full.
+            self.stall.fail(failure.message, now);
+        } else {
+            self.record(Fact::AttemptFailed { task, attempt, failure }, out);
         }
-        self.record(Fact::AttemptFailed { task, attempt, failure }, out);
         self.want_again(task);
     }
 
-    /// Puts a task back in line, if it is still to be done and nobody has it.
-    fn want_again(&mut self, task: TaskKey) {
-        let leased = self.leases.values().any(|l| l.task == task);
+    /// Whether a task is still to be done.
+    fn open(&self, task: TaskKey) -> bool {
         let open = match task {
             TaskKey::Inspect => self.inspected.is_none() && self.failing.is_none(),
             TaskKey::Parse(p) => self.partitions[p.0 as usize].staged.is_none() && self.failing.is_none(),
             TaskKey::Finish => self.finish.is_none() && !self.finish_given_up,
         };
-        if open && !leased && self.decision.is_none() {
+        open && self.decision.is_none()
+    }
+
+    /// Whether a task is still to be done and nobody has it.
+    fn free(&self, task: TaskKey) -> bool {
+        self.open(task) && !self.leases.values().any(|l| l.task == task)
+    }
+
+    /// Puts a task back in line, if it is free.
+    fn want_again(&mut self, task: TaskKey) {
+        if self.free(task) {
             self.waiting.insert(task);
         }
+    }
+
+    /// A worker that was given up is back with an attempt: if nobody has its task, it has the lease again.
+    pub(super) fn take_back(&mut self, attempt: AttemptId, worker: &WorkerId) -> bool {
+        let Some(task) = self.issued.get(&attempt).copied().filter(|task| self.free(*task)) else { return false };
+        self.waiting.remove(&task);
+        self.leases.insert(attempt, Out { worker: worker.clone(), task, bytes_done: 0 });
+        true
     }
 
     /// A lease is lost with its worker.
@@ -565,23 +594,4 @@ impl Run {
             .filter_map(|(_, _, p)| p.part.as_ref())
             .fold(Digest::default(), |sum, p| sum.plus(p.digest))
     }
-}
-
-/// Failures that say nothing about the task.
-fn blameless(class: FailureClass) -> bool {
-    matches!(class, FailureClass::Released | FailureClass::Unseen)
-}
-
-/// Whether an outcome can be true of this range: a worker's arithmetic is not trusted blindly.
-fn sound(parsed: &Parsed, range: Span, columns: usize) -> bool {
-    let first_inside = parsed.first.is_none_or(|f| range.start <= f && f < range.end.max(range.start + 1));
-    let span_fits = match parsed.first {
-        Some(first) => parsed.span.start == first && parsed.span.end >= range.end,
-        None => parsed.span.is_empty(),
-    };
-    let rows = parsed.part.as_ref().map_or(0, |p| p.rows);
-    let rows_fit = parsed.types.is_none() || rows == parsed.counts.written;
-    let rejects_fit = parsed.rejects.as_ref().map_or(0, |r| r.rows) == parsed.counts.rejected;
-    let widths = parsed.summaries.len() == columns && parsed.types.as_ref().is_none_or(|t| t.len() == columns);
-    first_inside && span_fits && rows_fit && rejects_fit && widths && parsed.counts.conserved()
 }

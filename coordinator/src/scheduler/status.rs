@@ -42,6 +42,8 @@ pub struct Status {
     pub stalled: Option<(u32, String)>,
     /// Publish attempts that failed, and the last one's message.
     pub publish_failures: Option<(u32, String)>,
+    /// Whether it is decided: nothing but publishing is left.
+    pub decided: bool,
     /// The report, once the run has ended and everything is published.
     pub report: Option<Box<Report>>,
 }
@@ -82,6 +84,7 @@ impl Run {
             stalled: (self.stall.failures > 0).then(|| (self.stall.failures, self.stall.message.clone())),
             publish_failures: (self.publish_failures > 0)
                 .then(|| (self.publish_failures, self.publish_message.clone())),
+            decided: self.decision.is_some(),
             report: self.done.then(|| Box::new(self.report())),
         }
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
-use batteuse_shared::limits::{FAILURES_CRASH_MAX, LEASE_TTL_MS, SUSPECT_MS};
+use batteuse_shared::layout;
+use batteuse_shared::limits::{FAILURES_CRASH_MAX, LEASE_TTL_MS, RETRY_BACKOFF_MS, SUSPECT_MS};
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{
@@ -74,9 +75,9 @@ struct Report {
 
 impl Report {
     fn outcome(self, lease: &Lease) -> Outcome {
-        let key = |what: &str| format!("{}.{what}", lease.attempt);
+        let Task::Parse(task) = &lease.task else { panic!("a parse task, not {:?}", lease.task) };
         let part = self.types.map(|_| StagedPart {
-            key: key("part"),
+            key: layout::staged_part(task.partition, lease.attempt),
             bytes: 100,
             rows: self.rows,
             digest: Digest(u128::from(self.rows)),
@@ -97,7 +98,11 @@ impl Report {
             summaries: vec![self.classes],
             types: self.types.map(|t| vec![t]),
             part,
-            rejects: (self.rejected > 0).then(|| StagedRejects { key: key("rejects"), rows: self.rejected, bytes: 9 }),
+            rejects: (self.rejected > 0).then(|| StagedRejects {
+                key: layout::staged_rejects(task.partition, lease.attempt),
+                rows: self.rejected,
+                bytes: 9,
+            }),
             seam: Seam::default(),
         }))
     }
@@ -115,7 +120,7 @@ fn plain(lease: &Lease) -> Report {
 }
 
 fn finished(lease: &Lease, rows: u64) -> Outcome {
-    let key = format!("{}.finish", lease.attempt);
+    let key = layout::staged_finish(lease.attempt);
     Outcome::Finished(Finished { rejects: StagedRejects { key, rows, bytes: 9 }, shown: Vec::new() })
 }
 
@@ -183,6 +188,7 @@ fn names(actions: &[Action]) -> Vec<String> {
         Action::Revoke { .. } => "revoke".to_owned(),
         Action::Ack { .. } => "ack".to_owned(),
         Action::Refuse { .. } => "refuse".to_owned(),
+        Action::Close { .. } => "close".to_owned(),
         Action::Discard { keys, .. } => format!("discard {}", keys.len()),
         Action::Publish(plan) => format!("publish {} parts, success {}", plan.parts.len(), plan.success.is_some()),
     };
@@ -299,7 +305,67 @@ fn a_stream_that_comes_back_in_time_keeps_its_leases() {
 fn a_silent_worker_loses_its_leases() {
     let (mut stage, _) = Stage::inspected(2);
     stage.now = Millis(LEASE_TTL_MS);
-    assert_eq!(names(&stage.step(Event::Tick)), ["record AttemptFailed", "record AttemptFailed"]);
+    let said = names(&stage.step(Event::Tick));
+    assert_eq!(said, ["close", "record AttemptFailed", "record AttemptFailed"], "its stream may be open still");
+}
+
+#[test]
+fn a_worker_that_was_given_up_is_greeted_anew_and_goes_on_with_what_nobody_took() {
+    let (mut stage, leases) = Stage::inspected(2);
+    stage.now = Millis(LEASE_TTL_MS);
+    stage.step(Event::Tick);
+    let heartbeat = |name| Event::Heartbeat { worker: worker(name), progress: Vec::new() };
+    assert_eq!(names(&stage.step(heartbeat("w"))), ["close"], "it is not known any more");
+    assert_eq!(names(&stage.step(Event::Offered { worker: worker("w"), slots: 2 })), ["close"]);
+    let taken = stage.join("v", 1);
+    let held = leases.iter().map(|lease| (lease.run.clone(), lease.attempt)).collect();
+    let said = stage.step(Event::WorkerJoined { worker: worker("w"), slots: 2, running: held });
+    let again = leases.iter().find(|l| l.task == taken[0].task).expect("v has one of the two");
+    let revoked = Action::Revoke { worker: worker("w"), run: run_id(), attempt: again.attempt };
+    assert_eq!((names(&said), &said[0]), (vec!["revoke".to_owned(), "grant 2 guess".to_owned()], &revoked));
+    assert!(stage.step(heartbeat("w")).is_empty());
+    let kept = leases.iter().find(|l| l.attempt != again.attempt).unwrap();
+    let said = names(&stage.report("w", kept, plain(kept).outcome(kept)));
+    assert_eq!(said, ["record Staged", "ack"]);
+}
+
+#[test]
+fn the_environment_holds_a_run_up_without_a_fact() {
+    let (mut stage, leases) = Stage::inspected(2);
+    let full = || Outcome::Failed(Failure { class: FailureClass::Environment, message: "disk full".to_owned() });
+    for lease in &leases {
+        assert_eq!(names(&stage.report("w", lease, full())), ["ack"]);
+    }
+    let status = stage.scheduler.statuses().next().unwrap();
+    assert_eq!((status.stalled, status.leases), (Some((1, "disk full".to_owned())), 0), "one hiccup");
+    stage.now = Millis(RETRY_BACKOFF_MS);
+    assert_eq!(grants(&stage.step(Event::Tick)).len(), 2, "it goes on");
+}
+
+#[test]
+fn what_was_not_asked_for_is_a_failure_of_the_attempt() {
+    let (mut stage, leases) = Stage::inspected(2);
+    let said = names(&stage.report("w", &leases[0], finished(&leases[0], 0)));
+    assert_eq!(said, ["record AttemptFailed", "ack", "grant 0 from 0"]);
+    let Outcome::Parsed(mut parsed) = plain(&leases[1]).outcome(&leases[1]) else { panic!() };
+    parsed.part.as_mut().unwrap().key = layout::STAGING_NONCE.to_owned();
+    let said = names(&stage.report("w", &leases[1], Outcome::Parsed(parsed)));
+    assert_eq!(said, ["record AttemptFailed", "ack", "grant 1 guess"], "a file that is not its own is not deleted");
+    let (mut stage, leases) = Stage::inspected(1);
+    let mut report = plain(&leases[0]);
+    report.exits.remove(&StateId(0));
+    let said = names(&stage.report("w", &leases[0], report.outcome(&leases[0])));
+    assert_eq!(said, ["record AttemptFailed", "discard 1", "ack", "grant 0 from 0"], "the given start must be tried");
+}
+
+#[test]
+fn a_start_that_was_not_tried_is_parsed_again_with_it_given() {
+    let (mut stage, leases) = Stage::inspected(3);
+    let mut report = plain(&leases[1]);
+    report.exits.remove(&OUTSIDE);
+    assert_eq!(names(&stage.report("w", &leases[1], report.outcome(&leases[1]))), ["record Staged", "ack"]);
+    let said = names(&stage.report("w", &leases[0], plain(&leases[0]).outcome(&leases[0])));
+    assert_eq!(said, ["record Staged", "discard 1", "ack", "grant 1 from 2"]);
 }
 
 #[test]

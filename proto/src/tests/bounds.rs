@@ -1,7 +1,7 @@
 //! Every bound that is checked on the way in: one broken field each, and the whole text of its refusal.
 
 use batteuse_shared::ids::{AttemptId, RunId};
-use batteuse_shared::limits::{COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX, SLOTS_MAX};
+use batteuse_shared::limits::{COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX, PARTITIONS_MAX, SLOTS_MAX};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{Columns, Compression, Csv, Dialect};
 use batteuse_shared::table::{Column, ColumnType, Counts};
@@ -47,7 +47,7 @@ fn parse_task() -> v1::ParseTask {
         dialect: Some(dialect()),
         ragged: v1::Ragged::Reject.into(),
         columns: vec![column("a"), column("b")],
-        partition: 999_999,
+        partition: PARTITIONS_MAX as u32 - 1,
         range: Some(v1::Span { start: 3, end: 3 }),
         start: Some(255),
         compression: Some(Compression::Snappy.into()),
@@ -83,7 +83,7 @@ fn leases_off_the_bounds_are_refused() {
         refused(&|t| t.columns = (0..=COLUMNS_MAX).map(|i| column(&i.to_string())).collect()),
         "ParseTask.columns: 16385 entries, where at most 16384 are allowed"
     );
-    assert_eq!(refused(&|t| t.partition = 1_000_000), "ParseTask.partition: 1000000 is not between 0 and 999999");
+    assert_eq!(refused(&|t| t.partition = 100_000), "ParseTask.partition: 100000 is not between 0 and 99999");
     assert_eq!(
         refused(&|t| t.range = Some(v1::Span { start: 9, end: 8 })),
         "Span.end: the span ends at 8, before its start 9"
@@ -237,7 +237,7 @@ fn a_failure_is_cut_when_sent_and_refused_when_too_long() {
     assert!(Failure::try_from(sent.clone()).is_ok());
     let long = v1::Failure { message: "x".repeat(FAILURE_MESSAGE_BYTES_MAX + 1), ..sent.clone() };
     assert_eq!(refusal::<Failure, _>(long), "Failure.message: 2001 bytes, where 0 to 2000 are allowed");
-    assert_eq!(refusal::<Failure, _>(v1::Failure { class: 7, ..sent }), unknown("Failure.class", 7));
+    assert_eq!(refusal::<Failure, _>(v1::Failure { class: 8, ..sent }), unknown("Failure.class", 8));
 }
 
 #[test]

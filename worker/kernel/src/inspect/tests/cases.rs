@@ -198,7 +198,7 @@ fn inspect_reads_orderly_and_given_quotes() {
 }
 
 #[test]
-fn inspect_finds_encodings_and_preambles() {
+fn inspect_finds_encodings() {
     check(&[
         ("BOM", b"\xef\xbb\xbfa,b\n1,2\n", AUTO, ", \\\" utf-8 . @7 +1 a:int64,b:int64"),
         ("BOM and a quoted header", b"\xef\xbb\xbf\"a\",b\n1,2\n", AUTO, ", \\\" utf-8 . @9 +1 a:int64,b:int64"),
@@ -224,6 +224,12 @@ fn inspect_finds_encodings_and_preambles() {
             |csv| csv.encoding = given("utf-8"),
             "refused: not valid UTF-8 at byte offset 4",
         ),
+    ]);
+}
+
+#[test]
+fn inspect_finds_preambles() {
+    check(&[
         (
             "HEXASMAL: a header that begins with #",
             b"#Code;Nom\n01001;A\n",
