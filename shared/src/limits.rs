@@ -39,7 +39,7 @@ pub const PARTITION_BYTES_MIN: u64 = 1;
 pub const PARTITION_BYTES_MAX: u64 = 1 << 50;
 
 /// Most partitions of a run: at 64 MiB each that is 6 TiB. The finish task names the rejects of every one of them in a message
-/// of at most `MESSAGE_BYTES_MAX`, and the scheduler keeps a few KiB for each.
+/// of at most `MESSAGE_BYTES_MAX`, and the scheduler keeps a KiB and five bytes a column for each.
 pub const PARTITIONS_MAX: u64 = 100_000;
 
 /// Size of one read from the source. Bytes. About 17,000 sirene rows: large batches encode 1.2 to 1.4 times faster.
@@ -47,6 +47,10 @@ pub const READ_BYTES: usize = 4 << 20;
 
 /// Most rows of one batch between decode and encode: bounds memory for files with very short records.
 pub const BATCH_ROWS_MAX: usize = 65_536;
+
+/// Fields at which a batch ends, whatever its rows: 2 Mi, twice what a read of sirene or taxi holds. Padding makes many fields out
+/// of few bytes, and each costs some 20 bytes until it is encoded.
+pub const BATCH_FIELDS_MAX: usize = 2 << 20;
 
 /// Rows at which a Parquet row group is flushed: what readers expect (DuckDB and parquet-mr are near it).
 pub const ROW_GROUP_ROWS_MAX: usize = 1 << 20;

@@ -179,7 +179,7 @@ pub struct Counts {
     pub comment: u64,
     /// Physical lines that end in the span.
     pub lines: u64,
-    /// Bytes of the records that were cut at the record cap.
+    /// Bytes of the records that were cut at the record cap, or left open by a quote at the end of the file.
     pub cut_bytes: u64,
 }
 

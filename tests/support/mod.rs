@@ -2,12 +2,13 @@
 
 use batteuse_coordinator::fold::Fold;
 use batteuse_kernel::automaton::{self, Automaton, End};
+use batteuse_kernel::infer::classify;
 use batteuse_kernel::partition::{Done, PartitionParse, Plan, Progress, Reject};
 use batteuse_shared::limits::REJECT_RAW_BYTES_MAX;
 use batteuse_shared::report::RejectKind;
 use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::spec::{Encoding, Ragged};
-use batteuse_shared::table::{Column, ColumnType, Counts};
+use batteuse_shared::table::{Classes, Column, ColumnType, Counts};
 
 pub mod binary;
 pub mod published;
@@ -31,11 +32,22 @@ pub struct Truth {
     pub rows: Vec<Vec<String>>,
     pub rejects: Vec<Rejected>,
     pub counts: Counts,
+    /// Of each column, over the rows; empty for a declared one.
+    pub summaries: Vec<Classes>,
+}
+
+impl Truth {
+    /// Nothing read yet.
+    fn of(case: &Case) -> Self {
+        let summaries = vec![Classes::default(); case.columns];
+        Self { rows: Vec::new(), rejects: Vec::new(), counts: Counts::default(), summaries }
+    }
 }
 
 fn columns(case: &Case) -> Vec<Column> {
     let ctype = |i| if i == 0 && case.integer { ColumnType::Int64 } else { ColumnType::Text };
-    let column = |i| Column { name: format!("c{i}"), ctype: ctype(i), declared: true, nulls: Vec::new() };
+    let declared = |i| ctype(i) == ColumnType::Int64;
+    let column = |i| Column { name: format!("c{i}"), ctype: ctype(i), declared: declared(i), nulls: Vec::new() };
     (0..case.columns).map(column).collect()
 }
 
@@ -44,14 +56,21 @@ pub fn sequential(case: &Case) -> Truth {
     let automaton = Automaton::new(&case.dialect, case.cap);
     let parse = automaton::parse(&automaton, &case.bytes[case.data_start as usize..], case.data_start);
     let preamble = physical_lines(&case.bytes[..case.data_start as usize]);
-    let mut truth = Truth { rows: Vec::new(), rejects: Vec::new(), counts: Counts::default() };
+    let mut truth = Truth::of(case);
     for (i, record) in parse.records.iter().enumerate() {
         let whole = &case.bytes[record.start as usize..record.end as usize];
         let raw = without_line_end(whole, record, case);
         match verdict(case, record, raw) {
-            Ok(row) => truth.rows.push(row),
+            Ok(row) => {
+                // What padding added is null, and tells nothing.
+                let given = row.iter().zip(&mut truth.summaries).zip(columns(case)).take(record.fields.len());
+                for ((value, summary), _) in given.filter(|(_, column)| !column.declared) {
+                    *summary = summary.join(classify(value.as_bytes(), case.dialect.decimal));
+                }
+                truth.rows.push(row);
+            }
             Err(kind) => {
-                truth.counts.cut_bytes += if record.ended == End::Cut { whole.len() as u64 } else { 0 };
+                truth.counts.cut_bytes += if record.ended == End::Whole { 0 } else { whole.len() as u64 };
                 truth.rejects.push(Rejected {
                     line: preamble + record.lines_before + 1,
                     record: i as u64 + 1,
@@ -157,6 +176,7 @@ pub fn attempt(case: &Case, range: Span, start: Option<StateId>, read_bytes: usi
         record_bytes_max: case.cap,
         read_bytes,
         batch_rows_max: 5,
+        batch_fields_max: 23,
     });
     let (mut rows, mut rejects) = (Vec::new(), Vec::new());
     loop {
@@ -227,7 +247,7 @@ fn proven(case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<Attempt> {
 
 /// Concatenates proven attempts and makes their numbers absolute, as the finish task does.
 fn join(case: &Case, attempts: &[Attempt]) -> Truth {
-    let mut truth = Truth { rows: Vec::new(), rejects: Vec::new(), counts: Counts::default() };
+    let mut truth = Truth::of(case);
     let mut lines = physical_lines(&case.bytes[..case.data_start as usize]);
     let mut at = case.data_start;
     for (rows, rejects, done) in attempts {
@@ -246,6 +266,9 @@ fn join(case: &Case, attempts: &[Attempt]) -> Truth {
         }));
         lines += done.counts.lines;
         truth.counts = truth.counts.plus(done.counts);
+        for (all, one) in truth.summaries.iter_mut().zip(&done.summaries) {
+            *all = all.join(*one);
+        }
     }
     assert_eq!(at, case.bytes.len() as u64, "{}: TILES to the end", case.name);
     truth

@@ -299,9 +299,9 @@ pub(super) fn run_status() -> impl Strategy<Value = RunStatus> {
         S::Failed,
         S::Cancelled,
     ]);
-    let head = (run(), filled(), state, option::of(reason()), filled(), option::of(words()));
+    let head = (run(), filled(), state, option::of(reason()), filled(), option::of(words()), option::of(words()));
     (head, any::<[u64; 8]>(), any::<u32>()).prop_map(
-        |((run, job, state, reason, output_url, report_json), figures, running)| {
+        |((run, job, state, reason, output_url, report_json, trouble), figures, running)| {
             let [partitions, accepted, attempts, bytes, bytes_done, read, rejected, started] = figures;
             RunStatus {
                 run,
@@ -319,6 +319,7 @@ pub(super) fn run_status() -> impl Strategy<Value = RunStatus> {
                 rejected,
                 started: Millis(started),
                 report_json,
+                trouble,
             }
         },
     )

@@ -45,6 +45,15 @@ impl Field {
         &bytes[self.start as usize..(self.end_and_form & END_MASK) as usize]
     }
 
+    /// Whether there is more to it than quotes.
+    pub(crate) fn is_filled(&self, bytes: &[u8]) -> bool {
+        match self.form() {
+            Form::Plain | Form::Absent => !self.raw(bytes).is_empty(),
+            Form::Quoted => self.raw(bytes).len() > 2,
+            Form::Dirty => true,
+        }
+    }
+
     /// How it is written.
     #[must_use]
     pub fn form(&self) -> Form {

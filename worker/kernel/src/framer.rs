@@ -9,11 +9,22 @@ use crate::frame::{Field, Form};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scanned {
     /// A record whose content ends at `content` and whose line end ends at `end` (indices in the buffer).
-    Record { content: usize, end: usize, ended: End },
+    Record { content: usize, end: usize, ended: End, found: Found },
     /// The record is still open at its second mark, which lies at this index.
     Cut { mark: usize },
     /// The buffer ends too early.
     More,
+}
+
+/// The fields of a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// How many there are; only as many as there are columns are kept.
+    pub(crate) fields: usize,
+    /// Whether one of them is quoted: then a line may end in it.
+    pub(crate) quoted: bool,
+    /// Whether one of those that are not kept is not empty.
+    pub(crate) extra_filled: bool,
 }
 
 /// The line end at `at` (a CR or LF): the index after it, or none if the buffer ends between CR and what follows.
@@ -34,16 +45,29 @@ pub(crate) fn count_lines(bytes: &[u8]) -> u64 {
     ends.filter(|&i| bytes[i] == b'\r' || i == 0 || bytes[i - 1] != b'\r').count() as u64
 }
 
-/// Finds the record that starts at index `start` of `bytes`, pushing its fields. `second_mark` is the index (perhaps
-/// beyond the buffer) at which it is cut; `eof` tells that the source ends where the buffer does.
+/// Finds the record that starts at index `start` of `bytes`, pushing its first `columns` fields: a record may be all
+/// delimiters, so what is kept of it is bounded. `second_mark` is the index (perhaps beyond the buffer) at which it is cut;
+/// `eof` tells that the source ends where the buffer does.
 pub(crate) fn scan(
     automaton: &Automaton,
     bytes: &[u8],
     start: usize,
     second_mark: usize,
     eof: bool,
+    columns: usize,
     fields: &mut Vec<Field>,
 ) -> Scanned {
+    let mut found = Found::default();
+    let mut keep = |field: Field| {
+        found.fields += 1;
+        found.quoted |= field.form() != Form::Plain;
+        if found.fields <= columns {
+            fields.push(field);
+        } else {
+            found.extra_filled |= field.is_filled(bytes);
+        }
+        found
+    };
     let stop = bytes.len().min(second_mark);
     let window = &bytes[..stop];
     let mut open = OpenField::at(start);
@@ -57,13 +81,13 @@ pub(crate) fn scan(
         let to = automaton.next(state, window[i]);
         match to {
             FIELD_START => {
-                fields.push(open.close(i + 1 - automaton.delimiter_bytes()));
+                keep(open.close(i + 1 - automaton.delimiter_bytes()));
                 open = OpenField::at(i + 1);
             }
             RECORD_START | CR_SEEN => {
                 let Some(end) = after_line_end(bytes, i, eof) else { return Scanned::More };
-                fields.push(open.close(i));
-                return Scanned::Record { content: i, end, ended: End::Whole };
+                let found = keep(open.close(i));
+                return Scanned::Record { content: i, end, ended: End::Whole, found };
             }
             _ => open.step(state, to, i),
         }
@@ -76,9 +100,9 @@ pub(crate) fn scan(
     if !eof {
         return Scanned::More;
     }
-    fields.push(open.close(stop));
+    let found = keep(open.close(stop));
     let ended = if matches!(state, QUOTED | ESCAPE_SEEN) { End::OpenQuote } else { End::Whole };
-    Scanned::Record { content: stop, end: stop, ended }
+    Scanned::Record { content: stop, end: stop, ended, found }
 }
 
 /// The field being scanned.

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::automaton::{Automaton, End};
 use crate::decode::Decoder;
 use crate::frame::{Field, Form, Row, Rows};
-use crate::framer::{self, Scanned, after_line_end, count_lines};
+use crate::framer::{self, Found, Scanned, after_line_end, count_lines};
 use crate::seam::Lockstep;
 
 /// What to parse and how.
@@ -41,6 +41,8 @@ pub struct Plan {
     pub read_bytes: usize,
     /// Most rows of one batch.
     pub batch_rows_max: usize,
+    /// Fields at which a batch ends.
+    pub batch_fields_max: usize,
 }
 
 /// A record set aside, with numbers relative to the span it starts in.
@@ -225,8 +227,7 @@ impl PartitionParse {
                     };
                 }
             };
-            let full = self.rows.len() >= self.plan.batch_rows_max || self.rejects.len() >= self.plan.batch_rows_max;
-            if (hungry || full)
+            if (hungry || self.full())
                 && let Some(batch) = self.flush()
             {
                 return Progress::Batch(batch);
@@ -235,6 +236,12 @@ impl PartitionParse {
                 return self.want();
             }
         }
+    }
+
+    /// Whether a batch is to end here. Fields count too: padding makes many out of few bytes.
+    fn full(&self) -> bool {
+        let rows = self.rows.len().max(self.rejects.len());
+        rows >= self.plan.batch_rows_max || self.fields.len() >= self.plan.batch_fields_max
     }
 
     /// Where the bytes wanted go; exactly as long as wanted.
@@ -309,7 +316,7 @@ impl PartitionParse {
 
     /// Frames what the buffer holds. True when it wants more bytes (or the span has ended).
     fn frame(&mut self) -> bool {
-        while self.rows.len() < self.plan.batch_rows_max && self.rejects.len() < self.plan.batch_rows_max {
+        while !self.full() {
             let at = self.base + self.pos as u64;
             if at >= self.plan.range.end {
                 self.mode = Mode::Ended;
@@ -343,9 +350,10 @@ impl PartitionParse {
         let kept = self.fields.len();
         let bytes = &self.buffer[..self.held];
         let eof = self.base + self.held as u64 == self.plan.source_bytes;
-        let found = framer::scan(&self.automaton, bytes, self.pos, mark_index, eof, &mut self.fields);
+        let columns = self.plan.columns.len();
+        let scanned = framer::scan(&self.automaton, bytes, self.pos, mark_index, eof, columns, &mut self.fields);
         let row = Row { offset: at, bytes: 0, line: self.counts.lines, record: self.counts.read };
-        match found {
+        match scanned {
             Scanned::More => {
                 self.fields.truncate(kept);
                 return false;
@@ -354,12 +362,12 @@ impl PartitionParse {
                 self.fields.truncate(kept);
                 self.cut(row, mark);
             }
-            Scanned::Record { content, end, ended } => {
+            Scanned::Record { content, end, ended, found } => {
                 let row = Row { bytes: (end - self.pos) as u32, ..row };
-                let quoted = self.fields[kept..].iter().any(|f| f.form() != Form::Plain);
-                self.counts.lines += if quoted { count_lines(&bytes[self.pos..end]) } else { u64::from(content < end) };
+                let plain = u64::from(content < end);
+                self.counts.lines += if found.quoted { count_lines(&bytes[self.pos..end]) } else { plain };
                 self.counts.read += 1;
-                match self.verdict(kept, content, end, ended) {
+                match self.verdict(kept, content, end, ended, found) {
                     None => self.rows.push(row),
                     Some((kind, message)) => {
                         self.fields.truncate(kept);
@@ -374,8 +382,17 @@ impl PartitionParse {
     }
 
     /// What is wrong with the record whose fields begin at `kept`, if anything; pads it where the plan says so.
-    fn verdict(&mut self, kept: usize, content: usize, end: usize, ended: End) -> Option<(RejectKind, String)> {
+    fn verdict(
+        &mut self,
+        kept: usize,
+        content: usize,
+        end: usize,
+        ended: End,
+        found: Found,
+    ) -> Option<(RejectKind, String)> {
         if ended == End::OpenQuote {
+            // It may have swallowed half the file, and a tolerance in percent must see that.
+            self.counts.cut_bytes += (end - self.pos) as u64;
             return Some((
                 RejectKind::UnterminatedQuote,
                 "a quoted field is still open at the end of the file".to_owned(),
@@ -385,7 +402,7 @@ impl PartitionParse {
             let at = bad - self.pos;
             return Some((RejectKind::InvalidEncoding, format!("byte {at} of the record is not valid UTF-8")));
         }
-        let (columns, found) = (self.plan.columns.len(), self.fields.len() - kept);
+        let (columns, Found { fields: found, extra_filled, .. }) = (self.plan.columns.len(), found);
         match found.cmp(&columns) {
             Ordering::Equal => None,
             Ordering::Less if self.plan.ragged == Ragged::Pad => {
@@ -393,20 +410,12 @@ impl PartitionParse {
                 self.fields.resize(kept + columns, absent);
                 None
             }
-            Ordering::Greater if self.plan.ragged == Ragged::Pad && self.extra_is_empty(kept + columns) => {
-                self.fields.truncate(kept + columns);
-                None
-            }
+            Ordering::Greater if self.plan.ragged == Ragged::Pad && !extra_filled => None,
             Ordering::Less => Some((RejectKind::MissingColumns, format!("expected {columns} fields, found {found}"))),
             Ordering::Greater => {
                 Some((RejectKind::TooManyColumns, format!("expected {columns} fields, found {found}")))
             }
         }
-    }
-
-    fn extra_is_empty(&self, from: usize) -> bool {
-        let bytes = &self.buffer[..self.held];
-        self.fields[from..].iter().all(|f| f.form() != Form::Dirty && f.raw(bytes).len() == quotes(f.form()))
     }
 
     /// The index of the first byte of the record ending at `end` that is not valid UTF-8, if the source is UTF-8.
@@ -540,9 +549,4 @@ impl PartitionParse {
             seam: Seam { given: self.plan.start.is_some(), merged_after: self.lockstep.merged_after() },
         }
     }
-}
-
-/// Bytes that the quotes of an empty field take.
-fn quotes(form: Form) -> usize {
-    if form == Form::Plain { 0 } else { 2 }
 }

@@ -123,7 +123,9 @@ fn a_piece_that_is_not_as_announced_fails_the_task_and_leaves_nothing() {
         let piece = RejectPiece { key: key.to_owned(), rows, lines_before: 0, records_before: 0 };
         let outcome = finished(&folder, vec![piece], &Progress::new());
         let Outcome::Failed(Failure { class, message }) = outcome else { panic!("{key}: {outcome:?}") };
-        assert_eq!(class, FailureClass::Environment);
+        // What is there and is another thing does not mend itself; a disk may.
+        let announced = words.starts_with("hold") || words.starts_with("other");
+        assert_eq!(class, if announced { FailureClass::Crash } else { FailureClass::Environment }, "{message}");
         assert!(message.contains(words) && message.contains(key), "{message}");
         assert_eq!(folder.staged_names(), before);
     }

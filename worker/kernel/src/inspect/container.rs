@@ -11,6 +11,12 @@ const NUL_WINDOW_BYTES: usize = 4096;
 /// One NUL byte in so many makes the head binary: dumps have a few strays, binary formats have one in ten.
 const NUL_ONE_IN: usize = 64;
 
+/// One control character in so many makes the head binary: bytes without pattern, such as compressed ones, have one in nine,
+/// texts a stray one.
+const CONTROL_ONE_IN: usize = 20;
+/// Fewer bytes than this are too few to judge by their control characters.
+const CONTROL_WINDOW_BYTES_MIN: usize = 256;
+
 /// A compressed file or an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Container {
@@ -32,6 +38,14 @@ pub enum Container {
     SevenZip,
     /// A tar archive.
     Tar,
+    /// LZMA.
+    Lzma,
+    /// lzip.
+    Lzip,
+    /// Unix compress.
+    Compress,
+    /// A RAR archive.
+    Rar,
 }
 
 impl Container {
@@ -47,6 +61,10 @@ impl Container {
             Self::Xz => "xz -dc FILE > FILE.csv",
             Self::Lz4 => "lz4 -dc FILE > FILE.csv",
             Self::SevenZip => "7z e -so FILE > FILE.csv",
+            Self::Lzma => "xz --format=lzma -dc FILE > FILE.csv",
+            Self::Lzip => "lzip -dc FILE > FILE.csv",
+            Self::Compress => "gzip -dc FILE > FILE.csv",
+            Self::Rar => "unrar p -inul FILE MEMBER.csv > FILE.csv (unrar l FILE lists the members)",
             Self::Tar => "tar -xOf FILE MEMBER.csv > FILE.csv (tar -tf FILE lists the members)",
         }
     }
@@ -64,6 +82,10 @@ impl fmt::Display for Container {
             Self::Lz4 => "compressed with lz4",
             Self::SevenZip => "a 7z archive",
             Self::Tar => "a tar archive",
+            Self::Lzma => "compressed with lzma",
+            Self::Lzip => "compressed with lzip",
+            Self::Compress => "compressed with compress",
+            Self::Rar => "a RAR archive",
         })
     }
 }
@@ -82,14 +104,28 @@ pub(super) fn refuse(head: &[u8]) -> Result<(), Refusal> {
     let window = &head[..head.len().min(NUL_WINDOW_BYTES)];
     let nuls = window.iter().filter(|&&byte| byte == 0).count();
     match window.iter().position(|&byte| byte == 0) {
-        Some(offset) if nuls * NUL_ONE_IN > window.len() => Err(Refusal::NulBytes { offset: offset as u64 }),
-        _ => Ok(()),
+        Some(offset) if nuls * NUL_ONE_IN > window.len() => return Err(Refusal::NulBytes { offset: offset as u64 }),
+        _ => {}
     }
+    let controls = window.iter().filter(|&&byte| is_control(byte)).count();
+    if window.len() >= CONTROL_WINDOW_BYTES_MIN && controls * CONTROL_ONE_IN > window.len() {
+        return Err(Refusal::Binary { looks_like: "full of control characters, so compressed, encrypted or binary" });
+    }
+    Ok(())
+}
+
+/// Whether a byte is a control character that texts do not hold; tab, line ends, form feed and the old end of file they do.
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c' | b'\x1a')
 }
 
 fn container(head: &[u8]) -> Option<Container> {
-    const MAGIC: [(&[u8], Container); 8] = [
+    const MAGIC: [(&[u8], Container); 12] = [
         (b"\x1f\x8b", Container::Gzip),
+        (b"\x1f\x9d", Container::Compress),
+        (b"\x5d\x00\x00", Container::Lzma),
+        (b"LZIP\x01", Container::Lzip),
+        (b"Rar!\x1a\x07", Container::Rar),
         (b"PK\x03\x04", Container::Zip),
         (b"PK\x05\x06", Container::Zip),
         (b"\x28\xb5\x2f\xfd", Container::Zstd),

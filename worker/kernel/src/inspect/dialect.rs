@@ -145,7 +145,14 @@ fn judge(choices: Vec<Choice>, pad: bool, regions: &[Region<'_>]) -> Judged {
 ///
 /// Judged by bytes, since one lone quote can swallow many records into a single irregular one. A file that quotes a
 /// column throughout and forgets to double some inner quotes is quoted all the same.
+///
+/// They are text too when every quoted field there is holds lines that look like records, and fewer records are irregular
+/// without quotes: two lone quotes in one column make a single record of many that is as regular as any other. The first
+/// and the last line of an honest field are cut by it, and so are no records by themselves.
 fn quotes_are_text(quoted: &Evidence, plain: &Evidence) -> bool {
+    if quoted.orderly == 0 && quoted.swallowing > plain.records - plain.fitting {
+        return true;
+    }
     let irregular = quoted.unfit_bytes > 0 && plain.unfit_bytes.saturating_mul(CLEARLY) <= quoted.unfit_bytes;
     irregular && quoted.quoted * 2 < quoted.records && quoted.telling <= quoted.broken
 }
@@ -178,7 +185,13 @@ fn irregular(mut judged: Vec<Judged>) -> Result<Choice, Refusal> {
     };
     let loudest = first_max(&judged, |j| speaks(j).map(|(share, fields)| (true, share, fields)).unwrap_or_default());
     if speaks(&judged[loudest]).is_none() {
-        // No delimiter makes sense of the records: the first one's word is taken, and a single column is legal.
+        // No delimiter makes sense of the records: the first one's word is taken, and a single column is legal. But where
+        // the first record alone is cut, it is a name with a delimiter in it, or columns are missing: who can tell?
+        let alone = |j: &Judged| j.fields() >= 2 && j.evidence.widths.values().sum::<u64>() > 0 && j.single();
+        if judged.iter().any(alone) && judged.iter().any(|j| j.fields() == 1) {
+            let candidates = judged.iter().filter(|j| alone(j)).map(Judged::reading).collect();
+            return Err(Refusal::AmbiguousDialect { candidates, advice: AT_ODDS });
+        }
         let best = first_max(&judged, |j| (j.fields() >= 2, j.evidence.regular(), j.fields()));
         return Ok(judged.swap_remove(best).choice);
     }
@@ -198,6 +211,12 @@ fn first_max<T: PartialOrd>(judged: &[Judged], key: impl Fn(&Judged) -> T) -> us
 impl Judged {
     fn fields(&self) -> usize {
         self.choice.first.fields
+    }
+
+    /// Whether the records after the first have one field each, nearly all of them.
+    fn single(&self) -> bool {
+        let (fields, share) = self.evidence.usual();
+        fields == 1 && share >= AGREEMENT
     }
 
     fn reading(&self) -> Reading {

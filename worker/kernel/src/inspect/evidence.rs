@@ -151,6 +151,10 @@ pub(super) struct Evidence {
     pub(super) telling: u64,
     /// Records with a broken quote.
     pub(super) broken: u64,
+    /// Well-formed quoted fields in which no line looks like a record.
+    pub(super) orderly: u64,
+    /// Quoted fields in which a line does, those among them that the end of a sample leaves open.
+    pub(super) swallowing: u64,
 }
 
 impl Evidence {
@@ -171,6 +175,10 @@ impl Evidence {
         walk(trial, bytes, |record| {
             if counts(region, record, bytes) {
                 evidence.count(trial, width, record, bytes, region.head && record.start == 0);
+            } else if record.ended == Ended::OpenQuote
+                && let Some(open) = record.fields.last()
+            {
+                evidence.swallowing += u64::from(swallows(trial, width, &bytes[open.clone()]));
             }
             ControlFlow::Continue(())
         });
@@ -186,8 +194,12 @@ impl Evidence {
                 filled = i + 1;
             }
             if is_quoted && record.ended != Ended::OpenQuote && !record.broken {
+                let inside = &raw[1..raw.len() - 1];
+                let swallows = swallows(trial, width, inside);
                 quoted = true;
-                telling += u64::from(needs_quotes(trial, width, &raw[1..raw.len() - 1]));
+                telling += u64::from(!swallows && needs_quotes(trial, inside));
+                self.orderly += u64::from(!swallows);
+                self.swallowing += u64::from(swallows);
             } else if !is_quoted && muddled(trial, raw) {
                 self.muddled += 1;
             }
@@ -215,6 +227,8 @@ impl Evidence {
         self.quoted += other.quoted;
         self.telling += other.telling;
         self.broken += other.broken;
+        self.orderly += other.orderly;
+        self.swallowing += other.swallowing;
         for (width, records) in other.widths {
             *self.widths.entry(width).or_default() += records;
         }
@@ -267,22 +281,32 @@ fn may_be_cut(record: &Record<'_>, bytes: &[u8]) -> bool {
     record.ended == Ended::OpenQuote && lines() < SWALLOWED_LINES
 }
 
-/// Whether the inside of a quoted field would be misread without its quotes; not when a line within looks like a record:
-/// then two lone quotes may have swallowed it.
-fn needs_quotes(trial: &Trial, width: Width, inside: &[u8]) -> bool {
+/// Whether the inside of a quoted field would be misread without its quotes.
+fn needs_quotes(trial: &Trial, inside: &[u8]) -> bool {
+    let delimiter = trial.dialect.delimiter[0];
+    let special = |&byte: &u8| byte == delimiter || matches!(byte, b'\n' | b'\r') || Some(byte) == trial.dialect.quote;
+    inside.iter().any(special)
+}
+
+/// Whether a line within a quoted field looks like a record: then two lone quotes may have swallowed it.
+fn swallows(trial: &Trial, width: Width, inside: &[u8]) -> bool {
     let delimiter = trial.dialect.delimiter.as_slice();
-    let special =
-        |&byte: &u8| byte == delimiter[0] || matches!(byte, b'\n' | b'\r') || Some(byte) == trial.dialect.quote;
     let mut lines = inside.split(|&byte| byte == b'\n').skip(1);
-    let swallowed = lines.any(|line| memchr::memmem::find_iter(line, delimiter).count() + 1 == width.fields);
-    inside.iter().any(special) && !(swallowed && width.fields > 1)
+    width.fields > 1 && lines.any(|line| memchr::memmem::find_iter(line, delimiter).count() + 1 == width.fields)
 }
 
 /// Whether an unquoted field looks as if another delimiter should have cut it.
 fn muddled(trial: &Trial, raw: &[u8]) -> bool {
     let own = &trial.dialect.delimiter;
     let foreign = raw.iter().any(|byte| DELIMITERS.contains(byte) && !own.contains(byte));
-    foreign && classify(raw, b',') != Classes::FLOAT
+    foreign && classify(raw, b',') != Classes::FLOAT && !is_point(raw)
+}
+
+/// Whether a field is a place on the map, as portals write it: `48.11525,5.00191`.
+fn is_point(raw: &[u8]) -> bool {
+    let mut numbers = raw.split(|&byte| byte == b',').map(|number| classify(number.trim_ascii(), b'.'));
+    let both = numbers.by_ref().take(2).filter(|class| *class == Classes::FLOAT).count() == 2;
+    both && numbers.next().is_none()
 }
 
 /// The index in `region` from which records are read; none when no boundary is found.

@@ -1,4 +1,4 @@
-//! What lies before the first record: byte order mark, skipped lines, blank and comment lines.
+//! What lies before the first record: byte order mark, a spreadsheet's `sep=` line, skipped lines, blank and comment lines.
 //!
 //! Invariant: skipped lines are physical lines, ended by LF, CR LF or a lone CR, quotes or not. Bounded by
 //! `limits::PREAMBLE_BYTES_MAX`; reads no field.
@@ -16,7 +16,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct Preamble {
     /// Whether a byte order mark opens the file.
     pub(super) bom: bool,
-    /// After byte order mark and skipped lines.
+    /// After byte order mark, `sep=` line and skipped lines.
     pub(super) body: usize,
     /// The first byte of the first record.
     pub(super) first: usize,
@@ -26,6 +26,9 @@ pub(super) struct Preamble {
 pub(super) fn locate(head: &[u8], source_bytes: u64, csv: &Csv) -> Result<Preamble, Stop> {
     let bom = head.starts_with(BOM);
     let mut body = if bom { BOM.len() } else { 0 };
+    if csv.skip_lines == 0 {
+        body = after_separator_line(head, body);
+    }
     for _ in 0..csv.skip_lines {
         match next_line(head, body) {
             Some(next) => body = next,
@@ -49,6 +52,18 @@ pub(super) fn locate(head: &[u8], source_bytes: u64, csv: &Csv) -> Result<Preamb
         _ => Emptiness::BlankLines,
     };
     Err(beyond(head, source_bytes, nothing))
+}
+
+/// The offset after a first line `sep=;`, which spreadsheet programs write and hide; `body` where there is none.
+fn after_separator_line(head: &[u8], body: usize) -> usize {
+    match &head[body..] {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator, b'\n' | b'\r', ..]
+            if !separator.is_ascii_alphanumeric() =>
+        {
+            next_line(head, body).unwrap_or(body)
+        }
+        _ => body,
+    }
 }
 
 /// The head ends before what is looked for: the file does too, or more of it is needed.

@@ -27,6 +27,57 @@ fn check(cases: &[(&str, &[u8], Given, &str)]) {
 }
 
 #[test]
+fn inspect_tells_lone_quotes_from_quoted_fields() {
+    check(&[
+        (
+            "two lone quotes in one column, everything regular either way",
+            b"id\tname\tn\n1\tx\t1\n2\t\"Lone\t2\n3\ty\t3\n4\tpipe 5\"\t4\n5\tz\t5\n6\tw\t6\n",
+            AUTO,
+            "\\t none utf-8 . @10 +1 id:int64,name:text,n:int64",
+        ),
+        (
+            "a quoted field of lines that look like records, but its first and last",
+            b"id,txt,n\n1,\"start\n8,fake,9\n8,fake,9\nend\",2\n2,x,3\n",
+            AUTO,
+            ", \\\" utf-8 . @9 +1 id:int64,txt:text,n:int64",
+        ),
+        (
+            "the same beside an orderly one",
+            b"id\tname\tn\n1\t\"x\"\t1\n2\t\"Lone\t2\n3\ty\t3\n4\tpipe 5\"\t4\n",
+            AUTO,
+            "\\t \\\" utf-8 . @10 +1 id:int64,name:text,n:int64",
+        ),
+    ]);
+}
+
+#[test]
+fn inspect_reads_what_spreadsheets_and_portals_write() {
+    check(&[
+        ("Excel's sep line", b"sep=;\r\na;b\r\n1;2\r\n", AUTO, "; \\\" utf-8 . @12 +2 a:int64,b:int64"),
+        ("the same behind a BOM", b"\xef\xbb\xbfsep=,\na,b\n1,2\n", AUTO, ", \\\" utf-8 . @13 +2 a:int64,b:int64"),
+        ("a column that is called so", b"sep=x,b\n1,2\n", AUTO, ", \\\" utf-8 . @8 +1 sep=x:int64,b:int64"),
+        (
+            "points on the map in a semicolon file",
+            b"adresse;ville, code;geo, point\n12;Lyon;48.1,5.0\n13;Nice;41.9,2.7\n",
+            AUTO,
+            "; \\\" utf-8 . @31 +1 adresse:int64,ville, code:text,geo, point:text",
+        ),
+        (
+            "a single column whose name holds a comma, or columns that are missing",
+            b"prix (EUR, HT)\n10\n20\n30\n",
+            AUTO,
+            "refused: the first record and the others disagree",
+        ),
+        (
+            "the same, told",
+            b"prix (EUR, HT)\n10\n20\n30\n",
+            |csv| csv.delimiter = given("tab"),
+            "\\t \\\" utf-8 . @15 +1 prix (EUR, HT):int64",
+        ),
+    ]);
+}
+
+#[test]
 fn inspect_finds_delimiters() {
     check(&[
         ("comma", b"a,b\n1,x\n2,y\n", AUTO, ", \\\" utf-8 . @4 +1 a:int64,b:text"),
@@ -393,7 +444,7 @@ fn inspect_refuses_with_words() {
         ("binary", b"ab\x07\0\0\0\x01\x02\x03cd\0\0\x09", AUTO, "refused: NUL bytes, the first at byte offset 3"),
         (
             "a tie",
-            b"id;lat,lon\n1;48.1,2.3\n2;47.1,1.3\n",
+            b"id;ville,pays\n1;Lyon,FR\n2;Nice,FR\n",
             AUTO,
             "refused: with --delimiter ',' the first record has 2 fields and 100 % of the others have 2; with --delimiter ';'",
         ),

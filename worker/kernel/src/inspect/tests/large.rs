@@ -42,6 +42,20 @@ fn inspect_finds_lone_quotes_away_from_the_head() {
 }
 
 #[test]
+fn inspect_finds_rare_lone_quotes_between_which_all_is_regular() {
+    // One lone quote at a field's start in half of the samples: each is closed by the next one in the same column, so that the
+    // record of thousands between them has the right width.
+    for each in [20_000, 40_000, 300_000] {
+        let file = build(20 << 20, "id\tname\tplace\tn\n", |i| match i % each {
+            3_000 => format!("{i:09}\t\"name of {i}\tplace {i}\t0\n"),
+            _ => format!("{i:09}\tname of {i}\tplace {i}\t0\n"),
+        });
+        let found = run(&file, &Csv::default(), &Columns::Infer).expect("it is read");
+        assert_eq!(found.dialect.quote, None, "one in {each}");
+    }
+}
+
+#[test]
 fn inspect_believes_quotes_that_hide_rows() {
     // 60 quoted fields of about 0.9 MB, longer than a sample, hold lines that look like rows.
     let inner: String = (0..40_000).map(|i| format!("{i},fake row,{i}\n")).collect();
