@@ -5,7 +5,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fmt clippy doc tidy deny cargo-deny advisories
+.PHONY: help demo test check bench asan fmt clippy doc tidy deny cargo-deny advisories
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,10 @@ check: fmt clippy doc tidy deny ## all that a change must pass besides the tests
 
 bench: ## CSV to Parquet beside a naive peer, in pairs; BATTEUSE_BENCH_BYTES for another size than 1GB
 	$(CARGO) bench --locked --bench pipeline
+
+asan: ## the vector kernels and what rests on them, under AddressSanitizer
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" $(CARGO) test -p batteuse-kernel --locked --lib \
+		--target "$$(rustc -vV | sed -n 's/^host: //p')" --target-dir "$${CARGO_TARGET_DIR:-target}/asan"
 
 fmt: ## formatting
 	$(CARGO) fmt --all --check

@@ -1,6 +1,7 @@
 //! What several test modules share: running the kernel over a cut file, and the truth to compare it with.
 
 use batteuse_coordinator::fold::Fold;
+use batteuse_kernel::arch::Path;
 use batteuse_kernel::automaton::{self, Automaton, End};
 use batteuse_kernel::infer::classify;
 use batteuse_kernel::partition::{Done, PartitionParse, Plan, Progress, Reject};
@@ -166,6 +167,10 @@ type Attempt = (Vec<Vec<String>>, Vec<Reject>, Done);
 
 /// One attempt: the kernel over one range, read in pieces of at most `read_bytes`.
 pub fn attempt(case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Attempt {
+    attempt_by(Path::best(), case, range, start, read_bytes)
+}
+
+fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Attempt {
     let mut parse = PartitionParse::new(Plan {
         dialect: case.dialect.clone(),
         ragged: case.ragged,
@@ -177,6 +182,7 @@ pub fn attempt(case: &Case, range: Span, start: Option<StateId>, read_bytes: usi
         read_bytes,
         batch_rows_max: 5,
         batch_fields_max: 23,
+        path,
     });
     let (mut rows, mut rejects) = (Vec::new(), Vec::new());
     loop {
@@ -207,19 +213,28 @@ fn values(batch: &arrow_array::RecordBatch) -> Vec<Vec<String>> {
     (0..batch.num_rows()).map(|row| batch.columns().iter().map(|c| value(c, row)).collect()).collect()
 }
 
-/// The file cut at `cuts`, as a run does it: proven attempts, joined.
+/// The file cut at `cuts`, as a run does it: proven attempts, joined. Uncut and cut once it is parsed with every set of vector
+/// instructions that there is, else with one of them.
 pub fn partitioned(case: &Case, cuts: &[u64], read_bytes: usize) -> Truth {
-    join(case, &proven(case, cuts, read_bytes))
+    let paths = Path::available();
+    let turn = cuts.iter().sum::<u64>() as usize % paths.len();
+    let chosen = if cuts.len() < 2 { &paths[..] } else { &paths[turn..=turn] };
+    let mut truths = chosen.iter().map(|&path| join(case, &proven(path, case, cuts, read_bytes)));
+    let truth = truths.next().expect("there is a path");
+    for (other, path) in truths.zip(&chosen[1..]) {
+        assert_eq!(other, truth, "{}: {} and {}", case.name, path.name(), chosen[0].name());
+    }
+    truth
 }
 
 /// Column and message of every reject of the file cut at `cuts`.
 pub fn reasons(case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<(Option<u32>, String)> {
-    let rejects = proven(case, cuts, read_bytes).into_iter().flat_map(|(_, rejects, _)| rejects);
+    let rejects = proven(Path::best(), case, cuts, read_bytes).into_iter().flat_map(|(_, rejects, _)| rejects);
     rejects.map(|reject| (reject.column, reject.message)).collect()
 }
 
 /// Guessed starts, the fold, and re-runs with the start given.
-fn proven(case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<Attempt> {
+fn proven(path: Path, case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<Attempt> {
     let size = case.bytes.len() as u64;
     let mut bounds = vec![case.data_start];
     bounds.extend(cuts.iter().filter(|&&c| c > case.data_start && c < size));
@@ -228,7 +243,7 @@ fn proven(case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<Attempt> {
     let automaton = Automaton::new(&case.dialect, case.cap);
     let known = |i: usize| (i == 0).then(|| automaton.record_start());
     let mut attempts: Vec<_> =
-        ranges.iter().enumerate().map(|(i, &range)| attempt(case, range, known(i), read_bytes)).collect();
+        ranges.iter().enumerate().map(|(i, &range)| attempt_by(path, case, range, known(i), read_bytes)).collect();
     let maps: Vec<_> = attempts.iter().map(|(_, _, done)| done.exits.clone()).collect();
     let mut fold = Fold::new(automaton.record_start());
     fold.extend(|i| maps.get(i));
@@ -237,7 +252,7 @@ fn proven(case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<Attempt> {
         let state = fold.start(i).expect("known");
         let exit = maps[i].exit(state).expect("tried");
         if slot.2.first != exit.first {
-            *slot = attempt(case, ranges[i], Some(state), read_bytes);
+            *slot = attempt_by(path, case, ranges[i], Some(state), read_bytes);
             assert_eq!(slot.2.first, exit.first, "{}: a given start is the true one", case.name);
             assert_eq!(slot.2.exits.exit(state), Some(exit), "{}: exits are facts of the bytes", case.name);
         }

@@ -3,6 +3,7 @@
 //! Invariant: an outcome is `Parsed` or `Finished` only when every byte came from one version of the source and everything
 //! it names is durable in the staging folder; any other outcome leaves nothing there. It blocks, and knows no network.
 
+use batteuse_kernel::arch::Path;
 use batteuse_kernel::partition::{Batch, Done, PartitionParse, Plan, Progress as Step};
 use batteuse_shared::layout;
 use batteuse_shared::limits::{BATCH_FIELDS_MAX, BATCH_ROWS_MAX, READ_BYTES, RECORD_BYTES_MAX};
@@ -63,6 +64,7 @@ fn plan(task: &ParseTask) -> Plan {
         read_bytes: READ_BYTES,
         batch_rows_max: BATCH_ROWS_MAX,
         batch_fields_max: BATCH_FIELDS_MAX,
+        path: Path::best(),
     }
 }
 

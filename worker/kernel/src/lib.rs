@@ -2,7 +2,9 @@
 //!
 //! Invariant: bad content is data, never an error: the kernel returns rows and rejects. It does no I/O and knows no thread.
 
+pub mod arch;
 pub mod automaton;
+mod block;
 pub mod decode;
 pub mod digest;
 pub mod frame;

@@ -14,10 +14,12 @@ use batteuse_shared::table::{Classes, Column, Counts, Digest};
 use batteuse_shared::task::Seam;
 use sha2::{Digest as _, Sha256};
 
+use crate::arch::Path;
 use crate::automaton::{Automaton, End};
+use crate::block::Index;
 use crate::decode::Decoder;
 use crate::frame::{Field, Form, Row, Rows};
-use crate::framer::{self, Found, Scanned, after_line_end, count_lines};
+use crate::framer::{self, Found, Place, Scanned, after_line_end, count_lines};
 use crate::seam::Lockstep;
 
 /// What to parse and how.
@@ -43,6 +45,8 @@ pub struct Plan {
     pub batch_rows_max: usize,
     /// Fields at which a batch ends.
     pub batch_fields_max: usize,
+    /// Vector instructions to use.
+    pub path: Path,
 }
 
 /// A record set aside, with numbers relative to the span it starts in.
@@ -155,6 +159,8 @@ impl Cut {
 pub struct PartitionParse {
     plan: Plan,
     automaton: Automaton,
+    /// None where the automaton frames alone.
+    index: Option<Index>,
     decoder: Decoder,
     lockstep: Lockstep,
     taken: StateId,
@@ -199,6 +205,7 @@ impl PartitionParse {
             fields: Vec::new(),
             rows: Vec::new(),
             rejects: Vec::new(),
+            index: Index::new(&plan.dialect, plan.path),
             automaton,
             decoder,
             plan,
@@ -265,6 +272,7 @@ impl PartitionParse {
 
     /// Drops what is framed, and says what comes next.
     fn want(&mut self) -> Progress {
+        self.forget();
         self.buffer.copy_within(self.pos..self.held, 0);
         self.base += self.pos as u64;
         self.held -= self.pos;
@@ -277,6 +285,13 @@ impl PartitionParse {
         let most = most.min(self.plan.read_bytes as u64).max(1).min(self.plan.source_bytes - offset);
         self.buffer.resize(self.held + most as usize, 0);
         Progress::Wants { offset, bytes: most as usize }
+    }
+
+    /// The index is of no use any more: the buffer has moved, or a record was cut.
+    fn forget(&mut self) {
+        if let Some(index) = &mut self.index {
+            index.forget();
+        }
     }
 
     /// Lets the seam follow the bytes that are there, and turns to the rows once their first boundary is known.
@@ -351,7 +366,15 @@ impl PartitionParse {
         let bytes = &self.buffer[..self.held];
         let eof = self.base + self.held as u64 == self.plan.source_bytes;
         let columns = self.plan.columns.len();
-        let scanned = framer::scan(&self.automaton, bytes, self.pos, mark_index, eof, columns, &mut self.fields);
+        let place = Place { start: self.pos, second_mark: mark_index, eof };
+        let indexed = self
+            .index
+            .as_mut()
+            .and_then(|index| framer::scan_indexed(index, &self.automaton, bytes, place, columns, &mut self.fields));
+        let scanned = indexed.unwrap_or_else(|| {
+            self.fields.truncate(kept);
+            framer::scan(&self.automaton, bytes, place, columns, &mut self.fields)
+        });
         let row = Row { offset: at, bytes: 0, line: self.counts.lines, record: self.counts.read };
         match scanned {
             Scanned::More => {
@@ -360,6 +383,7 @@ impl PartitionParse {
             }
             Scanned::Cut { mark } => {
                 self.fields.truncate(kept);
+                self.forget();
                 self.cut(row, mark);
             }
             Scanned::Record { content, end, ended, found } => {
