@@ -119,6 +119,18 @@ impl<'b> Rows<'b> {
         })
     }
 
+    /// See `Values::word`.
+    #[inline(always)]
+    pub(crate) fn word(&self, row: usize, column: usize) -> Option<([u8; 8], usize)> {
+        let field = &self.fields[row * self.columns + column];
+        let (start, length) = (field.start as usize, field.end_and_form.wrapping_sub(field.start) as usize);
+        // A form other than plain sets a high bit, so the length is out of range too.
+        if length.wrapping_sub(1) >= 8 {
+            return None;
+        }
+        Some((*self.bytes.get(start..)?.first_chunk()?, length))
+    }
+
     /// A row's bytes as they are in the source, without its line end.
     #[must_use]
     pub fn content(&self, row: usize) -> &'b [u8] {

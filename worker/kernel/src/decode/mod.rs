@@ -17,14 +17,10 @@ use batteuse_shared::limits::REJECT_VALUE_CHARS_MAX;
 use batteuse_shared::spec::{Dialect, Encoding};
 use batteuse_shared::table::{Classes, Column, ColumnType, Digest};
 
-use self::column::{Cells, data_type};
+use self::column::{Appended, BLOCK_ROWS, Block, Cells, data_type};
 use self::value::{Nulls, Scratch, Values};
 use crate::digest::RowDigester;
 use crate::frame::Rows;
-use crate::infer::classify;
-
-/// Rows decoded column by column at a time: few enough that their fields stay in the nearest caches for every column.
-const BLOCK_ROWS: usize = 64;
 
 /// Decodes the records of one attempt, batch after batch.
 #[derive(Debug)]
@@ -154,66 +150,41 @@ impl Decoder {
         for start in (0..count).step_by(BLOCK_ROWS) {
             let block = start..count.min(start + BLOCK_ROWS);
             for at in 0..self.order.len() {
-                let column = self.order[at];
-                if self.columns[column].ctype == ColumnType::Text {
-                    self.text_block(column, block.clone(), &mut values, &mut batch);
-                } else {
-                    self.typed_block(column, block.clone(), &mut values, &mut batch);
-                }
+                self.block(self.order[at], block.clone(), &mut values, &mut batch);
             }
         }
         self.scratch = scratch;
         self.finish(batch)
     }
 
-    /// Decodes a block of a column of text.
-    fn text_block(&mut self, column: usize, block: Range<usize>, values: &mut Values<'_, '_, '_>, batch: &mut Batch) {
-        let Typed { declared, nulls, .. } = &self.columns[column];
-        let Cells::Text(cells) = &mut batch.cells[column] else { unreachable!("cells are made for their column") };
-        let mut summary = self.summaries[column];
-        let mut open = !declared && summary != Classes::TEXT;
-        if !open && !self.fits {
-            return;
-        }
-        for row in block {
-            let read = values.get(row, column);
-            let Some(text) = read.filter(|text| !batch.rejected[row] && !nulls.contain(text)) else {
-                cells.append_null();
-                continue;
-            };
-            if open {
-                summary = summary.join(classify(text, self.decimal));
-                open = summary != Classes::TEXT;
-            }
-            cells.append_value(text);
-        }
-        self.summaries[column] = summary;
-    }
-
-    /// Decodes a block of a column of another type.
-    fn typed_block(&mut self, column: usize, block: Range<usize>, values: &mut Values<'_, '_, '_>, batch: &mut Batch) {
+    /// Decodes a block of rows of one column.
+    fn block(&mut self, column: usize, rows: Range<usize>, values: &mut Values<'_, '_, '_>, batch: &mut Batch) {
         let Typed { ctype, declared, nulls, .. } = &self.columns[column];
-        let cells = &mut batch.cells[column];
-        let mut summary = self.summaries[column];
-        if !declared && !self.fits && summary == Classes::TEXT {
+        let (cells, summary) = (&mut batch.cells[column], &mut self.summaries[column]);
+        if !self.fits && (*declared && *ctype == ColumnType::Text || *summary == Classes::TEXT) {
+            // There will be no rows, and there is nothing left to learn.
             return;
         }
-        for row in block {
-            let read = values.get(row, column);
-            let Some(text) = read.filter(|text| !batch.rejected[row] && !nulls.contain(text)) else {
-                cells.push_null();
-                continue;
-            };
-            let (fits, class) = cells.push(text, self.decimal);
-            if !declared {
-                summary = summary.join(class);
-                self.fits &= fits;
-            } else if !fits {
-                batch.rejected[row] = true;
-                batch.misses.push(Miss { row, column: column as u32, message: mismatch(text, *ctype, self.decimal) });
-            }
+        let start = rows.start;
+        let mut block = Block { values, column, rows, nulls, rejected: &batch.rejected, decimal: self.decimal };
+        if *ctype == ColumnType::Text {
+            let learnt = cells.append_text(&mut block, (!declared).then_some(*summary));
+            *summary = learnt;
+            return;
         }
-        self.summaries[column] = summary;
+        let Appended { mut misfits, classes } = cells.append(&mut block);
+        if !declared {
+            *summary = summary.join(classes);
+            self.fits &= misfits == 0;
+            return;
+        }
+        while misfits != 0 {
+            let row = start + misfits.trailing_zeros() as usize;
+            misfits &= misfits - 1;
+            let text = values.get(row, column).unwrap_or_default();
+            batch.rejected[row] = true;
+            batch.misses.push(Miss { row, column: column as u32, message: mismatch(text, *ctype, self.decimal) });
+        }
     }
 
     /// The end of a batch.

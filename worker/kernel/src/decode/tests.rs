@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::frame::{Field as Place, Form, Row};
+use crate::infer::classify;
 
 const GUESSES: [ColumnType; 7] = [
     ColumnType::Boolean,

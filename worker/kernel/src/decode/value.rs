@@ -34,6 +34,16 @@ impl Values<'_, '_, '_> {
     }
 }
 
+impl Values<'_, '_, '_> {
+    /// The first eight bytes from a field's start on, and its length, when it is written plainly in one to eight bytes and the
+    /// buffer goes on for eight.
+    #[inline(always)]
+    pub(super) fn word(&self, row: usize, column: usize) -> Option<(u64, usize)> {
+        let (bytes, length) = self.rows.word(row, column)?;
+        Some((u64::from_le_bytes(bytes), length))
+    }
+}
+
 /// Windows-1252 to UTF-8.
 #[inline(never)]
 fn transcode(value: &[u8], out: &mut Vec<u8>) {
@@ -53,6 +63,11 @@ pub(super) struct Nulls {
 }
 
 impl Nulls {
+    /// Whether nothing but an empty value can mean null.
+    pub(super) fn is_only_empty(&self) -> bool {
+        self.others.is_empty()
+    }
+
     pub(super) fn new(tokens: &[String]) -> Self {
         let others = tokens.iter().filter(|token| !token.is_empty()).map(|token| token.clone().into_bytes()).collect();
         Self { empty: tokens.iter().any(String::is_empty), others }
