@@ -62,7 +62,7 @@ pub struct JobFlags {
     pub to: Option<PathBuf>,
 
     /// Bytes of one partition, such as 64MiB
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, allow_negative_numbers = true)]
     pub partition_bytes: Option<u64>,
 
     /// Text between fields, or tab, comma, semicolon, pipe, space [default: auto]
@@ -82,7 +82,7 @@ pub struct JobFlags {
     pub no_header: bool,
 
     /// Lines before the header (or the first record) that are not read
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub skip_lines: u64,
 
     /// Every column is text: infer no types
@@ -94,7 +94,7 @@ pub struct JobFlags {
     pub ragged: Option<Ragged>,
 
     /// Rejects that a run bears: a count, or a share such as 0.5%; once each, the run passes if either holds
-    #[arg(long, value_name = "N|P%", value_parser = tolerate)]
+    #[arg(long, value_name = "N|P%", value_parser = tolerate, allow_negative_numbers = true)]
     pub tolerate: Vec<Tolerate>,
 }
 

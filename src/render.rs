@@ -7,7 +7,6 @@ use std::io::{IsTerminal, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
 use batteuse_coordinator::driver::Handle;
 use batteuse_coordinator::scheduler::Status;
 use batteuse_proto::{RunList, RunStatus};
@@ -20,7 +19,6 @@ use serde_json::json;
 
 use crate::cli::OutputForm;
 use crate::components;
-use crate::exit::Stop;
 
 /// Interval of progress lines when standard error is not a terminal.
 const LINES_EVERY_MS: u64 = 5_000;
@@ -37,18 +35,24 @@ pub fn chain(error: &anyhow::Error) -> String {
 }
 
 /// Prints a run's report.
-pub fn report(report: &Report, dir: &Path, form: OutputForm) -> Result<(), Stop> {
+pub fn report(report: &Report, dir: &Path, form: OutputForm) {
     match form {
         OutputForm::Json => {
-            print(&(serde_json::to_string_pretty(report).context("the report").map_err(Stop::failed)? + "\n"))
+            print(&(serde_json::to_string_pretty(report).expect("plain values with text keys serialise") + "\n"));
         }
         OutputForm::Text => print(&text(report, dir)),
     }
 }
 
-fn print(text: &str) -> Result<(), Stop> {
+fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output").map_err(Stop::unreachable)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // What was done is done: whether somebody reads of it does not change how it ended.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("the result cannot be printed on standard output: {error}");
+        }
+        _ => {}
+    }
 }
 
 fn text(r: &Report, dir: &Path) -> String {
@@ -119,7 +123,7 @@ fn status_json(s: &RunStatus) -> serde_json::Value {
 }
 
 /// Prints how a run stands.
-pub fn status(s: &RunStatus, form: OutputForm) -> Result<(), Stop> {
+pub fn status(s: &RunStatus, form: OutputForm) {
     if form == OutputForm::Json {
         return print(&format!("{:#}\n", status_json(s)));
     }
@@ -143,7 +147,7 @@ pub fn status(s: &RunStatus, form: OutputForm) -> Result<(), Stop> {
 }
 
 /// Prints a list of runs.
-pub fn list(list: &RunList, form: OutputForm) -> Result<(), Stop> {
+pub fn list(list: &RunList, form: OutputForm) {
     if form == OutputForm::Json {
         let runs: Vec<_> = list.runs.iter().map(status_json).collect();
         return print(&format!("{:#}\n", json!({ "runs": runs, "more": list.more })));

@@ -45,6 +45,17 @@ pub enum Admission {
     Known(RunId),
 }
 
+/// A part of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// `spec.source.url`.
+    Source,
+    /// `spec.partition.bytes`.
+    Partition,
+    /// `spec.output.parquet.url`.
+    Output,
+}
+
 /// Why a job is not admitted.
 #[derive(Debug, thiserror::Error)]
 pub enum AdmitError {
@@ -122,7 +133,7 @@ pub enum AdmitError {
         run: RunId,
     },
     /// The output folder holds an unfinished run of a coordinator.
-    #[error("{} holds the unfinished run {run} of the coordinator with state {state}: let that finish or cancel it, or name another folder", dir.display())]
+    #[error("{} holds the unfinished run {run} of the coordinator with state {state}: let that finish, give it up with `batteuse cancel {run} --coordinator URL`, or name another folder", dir.display())]
     Elsewhere {
         /// The folder.
         dir: PathBuf,
@@ -175,6 +186,22 @@ pub enum AdmitError {
 }
 
 impl AdmitError {
+    /// The part of the job that it is about, where there is one.
+    #[must_use]
+    pub fn about(&self) -> Option<About> {
+        match self {
+            Self::Source { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } => Some(About::Source),
+            Self::TooManyPartitions { .. } => Some(About::Partition),
+            Self::Unfinished { .. } | Self::Elsewhere { .. } | Self::Finished { .. } | Self::Foreign { .. } => {
+                Some(About::Output)
+            }
+            Self::Claim(ClaimError::NotAFolder { .. }) | Self::JournalGone { .. } | Self::Lost { .. } => {
+                Some(About::Output)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the system is to blame, not the job: the same job may be admitted later.
     #[must_use]
     pub fn is_environment(&self) -> bool {
@@ -286,7 +313,9 @@ fn free_slot(dir: &Path, holding: Holding, run: &RunId, ground: &Ground) -> Resu
             RunState::Failed | RunState::Cancelled => Ok(Some(seq + 1)),
             _ => Err(AdmitError::Finished { dir: dir.to_owned(), run: held.run }),
         },
-        Some(_) if here => Err(AdmitError::Unfinished { dir: dir.to_owned(), run: held.run }),
+        Some(_) if state == dir.join(layout::EMBEDDED_STATE) => {
+            Err(AdmitError::Unfinished { dir: dir.to_owned(), run: held.run })
+        }
         Some(_) => Err(AdmitError::Elsewhere { dir: dir.to_owned(), run: held.run, state: held.state }),
         None if !facts.is_empty() => Ok(Some(seq + 1)),
         // An empty journal is that of a run which never began only if nothing tells otherwise.

@@ -28,7 +28,7 @@ pub fn cancel(args: &RunRefArgs) -> Result<Code, Stop> {
         })?,
         None => in_folder(&args.run)?,
     };
-    render::status(&status, args.output)?;
+    render::status(&status, args.output);
     // Decided is enough: the report follows as soon as it can be written.
     if matches!(status.reason, Some(Reason::Cancelled { .. })) {
         return Ok(Code::Ok);

@@ -122,7 +122,7 @@ fn conclude(handle: &Handle, run: &RunId, dir: &Path, form: OutputForm) -> Resul
     let report = statuses.borrow().get(run).and_then(|s| s.report.clone());
     match report {
         Some(report) => {
-            render::report(&report, dir, form)?;
+            render::report(&report, dir, form);
             Ok(exit::of(&report))
         }
         None => {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use batteuse_coordinator::claim::{self, Claim};
+use batteuse_coordinator::claim::{self, ClaimError};
 use batteuse_coordinator::journal::{Journal, Position};
 use batteuse_coordinator::scheduler::{Fact, Run};
 use batteuse_proto::RunStatus;
@@ -24,7 +24,7 @@ pub fn status(args: &RunRefArgs) -> Result<Code, Stop> {
         })?,
         None => glance(&journalled(&folder(&args.run)?)?.run),
     };
-    render::status(&status, args.output)?;
+    render::status(&status, args.output);
     Ok(Code::Ok)
 }
 
@@ -52,17 +52,18 @@ pub struct Journalled {
 pub fn journalled(dir: &Path) -> Result<Journalled, Stop> {
     let nothing =
         || Stop::refused(anyhow::anyhow!("{} holds no run; with --coordinator, give a run's id", dir.display()));
-    let (_, claim) = current_claim(dir)?.ok_or_else(nothing)?;
-    let state = claim.state_path(dir).map_err(Stop::refused)?;
-    let replayed = Journal::read::<Fact>(&state, &claim.run).map_err(Stop::unreachable)?;
-    let run = Run::replay(replayed.facts.into_iter().map(|(_, fact)| fact)).ok_or_else(nothing)?;
-    Ok(Journalled { run, position: replayed.position, state })
+    read(dir)?.ok_or_else(nothing)
 }
 
-/// The claim that holds `dir`.
-pub fn current_claim(dir: &Path) -> Result<Option<(u64, Claim)>, Stop> {
-    claim::current(dir)
-        .map_err(|error| if error.is_environment() { Stop::unreachable(error) } else { Stop::refused(error) })
+/// The run that holds `dir`, rebuilt from its journal; none when no run began there.
+pub fn read(dir: &Path) -> Result<Option<Journalled>, Stop> {
+    let unread =
+        |error: ClaimError| if error.is_environment() { Stop::unreachable(error) } else { Stop::refused(error) };
+    let Some((_, claim)) = claim::current(dir).map_err(unread)? else { return Ok(None) };
+    let state = claim.state_path(dir).map_err(Stop::refused)?;
+    let replayed = Journal::read::<Fact>(&state, &claim.run).map_err(Stop::unreachable)?;
+    let run = Run::replay(replayed.facts.into_iter().map(|(_, fact)| fact));
+    Ok(run.map(|run| Journalled { run, position: replayed.position, state }))
 }
 
 /// Refuses an unfinished run whose output is another folder than `dir`: this is a copy, or the folder was moved.

@@ -30,15 +30,18 @@ pub fn submit(args: &SubmitArgs) -> Result<Code, Stop> {
         eprintln!("run {run} is accepted");
         let mut seen =
             remote.client.watch(StatusRequest::from(run.clone())).await.map_err(remote::refused)?.into_inner();
-        while let Some(wire) = seen.message().await.map_err(remote::refused)? {
+        // However the stream ends before the run does: the coordinator is gone, and the run is not.
+        while let Ok(Some(wire)) = seen.message().await {
             let status = remote::read(wire)?;
             if let Some(report) = remote::report_of(&status)? {
-                render::report(&report, &dir, args.output)?;
+                render::report(&report, &dir, args.output);
                 return Ok(exit::of(&report));
             }
         }
         Err(Stop::unreachable(anyhow!(
-            "the coordinator stopped before run {run} ended; it goes on when it is started again"
+            "the coordinator stopped before run {run} ended; it goes on when the coordinator is started again: batteuse status {run} \
+             --coordinator {}",
+            args.coordinator
         )))
     })
 }

@@ -69,7 +69,11 @@ pub fn folder(dir: &Path) -> Result<(), Stop> {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Stop> {
-    let text = fs::read(path).with_context(|| path.display().to_string()).map_err(Stop::unreachable)?;
+    let text = fs::read(path).map_err(|error| {
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let error = anyhow!("{}: {error}", path.display());
+        if missing { Stop::failed(error) } else { Stop::unreachable(error) }
+    })?;
     serde_json::from_slice(&text)
         .with_context(|| format!("{} is not what was written there", path.display()))
         .map_err(Stop::failed)

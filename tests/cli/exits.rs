@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Stage, must_not_be_published};
-use crate::support::binary::{Process, batteuse, run, write_spec};
+use crate::support::binary::{BINARY, Process, batteuse, run, write_spec};
 use crate::support::published::{json_file, parts, rejects, run_file, table};
 
 /// 100 records, of which the 5 of this list are ragged.
@@ -25,6 +25,17 @@ fn a_clean_run_exits_0_and_prints_its_report_on_standard_output() {
     }
     assert_eq!(ended.err, "", "a short run without trouble says nothing on standard error");
     assert!(stage.out().join("_SUCCESS").exists());
+}
+
+#[test]
+fn a_result_that_nobody_reads_does_not_change_how_a_run_ended() {
+    let stage = Stage::new("a,b\n1,x\n");
+    let (from, to) = (stage.source.display(), stage.out());
+    let line = format!("exec {BINARY} run --from {from} --to {} > /dev/full", to.display());
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &line]);
+    Process::spawn(command).wait().expect(0).says(&["cannot be printed"]);
+    assert!(to.join("_SUCCESS").exists());
 }
 
 #[test]

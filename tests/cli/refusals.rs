@@ -118,6 +118,24 @@ fn refused(bytes: &[u8], flags: &[&str], words: &[&str]) {
     assert!(message.contains("source.csv"), "the file is named: {message}");
     must_not_be_published(&stage.out());
     assert_eq!(json_file(&run_file(&stage.out(), "report.json")), report);
+    assert!(crate::support::published::rejects(&run_file(&stage.out(), "rejects.parquet")).1.is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_or_written_is_named_by_its_flag_or_field() {
+    let stage = Stage::new("a,b\n1,2\n");
+    let (absent, folder) = (stage.path("absent.csv"), stage.path("."));
+    run(&absent, &stage.out(), &[]).expect(12).says(&["--from: the source", "absent.csv", "check the path"]);
+    run(&folder, &stage.out(), &[]).expect(12).says(&["--from: ", "is not a regular file"]);
+    run(&stage.source, &stage.source, &[]).expect(12).says(&["--to: ", "is not a folder"]);
+    for (flag, words) in
+        [("--tolerate", "whole number"), ("--skip-lines", "invalid"), ("--partition-bytes", "is no size")]
+    {
+        run(&stage.source, &stage.out(), &[flag, "-1"]).expect(12).says(&[flag, "'-1'", words]);
+    }
+    let spec = write_spec_of(&stage.path("job.yaml"), &absent, &stage.out(), "{}", "");
+    batteuse(["run", "-f", spec.to_str().unwrap()]).expect(12).says(&["job.yaml: spec.source.url: the source"]);
+    assert!(!stage.out().exists());
 }
 
 #[test]

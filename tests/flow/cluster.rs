@@ -246,8 +246,16 @@ fn a_run_without_workers_can_be_cancelled_and_its_folder_taken() {
     let mut stage = Stage::new("100kB");
     let run = stage.submit("cancelled", 2);
     let spec = stage.input.write("cancelled", 2);
-    stage.cluster.submit(&spec, &[]).expect(12).says(&[&run, "batteuse cancel"]);
+    stage.cluster.submit(&spec, &[]).expect(12).says(&[&run, &format!("batteuse cancel {run} --coordinator")]);
+    let out = stage.input.out("cancelled").to_str().unwrap().to_owned();
+    batteuse(["resume", "--to", &out]).expect(12).says(&[&run, "start that coordinator again"]);
     stage.cluster.ask(&["cancel", &run]).expect(0);
+    let told = batteuse(["resume", "--to", &out, "-o", "json"]).expect(8).json();
+    assert_eq!(
+        (&told["run"], &told["state"]),
+        (&run.as_str().into(), &"Cancelled".into()),
+        "an ended run is told again"
+    );
     assert_eq!(stage.status(&run)["state"], "Cancelled");
     stage.cluster.ask(&["cancel", &run]).expect(0);
     stage.cluster.hire(1);
@@ -380,7 +388,7 @@ fn a_coordinator_that_is_told_to_stop_says_so_and_goes_on_when_started_again() {
     coordinator.signal("TERM");
     let Ended { code, err, .. } = coordinator.wait();
     assert_eq!(code, Some(0), "{err}");
-    waiting.wait().expect(16).says(&["coordinator"]);
+    waiting.wait().expect(16).says(&["goes on when the coordinator is started again", &run]);
     let before = fs::read_dir(journal(&stage.input.folder.path().join("state"), &run)).unwrap().count();
     assert!(before > 3, "{before} slots");
     stage.cluster.restart();

@@ -190,7 +190,7 @@ impl Run {
         self.waiting.clear();
         self.failing.get_or_insert(reason);
         self.finish_given_up |= task == TaskKey::Finish;
-        if self.inspected.is_some() && !self.finish_given_up && self.finish.is_none() {
+        if !self.finish_given_up && self.finish.is_none() {
             self.waiting.insert(TaskKey::Finish);
         }
     }
@@ -514,9 +514,8 @@ impl Run {
 
     fn decide(&mut self, now: Millis, out: &mut Vec<Action>) {
         let finished = self.finish.is_some();
-        let nothing_to_finish = self.inspected.is_none() || self.finish_given_up;
         let decision = match &self.failing {
-            Some(reason) if finished || nothing_to_finish => self.failed(reason.clone(), now),
+            Some(reason) if finished || self.finish_given_up => self.failed(reason.clone(), now),
             None if finished => self.outcome(now),
             _ => return,
         };

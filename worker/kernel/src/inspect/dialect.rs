@@ -146,9 +146,9 @@ fn judge(choices: Vec<Choice>, pad: bool, regions: &[Region<'_>]) -> Judged {
 /// Judged by bytes, since one lone quote can swallow many records into a single irregular one. A file that quotes a
 /// column throughout and forgets to double some inner quotes is quoted all the same.
 ///
-/// They are text too when every quoted field there is holds lines that look like records, and fewer records are irregular
+/// They are text too when every quoted field there is holds many lines that look like records, and fewer records are irregular
 /// without quotes: two lone quotes in one column make a single record of many that is as regular as any other. The first
-/// and the last line of an honest field are cut by it, and so are no records by themselves.
+/// or the last line of an honest field is cut by it, and so is no record by itself.
 fn quotes_are_text(quoted: &Evidence, plain: &Evidence) -> bool {
     if quoted.orderly == 0 && quoted.swallowing > plain.records - plain.fitting {
         return true;

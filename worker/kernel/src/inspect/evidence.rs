@@ -25,6 +25,10 @@ pub(super) const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// the file may as well be cut short in a quoted field.
 const SWALLOWED_LINES: usize = 3;
 
+/// Lines that look like records which a quoted field must hold to count as one that two lone quotes made. An honest field of a few
+/// lines may look like that; so many of the right width are the work of a quote that is text.
+const SWALLOWED_RECORDS_MIN: usize = 30;
+
 /// A dialect that is tried, and its automaton.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
@@ -151,9 +155,9 @@ pub(super) struct Evidence {
     pub(super) telling: u64,
     /// Records with a broken quote.
     pub(super) broken: u64,
-    /// Well-formed quoted fields in which no line looks like a record.
+    /// Well-formed quoted fields in which few lines look like records.
     pub(super) orderly: u64,
-    /// Quoted fields in which a line does, those among them that the end of a sample leaves open.
+    /// Quoted fields in which many do, those among them that the end of a sample leaves open.
     pub(super) swallowing: u64,
 }
 
@@ -178,7 +182,8 @@ impl Evidence {
             } else if record.ended == Ended::OpenQuote
                 && let Some(open) = record.fields.last()
             {
-                evidence.swallowing += u64::from(swallows(trial, width, &bytes[open.clone()]));
+                let records = records_within(trial, width, &bytes[open.clone()]);
+                evidence.swallowing += u64::from(records >= SWALLOWED_RECORDS_MIN);
             }
             ControlFlow::Continue(())
         });
@@ -195,11 +200,11 @@ impl Evidence {
             }
             if is_quoted && record.ended != Ended::OpenQuote && !record.broken {
                 let inside = &raw[1..raw.len() - 1];
-                let swallows = swallows(trial, width, inside);
+                let records = records_within(trial, width, inside);
                 quoted = true;
-                telling += u64::from(!swallows && needs_quotes(trial, inside));
-                self.orderly += u64::from(!swallows);
-                self.swallowing += u64::from(swallows);
+                telling += u64::from(records == 0 && needs_quotes(trial, inside));
+                self.orderly += u64::from(records < SWALLOWED_RECORDS_MIN);
+                self.swallowing += u64::from(records >= SWALLOWED_RECORDS_MIN);
             } else if !is_quoted && muddled(trial, raw) {
                 self.muddled += 1;
             }
@@ -288,11 +293,11 @@ fn needs_quotes(trial: &Trial, inside: &[u8]) -> bool {
     inside.iter().any(special)
 }
 
-/// Whether a line within a quoted field looks like a record: then two lone quotes may have swallowed it.
-fn swallows(trial: &Trial, width: Width, inside: &[u8]) -> bool {
+/// Lines within a quoted field, but the first, that look like records: two lone quotes may have swallowed them.
+fn records_within(trial: &Trial, width: Width, inside: &[u8]) -> usize {
     let delimiter = trial.dialect.delimiter.as_slice();
-    let mut lines = inside.split(|&byte| byte == b'\n').skip(1);
-    width.fields > 1 && lines.any(|line| memchr::memmem::find_iter(line, delimiter).count() + 1 == width.fields)
+    let looks = |line: &&[u8]| memchr::memmem::find_iter(line, delimiter).count() + 1 == width.fields;
+    if width.fields > 1 { inside.split(|&byte| byte == b'\n').skip(1).filter(looks).count() } else { 0 }
 }
 
 /// Whether an unquoted field looks as if another delimiter should have cut it.

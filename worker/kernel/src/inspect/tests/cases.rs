@@ -28,24 +28,40 @@ fn check(cases: &[(&str, &[u8], Given, &str)]) {
 
 #[test]
 fn inspect_tells_lone_quotes_from_quoted_fields() {
+    let plain: String = (0..40).map(|i| format!("{i}\tplain {i}\t{i}\n")).collect();
+    let lone = format!("id\tname\tn\n1\t\"Lone\t2\n{plain}4\tpipe 5\"\t4\n5\tz\t5\n");
+    let orderly = format!("{lone}6\t\"an orderly one\"\t6\n");
+    let honest = format!("id\tname\tn\n1\t\"start\n{plain}end\"\t4\n5\tz\t5\n");
     check(&[
         (
             "two lone quotes in one column, everything regular either way",
-            b"id\tname\tn\n1\tx\t1\n2\t\"Lone\t2\n3\ty\t3\n4\tpipe 5\"\t4\n5\tz\t5\n6\tw\t6\n",
+            lone.as_bytes(),
             AUTO,
             "\\t none utf-8 . @10 +1 id:int64,name:text,n:int64",
         ),
         (
-            "a quoted field of lines that look like records, but its first and last",
-            b"id,txt,n\n1,\"start\n8,fake,9\n8,fake,9\nend\",2\n2,x,3\n",
-            AUTO,
-            ", \\\" utf-8 . @9 +1 id:int64,txt:text,n:int64",
-        ),
-        (
             "the same beside an orderly one",
-            b"id\tname\tn\n1\t\"x\"\t1\n2\t\"Lone\t2\n3\ty\t3\n4\tpipe 5\"\t4\n",
+            orderly.as_bytes(),
             AUTO,
             "\\t \\\" utf-8 . @10 +1 id:int64,name:text,n:int64",
+        ),
+        (
+            "a quoted field of lines that look like records, but its first and last",
+            honest.as_bytes(),
+            AUTO,
+            "\\t \\\" utf-8 . @10 +1 id:int64,name:text,n:int64",
+        ),
+        (
+            "a field of two lines, each with a delimiter too many for a name",
+            b"id,note\n1,\"Dupont\nJean, maire\"\n2,Martin\n3,Durand\n",
+            AUTO,
+            ", \\\" utf-8 . @8 +1 id:int64,note:text",
+        ),
+        (
+            "fields of lines that are records but for the quotes",
+            b"id,note\n1,\"x\n2,y\n3,z\"\n4,w\n",
+            AUTO,
+            ", \\\" utf-8 . @8 +1 id:int64,note:text",
         ),
     ]);
 }
