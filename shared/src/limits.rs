@@ -55,6 +55,10 @@ pub const BATCH_FIELDS_MAX: usize = 2 << 20;
 /// Rows at which a Parquet row group is flushed: what readers expect (DuckDB and parquet-mr are near it).
 pub const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
 
+/// Columns up to which Parquet pages may have dictionaries. The writer sets about 64 KiB aside for each column's before the first
+/// value: 128 MiB an attempt at this many, 1 GiB at [`COLUMNS_MAX`].
+pub const DICTIONARY_COLUMNS_MAX: usize = 2_048;
+
 /// Encoded bytes at which a Parquet row group is flushed, so that memory stays bounded for wide rows.
 pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
 

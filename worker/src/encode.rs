@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use arrow_schema::{Fields, SchemaRef};
 use batteuse_shared::ids::RunId;
-use batteuse_shared::limits::{BATCH_ROWS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_ROWS_MAX};
+use batteuse_shared::limits::{BATCH_ROWS_MAX, DICTIONARY_COLUMNS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_ROWS_MAX};
 use batteuse_shared::spec::Compression;
 use batteuse_shared::table::Checksum;
 use parquet::arrow::ArrowWriter;
@@ -116,6 +116,7 @@ impl<'a> Encoder<'a> {
             .set_created_by(CREATED_BY.to_owned())
             .set_key_value_metadata(Some(vec![KeyValue::new(RUN_KEY.to_owned(), run.to_string())]))
             .set_compression(codec)
+            .set_dictionary_enabled(schema.fields().len() <= DICTIONARY_COLUMNS_MAX)
             // Statistics of every page, in the page index: readers skip pages without touching them.
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
