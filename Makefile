@@ -5,7 +5,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench asan fmt clippy doc tidy deny cargo-deny advisories
+.PHONY: help demo test check bench bench-kernel asan fmt clippy doc tidy deny cargo-deny advisories
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ bench: ## CSV to Parquet beside a naive peer, in pairs; BATTEUSE_BENCH_BYTES for
 asan: ## the vector kernels and what rests on them, under AddressSanitizer
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" $(CARGO) test -p batteuse-kernel --locked --lib \
 		--target "$$(rustc -vV | sed -n 's/^host: //p')" --target-dir "$${CARGO_TARGET_DIR:-target}/asan"
+
+bench-kernel: ## the kernel alone beside arrow-csv, in pairs
+	$(CARGO) bench --locked --bench kernel
 
 fmt: ## formatting
 	$(CARGO) fmt --all --check

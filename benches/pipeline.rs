@@ -9,21 +9,22 @@
     reason = "a benchmark: it reads clocks, starts processes and stops at the first failure"
 )]
 
+mod common;
+
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_csv::ReaderBuilder;
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-/// Bytes of each generated file, unless `BATTEUSE_BENCH_BYTES` says otherwise.
-const BYTES: &str = "1GB";
+use self::common::{bytes_asked, generate, schema, spread};
+
 /// Pairs that are timed, after one that is not.
 const PAIRS: usize = 5;
 const THREADS: u64 = 2;
@@ -37,7 +38,7 @@ fn main() {
 }
 
 fn compare() {
-    let bytes = std::env::var("BATTEUSE_BENCH_BYTES").unwrap_or_else(|_| BYTES.to_owned());
+    let bytes = bytes_asked();
     let dir = tempfile::Builder::new().prefix("batteuse-bench-").tempdir().unwrap();
     println!("{bytes} a file, {THREADS} threads, {PAIRS} pairs; seconds are min / median / max of whole processes");
     println!("shape     rows        batteuse s            naive s               MB/s  naive  ratio naive/batteuse");
@@ -72,19 +73,6 @@ fn compare() {
         );
         fs::remove_file(&file).unwrap();
     }
-}
-
-fn spread(values: &mut [f64]) -> [f64; 3] {
-    values.sort_by(f64::total_cmp);
-    [values[0], values[values.len() / 2], values[values.len() - 1]]
-}
-
-fn generate(shape: &str, bytes: &str, file: &Path) {
-    let made = Command::new(env!("CARGO_BIN_EXE_batteuse"))
-        .args(["generate", shape, "--bytes", bytes, "--to"])
-        .arg(file)
-        .output();
-    assert!(made.unwrap().status.success(), "generate {shape}");
 }
 
 /// Seconds and rows of the binary.
@@ -152,28 +140,4 @@ fn convert(schema: &SchemaRef, file: &Path, range: std::ops::Range<u64>, out: &P
     }
     writer.close().unwrap();
     rows
-}
-
-/// The types that inspection finds, given to the peer.
-fn schema(file: &Path) -> SchemaRef {
-    let mut head = vec![0; 1 << 16];
-    let n = File::open(file).unwrap().read(&mut head).unwrap();
-    let header = String::from_utf8_lossy(&head[..n]).lines().next().unwrap().to_owned();
-    let stamp = || DataType::Timestamp(TimeUnit::Microsecond, None);
-    let of = |name: &str| match name {
-        "dateDernierTraitementEtablissement" => stamp(),
-        "dateCreationEtablissement" | "dateDebut" => DataType::Date32,
-        "etablissementSiege" => DataType::Boolean,
-        "anneeEffectifsEtablissement" | "nombrePeriodesEtablissement" => DataType::Int64,
-        "coordonneeLambertAbscisseEtablissement" | "coordonneeLambertOrdonneeEtablissement" => DataType::Float64,
-        "VendorID" | "passenger_count" | "RatecodeID" | "PULocationID" | "DOLocationID" | "payment_type" => {
-            DataType::Int64
-        }
-        name if name.ends_with("_datetime") => stamp(),
-        "trip_distance" | "fare_amount" | "extra" | "mta_tax" | "tip_amount" | "tolls_amount" => DataType::Float64,
-        "improvement_surcharge" | "total_amount" | "congestion_surcharge" | "airport_fee" => DataType::Float64,
-        _ => DataType::Utf8,
-    };
-    let fields: Vec<Field> = header.split(',').map(|name| Field::new(name, of(name), true)).collect();
-    Arc::new(Schema::new(fields))
 }

@@ -221,9 +221,26 @@ impl Cells {
     /// Appends a block of a column of text; joins the values' classes to `summary` until it is text.
     pub(super) fn append_text(&mut self, block: &mut Block<'_, '_, '_, '_>, mut summary: Option<Classes>) -> Classes {
         let Held::Text(ends, bytes) = &mut self.held else { unreachable!("cells are made for their column") };
-        let decimal = block.decimal;
+        let (decimal, only_empty, empty) = (block.decimal, block.nulls.is_only_empty(), block.nulls.has_empty());
         let mut valid = 0;
         for (bit, row) in block.rows.clone().enumerate() {
+            // Most texts are short or empty: those are copied at full width, and what is too much is cut off again.
+            if only_empty
+                && let Some((text, length)) = block.values.short_text(row, block.column)
+                && !block.rejected[row]
+            {
+                if length > 0 || !empty {
+                    if let Some(classes) = summary.as_mut().filter(|classes| **classes != Classes::TEXT) {
+                        *classes = classes.join(classify(&text[..length], decimal));
+                    }
+                    let end = bytes.len() + length;
+                    bytes.extend_from_slice(&text);
+                    bytes.truncate(end);
+                    valid |= 1 << bit;
+                }
+                ends.push(bytes.len() as i32);
+                continue;
+            }
             let text = block.values.get(row, block.column);
             if let Some(text) = text.filter(|text| !block.nulls.contain(text) && !block.rejected[row]) {
                 if let Some(classes) = &mut summary

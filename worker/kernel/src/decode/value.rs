@@ -5,7 +5,7 @@
 use batteuse_shared::spec::Encoding;
 use encoding_rs::WINDOWS_1252;
 
-use crate::frame::Rows;
+use crate::frame::{Rows, SHORT_TEXT_BYTES};
 
 /// Reads the values of one buffer.
 pub(super) struct Values<'r, 'b, 's> {
@@ -35,6 +35,13 @@ impl Values<'_, '_, '_> {
 }
 
 impl Values<'_, '_, '_> {
+    /// The first bytes from a field's start on, and its length, when it is written plainly in so many at most, needs no
+    /// transcoding, and the buffer goes on for as many.
+    #[inline(always)]
+    pub(super) fn short_text(&self, row: usize, column: usize) -> Option<([u8; SHORT_TEXT_BYTES], usize)> {
+        if self.encoding == Encoding::Utf8 { self.rows.short_text(row, column) } else { None }
+    }
+
     /// The first eight bytes from a field's start on, and its length, when it is written plainly in one to eight bytes and the
     /// buffer goes on for eight.
     #[inline(always)]
@@ -63,6 +70,11 @@ pub(super) struct Nulls {
 }
 
 impl Nulls {
+    /// Whether an empty value means null.
+    pub(super) fn has_empty(&self) -> bool {
+        self.empty
+    }
+
     /// Whether nothing but an empty value can mean null.
     pub(super) fn is_only_empty(&self) -> bool {
         self.others.is_empty()
