@@ -21,7 +21,7 @@ use batteuse_kernel::arch::{self, Carry, Marks, Path as Instructions};
 use batteuse_kernel::automaton::Automaton;
 use batteuse_kernel::digest::RowDigester;
 use batteuse_kernel::partition::{PartitionParse, Plan, Progress};
-use batteuse_shared::limits::{BATCH_FIELDS_MAX, BATCH_ROWS_MAX, READ_BYTES, RECORD_BYTES_MAX};
+use batteuse_shared::limits::{BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_BYTES, RECORD_BYTES_MAX};
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::{Dialect, Encoding, Ragged};
 use batteuse_shared::table::{Column, ColumnType, Digest};
@@ -30,8 +30,6 @@ use self::common::{bytes_asked, generate, schema, spread};
 
 /// Pairs that are timed, after one that is not.
 const PAIRS: usize = 5;
-/// Bytes indexed at a time: as the kernel does it.
-const WINDOW_BYTES: usize = 16 << 10;
 
 fn main() {
     let bytes = bytes_asked();
@@ -66,7 +64,7 @@ fn indexed(path: Instructions, text: &[u8]) -> (f64, (u64, u64)) {
     let (mut carry, mut out) = (Carry::record_start(), Vec::new());
     let (mut count, mut last) = (0, 0);
     let began = Instant::now();
-    for window in text.chunks(WINDOW_BYTES) {
+    for window in text.chunks(INDEX_BYTES) {
         out.clear();
         arch::index(path, marks, window, 0, &mut carry, &mut out).expect("the generated files are regular");
         count += out.len() as u64;
@@ -141,6 +139,7 @@ fn ours(text: &[u8], schema: &SchemaRef, mut take: impl FnMut(&RecordBatch) -> D
         read_bytes: READ_BYTES,
         batch_rows_max: BATCH_ROWS_MAX,
         batch_fields_max: BATCH_FIELDS_MAX,
+        index_bytes: INDEX_BYTES,
         path: Instructions::best(),
     });
     let mut rows = 0;

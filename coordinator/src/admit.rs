@@ -273,7 +273,15 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     if let Some(seq) = free_slot(&dir, holding, &run, ground)? {
         let mine =
             Claim { run: run.clone(), state: ground.claimed_as.clone(), nonce: uuid::Uuid::new_v4().to_string() };
-        match claim::claim(&dir, seq, &mine)? {
+        let mut claimed = claim::claim(&dir, seq, &mine);
+        for _ in 1..limits::JOURNAL_TRIES_MAX {
+            // A rival's sweep may take our temporary file for one that a crash left.
+            if !matches!(claimed, Err(ClaimError::Unknown { .. })) {
+                break;
+            }
+            claimed = claim::claim(&dir, seq, &mine);
+        }
+        match claimed? {
             ClaimOutcome::Lost { by } if by.run != run => return Err(AdmitError::Lost { dir, by: by.run }),
             ClaimOutcome::Lost { .. } | ClaimOutcome::Won => {}
         }

@@ -4,6 +4,8 @@
 //! about scheduling: it journals, sends, deletes and publishes what it is told.
 #![expect(clippy::disallowed_methods, reason = "the shell: it starts tasks for blocking I/O")]
 
+mod inputs;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batteuse_proto::CoordinatorSays;
-use batteuse_shared::ids::{AttemptId, Epoch, RunId, WorkerId};
+use batteuse_shared::ids::{Epoch, RunId, WorkerId};
 use batteuse_shared::limits::{EVENT_QUEUE_MAX, EVENTS_PER_TURN_MAX, TICK_MS};
 use batteuse_shared::location::{self, BadUrl};
 use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome};
@@ -20,9 +22,11 @@ use batteuse_shared::{layout, limits};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
+use self::inputs::Waiting;
+pub use self::inputs::{Handle, Input, Statuses, Submitted};
 use crate::journal::{AppendError, Journal, JournalError, Position};
 use crate::publish::{self, PublishPlan};
-use crate::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler, Status};
+use crate::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler};
 
 /// Called before each fact is journalled and before each other action, with its name; `Break` stops the driver dead, as a
 /// kill would. Tests put it in; nobody else does.
@@ -86,89 +90,6 @@ pub enum DriverError {
     /// A task of this process died.
     #[error("a task of the coordinator died: {0}")]
     Task(#[from] tokio::task::JoinError),
-}
-
-/// Something for the driver, from a shell around it.
-pub enum Input {
-    /// For the scheduler.
-    Event(Event),
-    /// A worker's stream opened; `stream` tells it from later streams of the same worker.
-    Attached {
-        /// Who.
-        worker: WorkerId,
-        /// Attempts it can run at once.
-        slots: u32,
-        /// Attempts it holds.
-        running: Vec<(RunId, AttemptId)>,
-        /// Where to talk to it.
-        sink: mpsc::Sender<CoordinatorSays>,
-        /// Which stream.
-        stream: uuid::Uuid,
-    },
-    /// A worker's stream closed.
-    Detached {
-        /// Who.
-        worker: WorkerId,
-        /// Which stream.
-        stream: uuid::Uuid,
-    },
-    /// A run was admitted; answered when it is durable, or cannot be.
-    Submit {
-        /// What.
-        accepted: Box<Accepted>,
-        /// The answer.
-        answer: oneshot::Sender<Submitted>,
-    },
-}
-
-/// What became of a submission.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Submitted {
-    /// The run is durable.
-    Durable,
-    /// A run of that id has another job.
-    OtherJob,
-    /// Another run took the output folder before this one began.
-    Taken,
-    /// Its journal cannot be opened now, in words; nothing was begun.
-    Unavailable(String),
-}
-
-/// A submission that waits for its run to be durable.
-struct Waiting {
-    answer: oneshot::Sender<Submitted>,
-    accepted: Box<Accepted>,
-    same_job: bool,
-}
-
-/// Glances at all runs, by id.
-pub type Statuses = Arc<BTreeMap<RunId, Status>>;
-
-/// How the shells talk to the driver.
-#[derive(Clone)]
-pub struct Handle {
-    inputs: mpsc::Sender<Input>,
-    statuses: watch::Receiver<Statuses>,
-}
-
-impl Handle {
-    /// Sends an input; waits while the queue is full. False when the driver has stopped.
-    pub async fn send(&self, input: Input) -> bool {
-        self.inputs.send(input).await.is_ok()
-    }
-
-    /// The latest glances; changes with every turn of the driver that changed something.
-    #[must_use]
-    pub fn statuses(&self) -> watch::Receiver<Statuses> {
-        self.statuses.clone()
-    }
-
-    /// Submits an admitted run; returns once it is durable or cannot be. None when the driver has stopped.
-    pub async fn submit(&self, accepted: Accepted) -> Option<Submitted> {
-        let (answer, done) = oneshot::channel();
-        self.send(Input::Submit { accepted: Box::new(accepted), answer }).await;
-        done.await.ok()
-    }
 }
 
 /// When a driver that is well stops.
@@ -323,6 +244,10 @@ impl Driver {
     async fn turn_with(&mut self, inputs: &mut Vec<Input>, last: Option<Event>) -> Result<(), DriverError> {
         let mut events = Vec::with_capacity(inputs.len() + 1);
         for input in inputs.drain(..) {
+            if matches!(input, Input::Attached { .. }) && !events.is_empty() {
+                // What was said of the stream before is not about the new one.
+                self.turn(std::mem::take(&mut events)).await?;
+            }
             events.extend(self.take(input).await?);
         }
         events.extend(last);
@@ -339,14 +264,17 @@ impl Driver {
         self.perform(actions).await?;
         // Who is told that a run is durable finds it at once.
         self.tell();
-        for waiting in self.waiting.drain(..) {
-            let answer = match self.lost.remove(&waiting.accepted.run) {
-                Some(_) => Submitted::Taken,
-                None if waiting.same_job => Submitted::Durable,
-                None => Submitted::OtherJob,
+        let waiting = std::mem::take(&mut self.waiting);
+        let lost: Vec<RunId> = waiting.iter().map(|w| w.accepted.run.clone()).collect();
+        for waiting in waiting {
+            let answer = match waiting.same_job {
+                _ if self.lost.contains_key(&waiting.accepted.run) => Submitted::Taken,
+                true => Submitted::Durable,
+                false => Submitted::OtherJob,
             };
             let _ = waiting.answer.send(answer);
         }
+        lost.iter().for_each(|run| drop(self.lost.remove(run)));
         Ok(())
     }
 

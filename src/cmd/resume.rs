@@ -31,7 +31,8 @@ pub fn resume(args: &ResumeArgs) -> Result<Code, Stop> {
         )));
     }
     same_folder(&run, &dir)?;
-    if run.decision().is_none() {
+    // A run that is failing already reads nothing more of it.
+    if run.decision().is_none() && run.status().reason.is_none() {
         same_source(&run)?;
     }
     let workers = args.workers.unwrap_or_else(components::cores);

@@ -170,6 +170,9 @@ pub fn attempt(case: &Case, range: Span, start: Option<StateId>, read_bytes: usi
     attempt_by(Path::best(), case, range, start, read_bytes)
 }
 
+/// Windows of the structural index.
+const INDEX_BYTES_TRIED: [usize; 4] = [1, 7, 64, 100];
+
 fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Attempt {
     let mut parse = PartitionParse::new(Plan {
         dialect: case.dialect.clone(),
@@ -182,6 +185,8 @@ fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read
         read_bytes,
         batch_rows_max: 5,
         batch_fields_max: 23,
+        // Few, so that records and what is irregular lie over the edges.
+        index_bytes: INDEX_BYTES_TRIED[(range.start as usize + read_bytes) % INDEX_BYTES_TRIED.len()],
         path,
     });
     let (mut rows, mut rejects) = (Vec::new(), Vec::new());

@@ -285,7 +285,11 @@ impl Run {
                 Outcome::Parsed(parsed) if !self.uses(attempt) => {
                     self.garbage.extend(sound::own_keys(&parsed, attempt))
                 }
-                Outcome::Finished(finished) if !self.uses(attempt) => self.garbage.push(finished.rejects.key),
+                Outcome::Finished(finished)
+                    if !self.uses(attempt) && finished.rejects.key == layout::staged_finish(attempt) =>
+                {
+                    self.garbage.push(finished.rejects.key);
+                }
                 _ => {}
             }
             return self.advance(now, out);

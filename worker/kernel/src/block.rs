@@ -8,9 +8,6 @@ use batteuse_shared::spec::Dialect;
 
 use crate::arch::{self, Carry, Marks, Path};
 
-/// Bytes indexed at a time: text and positions stay in the nearest caches until they are used.
-const WINDOW_BYTES: usize = 16 << 10;
-
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -27,6 +24,8 @@ pub(crate) enum Next {
 pub(crate) struct Index {
     path: Path,
     marks: Marks,
+    /// Bytes indexed at a time.
+    window_bytes: usize,
     positions: Vec<u32>,
     /// The next position to hand out.
     next: usize,
@@ -41,13 +40,14 @@ pub(crate) struct Index {
 impl Index {
     /// An index for texts of `dialect`; none when its records are the automaton's alone: its delimiter has several bytes, or a
     /// quote in a comment or behind an escape is no quote.
-    pub(crate) fn new(dialect: &Dialect, path: Path) -> Option<Self> {
+    pub(crate) fn new(dialect: &Dialect, path: Path, window_bytes: usize) -> Option<Self> {
         let &[delimiter] = dialect.delimiter.as_slice() else { return None };
         if dialect.comment.is_some() || (dialect.escape.is_some() && dialect.quote.is_some()) {
             return None;
         }
         Some(Self {
             path,
+            window_bytes,
             marks: Marks { delimiter, quote: dialect.quote },
             positions: Vec::new(),
             next: 0,
@@ -65,12 +65,13 @@ impl Index {
 
     /// Stands at the record that starts at index `start` of the buffer: goes on from the record before, or begins anew.
     pub(crate) fn record(&mut self, start: usize) {
-        if self.started && !self.irregular {
+        if self.started {
             // The LF of a CR LF, and blank lines, were passed over.
             while self.positions.get(self.next).is_some_and(|&at| (at as usize) < start) {
                 self.next += 1;
             }
-            if self.next < self.positions.len() || start <= self.until {
+            // What lies before something irregular is good, and used up before the index begins anew.
+            if self.next < self.positions.len() || (!self.irregular && start <= self.until) {
                 return;
             }
         }
@@ -102,7 +103,7 @@ impl Index {
     fn extend(&mut self, bytes: &[u8]) {
         self.positions.clear();
         self.next = 0;
-        let window = &bytes[self.until..bytes.len().min(self.until + WINDOW_BYTES)];
+        let window = &bytes[self.until..bytes.len().min(self.until + self.window_bytes)];
         // A buffer holds less than 1 GiB.
         let base = self.until as u32;
         let indexed = arch::index(self.path, self.marks, window, base, &mut self.carry, &mut self.positions);

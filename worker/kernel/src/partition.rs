@@ -45,6 +45,8 @@ pub struct Plan {
     pub batch_rows_max: usize,
     /// Fields at which a batch ends.
     pub batch_fields_max: usize,
+    /// Bytes indexed at a time.
+    pub index_bytes: usize,
     /// Vector instructions to use.
     pub path: Path,
 }
@@ -205,7 +207,7 @@ impl PartitionParse {
             fields: Vec::new(),
             rows: Vec::new(),
             rejects: Vec::new(),
-            index: Index::new(&plan.dialect, plan.path),
+            index: Index::new(&plan.dialect, plan.path, plan.index_bytes),
             automaton,
             decoder,
             plan,

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use batteuse_shared::spec::Csv;
+
 use super::refusal::Refusal;
 
 /// How far into the head NUL bytes are counted: a page of a binary format.
@@ -91,7 +93,7 @@ impl fmt::Display for Container {
 }
 
 /// Refuses a head that is not delimited text in an encoding whose line ends are single bytes.
-pub(super) fn refuse(head: &[u8]) -> Result<(), Refusal> {
+pub(super) fn refuse(head: &[u8], csv: &Csv) -> Result<(), Refusal> {
     if let Some(container) = container(head) {
         return Err(Refusal::Compressed(container));
     }
@@ -107,7 +109,9 @@ pub(super) fn refuse(head: &[u8]) -> Result<(), Refusal> {
         Some(offset) if nuls * NUL_ONE_IN > window.len() => return Err(Refusal::NulBytes { offset: offset as u64 }),
         _ => {}
     }
-    let controls = window.iter().filter(|&&byte| is_control(byte)).count();
+    // A delimiter such as 0x01 or 0x1f is no stray byte in a file that is said to have it.
+    let given = csv.given_delimiter().unwrap_or_default();
+    let controls = window.iter().filter(|&&byte| is_control(byte) && !given.contains(&byte)).count();
     if window.len() >= CONTROL_WINDOW_BYTES_MIN && controls * CONTROL_ONE_IN > window.len() {
         return Err(Refusal::Binary { looks_like: "full of control characters, so compressed, encrypted or binary" });
     }

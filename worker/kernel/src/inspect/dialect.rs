@@ -150,7 +150,7 @@ fn judge(choices: Vec<Choice>, pad: bool, regions: &[Region<'_>]) -> Judged {
 /// without quotes: two lone quotes in one column make a single record of many that is as regular as any other. The first
 /// or the last line of an honest field is cut by it, and so is no record by itself.
 fn quotes_are_text(quoted: &Evidence, plain: &Evidence) -> bool {
-    if quoted.orderly == 0 && quoted.swallowing > plain.records - plain.fitting {
+    if quoted.orderly == 0 && quoted.swallowing > plain.records - plain.exact {
         return true;
     }
     let irregular = quoted.unfit_bytes > 0 && plain.unfit_bytes.saturating_mul(CLEARLY) <= quoted.unfit_bytes;

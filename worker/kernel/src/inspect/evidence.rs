@@ -141,6 +141,8 @@ pub(super) struct Evidence {
     pub(super) records: u64,
     /// Records with the right number of fields and no broken quote.
     pub(super) fitting: u64,
+    /// Records with exactly the right number of fields: none that padding would mend.
+    pub(super) exact: u64,
     /// Bytes of the others, but of one that the end of the file may have cut.
     pub(super) unfit_bytes: u64,
     /// Fields.
@@ -213,6 +215,7 @@ impl Evidence {
         let fits = record.ended != Ended::OpenQuote && !record.broken && width.takes(fields, filled);
         self.records += 1;
         self.fitting += u64::from(fits);
+        self.exact += u64::from(fits && fields >= width.fields);
         self.unfit_bytes += if fits || may_be_cut(record, bytes) { 0 } else { (record.end - record.start) as u64 };
         self.cells += fields as u64;
         self.quoted += u64::from(quoted);
@@ -226,6 +229,7 @@ impl Evidence {
     fn add(&mut self, other: Self) {
         self.records += other.records;
         self.fitting += other.fitting;
+        self.exact += other.exact;
         self.unfit_bytes += other.unfit_bytes;
         self.cells += other.cells;
         self.muddled += other.muddled;

@@ -105,7 +105,7 @@ pub fn inspect(source_bytes: u64, csv: &Csv, columns: &Columns, samples: &[Sampl
 
 fn inspected(source_bytes: u64, csv: &Csv, columns: &Columns, samples: &[Sample]) -> Result<Inspected, Stop> {
     let head = samples.first().map_or(&[][..], |sample| &sample.bytes);
-    container::refuse(head)?;
+    container::refuse(head, csv)?;
     let preamble = preamble::locate(head, source_bytes, csv)?;
     let regions = regions(source_bytes, samples, preamble.first);
     let encoding = csv.given_encoding().unwrap_or_else(|| encoding::detect(&regions, preamble.bom));

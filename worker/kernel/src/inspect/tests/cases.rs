@@ -52,6 +52,12 @@ fn inspect_tells_lone_quotes_from_quoted_fields() {
             "\\t \\\" utf-8 . @10 +1 id:int64,name:text,n:int64",
         ),
         (
+            "the same, where short records are padded",
+            honest.as_bytes(),
+            |csv| csv.ragged = Ragged::Pad,
+            "\\t \\\" utf-8 . @10 +1 id:int64,name:text,n:int64",
+        ),
+        (
             "a field of two lines, each with a delimiter too many for a name",
             b"id,note\n1,\"Dupont\nJean, maire\"\n2,Martin\n3,Durand\n",
             AUTO,
@@ -71,6 +77,12 @@ fn inspect_reads_what_spreadsheets_and_portals_write() {
     check(&[
         ("Excel's sep line", b"sep=;\r\na;b\r\n1;2\r\n", AUTO, "; \\\" utf-8 . @12 +2 a:int64,b:int64"),
         ("the same behind a BOM", b"\xef\xbb\xbfsep=,\na,b\n1,2\n", AUTO, ", \\\" utf-8 . @13 +2 a:int64,b:int64"),
+        (
+            "a control character as delimiter",
+            &b"a\x01b\x01c\n1\x01x\x012\n".repeat(60),
+            |csv| csv.delimiter = given("\x01"),
+            "\\x01 \\\" utf-8 . @6 +1 a:text,b:text,c:text",
+        ),
         ("a column that is called so", b"sep=x,b\n1,2\n", AUTO, ", \\\" utf-8 . @8 +1 sep=x:int64,b:int64"),
         (
             "points on the map in a semicolon file",

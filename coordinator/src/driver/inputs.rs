@@ -1,0 +1,95 @@
+//! What the shells tell the driver, and what they hear of it.
+//!
+//! Invariant: values and channels only; nothing is decided here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use batteuse_proto::CoordinatorSays;
+use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::scheduler::{Accepted, Event, Status};
+
+/// Something for the driver, from a shell around it.
+pub enum Input {
+    /// For the scheduler.
+    Event(Event),
+    /// A worker's stream opened; `stream` tells it from later streams of the same worker.
+    Attached {
+        /// Who.
+        worker: WorkerId,
+        /// Attempts it can run at once.
+        slots: u32,
+        /// Attempts it holds.
+        running: Vec<(RunId, AttemptId)>,
+        /// Where to talk to it.
+        sink: mpsc::Sender<CoordinatorSays>,
+        /// Which stream.
+        stream: uuid::Uuid,
+    },
+    /// A worker's stream closed.
+    Detached {
+        /// Who.
+        worker: WorkerId,
+        /// Which stream.
+        stream: uuid::Uuid,
+    },
+    /// A run was admitted; answered when it is durable, or cannot be.
+    Submit {
+        /// What.
+        accepted: Box<Accepted>,
+        /// The answer.
+        answer: oneshot::Sender<Submitted>,
+    },
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// The run is durable.
+    Durable,
+    /// A run of that id has another job.
+    OtherJob,
+    /// Another run took the output folder before this one began.
+    Taken,
+    /// Its journal cannot be opened now, in words; nothing was begun.
+    Unavailable(String),
+}
+
+/// A submission that waits for its run to be durable.
+pub(super) struct Waiting {
+    pub(super) answer: oneshot::Sender<Submitted>,
+    pub(super) accepted: Box<Accepted>,
+    pub(super) same_job: bool,
+}
+
+/// Glances at all runs, by id.
+pub type Statuses = Arc<BTreeMap<RunId, Status>>;
+
+/// How the shells talk to the driver.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) statuses: watch::Receiver<Statuses>,
+}
+
+impl Handle {
+    /// Sends an input; waits while the queue is full. False when the driver has stopped.
+    pub async fn send(&self, input: Input) -> bool {
+        self.inputs.send(input).await.is_ok()
+    }
+
+    /// The latest glances; changes with every turn of the driver that changed something.
+    #[must_use]
+    pub fn statuses(&self) -> watch::Receiver<Statuses> {
+        self.statuses.clone()
+    }
+
+    /// Submits an admitted run; returns once it is durable or cannot be. None when the driver has stopped.
+    pub async fn submit(&self, accepted: Accepted) -> Option<Submitted> {
+        let (answer, done) = oneshot::channel();
+        self.send(Input::Submit { accepted: Box::new(accepted), answer }).await;
+        done.await.ok()
+    }
+}
