@@ -9,6 +9,8 @@
 //! * the seed is XXH3-64 over each column's name and type (as a spec writes it), each preceded by its length in 4 bytes;
 //! * the digest is the sum modulo 2^128 of XXH3-128 of each row's bytes with that seed.
 
+use std::ops::Range;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType as MicrosecondType,
@@ -19,9 +21,10 @@ use arrow_schema::{DataType, Schema, TimeUnit};
 use batteuse_shared::table::{ColumnType, Digest};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
+/// Rows laid out at a time: their bytes stay in the nearest caches, and their validity is one word.
+const BLOCK_ROWS: usize = 64;
+/// Texts up to this length are copied at full width, without asking for their own.
 const SHORT_TEXT_BYTES: usize = 16;
-/// Tag, length and a short text; also enough for a tag and the widest number.
-const SLACK_BYTES: usize = 1 + 4 + SHORT_TEXT_BYTES;
 
 /// A column whose type has no canonical bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,8 +42,13 @@ pub struct RowDigester {
     seed: u64,
     types: Vec<ColumnType>,
     bytes: Vec<u8>,
+    /// Of each column, which rows of the block under way are not null.
+    valid: Vec<u64>,
     sum: Digest,
 }
+
+/// A column's nulls and values.
+type Column<'a> = (Option<&'a NullBuffer>, Cells<'a>);
 
 /// One column's values.
 enum Cells<'a> {
@@ -70,7 +78,7 @@ impl RowDigester {
                 header.extend(text.as_bytes());
             }
         }
-        Ok(Self { seed: xxh3_64(&header), types, bytes: Vec::new(), sum: Digest::default() })
+        Ok(Self { seed: xxh3_64(&header), types, bytes: Vec::new(), valid: Vec::new(), sum: Digest::default() })
     }
 
     /// Adds the rows of a batch, and returns the digest of these alone.
@@ -83,15 +91,40 @@ impl RowDigester {
             .collect();
         assert_eq!(self.types.len(), batch.num_columns(), "the batch is of the digester's schema");
         let mut sum = Digest::default();
-        for row in 0..batch.num_rows() {
-            let mut end = 0;
-            for (nulls, cells) in &columns {
-                end = push(&mut self.bytes, end, *nulls, cells, row);
+        for start in (0..batch.num_rows()).step_by(BLOCK_ROWS) {
+            let rows = start..batch.num_rows().min(start + BLOCK_ROWS);
+            let (starts, lengths) = self.lay_out(&columns, rows.clone());
+            for (start, length) in std::iter::zip(starts, lengths).take(rows.len()) {
+                sum = sum.plus(Digest(xxh3_128_with_seed(&self.bytes[start..start + length], self.seed)));
             }
-            sum = sum.plus(Digest(xxh3_128_with_seed(&self.bytes[..end], self.seed)));
         }
         self.sum = self.sum.plus(sum);
         sum
+    }
+
+    /// Writes the canonical bytes of some rows, at most [`BLOCK_ROWS`], column by column, and tells where each row's lie.
+    fn lay_out(&mut self, columns: &[Column<'_>], rows: Range<usize>) -> ([usize; BLOCK_ROWS], [usize; BLOCK_ROWS]) {
+        // Each value has a tag.
+        let mut lengths = [columns.len(); BLOCK_ROWS];
+        self.valid.clear();
+        for (nulls, cells) in columns {
+            let valid = word(*nulls, rows.clone());
+            self.valid.push(valid);
+            each_bit(valid, |i| lengths[i] += cells.width(rows.start + i));
+        }
+        let (mut starts, mut end) = ([0; BLOCK_ROWS], 0);
+        for (start, length) in std::iter::zip(&mut starts, &lengths).take(rows.len()) {
+            // Short texts are copied at full width: what is too much of a row's last one must not reach the next row.
+            (*start, end) = (end, end + length + SHORT_TEXT_BYTES);
+        }
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        let mut at = starts;
+        for ((_, cells), valid) in std::iter::zip(columns, &self.valid) {
+            cells.write(&mut self.bytes, &mut at, *valid, rows.clone());
+        }
+        (starts, lengths)
     }
 
     /// The digest of all rows added.
@@ -142,49 +175,94 @@ fn cells(ctype: ColumnType, array: &dyn Array) -> Cells<'_> {
     }
 }
 
-/// Appends the canonical bytes of one value at `at`, and returns where they end. Bytes beyond that may be written too:
-/// it copies without asking for the exact length, and steps back over what a null does not have.
-#[inline]
-fn push(bytes: &mut Vec<u8>, at: usize, nulls: Option<&NullBuffer>, cells: &Cells<'_>, row: usize) -> usize {
-    let valid = nulls.is_none_or(|nulls| nulls.is_valid(row));
-    if bytes.len() < at + SLACK_BYTES {
-        bytes.resize(2 * (at + SLACK_BYTES), 0);
+/// A word of bits: which of some rows, at most [`BLOCK_ROWS`], are not null.
+fn word(nulls: Option<&NullBuffer>, rows: Range<usize>) -> u64 {
+    let all = u64::MAX >> (BLOCK_ROWS - rows.len());
+    let Some(nulls) = nulls else { return all };
+    let from = nulls.offset() + rows.start;
+    let bytes = nulls.validity().get(from / 8..).and_then(|bytes| bytes.first_chunk());
+    match bytes {
+        Some(bytes) if from % 8 == 0 => u64::from_le_bytes(*bytes) & all,
+        _ => (0..).zip(rows).fold(0, |word, (bit, row)| word | u64::from(nulls.is_valid(row)) << bit),
     }
-    bytes[at] = u8::from(valid);
-    let width = match cells {
-        Cells::Boolean(values) => put(bytes, at + 1, [u8::from(values.value(row))]),
-        Cells::Bytes4(values) => put(bytes, at + 1, values[row].to_le_bytes()),
-        Cells::Bytes8(values) => put(bytes, at + 1, values[row].to_le_bytes()),
-        Cells::Double(values) => put(bytes, at + 1, values[row].to_bits().to_le_bytes()),
-        Cells::Bytes16(values) => put(bytes, at + 1, values[row].to_le_bytes()),
-        Cells::Text(offsets, data) => {
-            let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
-            let length = end - start;
-            put(bytes, at + 1, (length as u32).to_le_bytes());
-            match data.get(start..start + SHORT_TEXT_BYTES) {
-                Some(short) if length <= SHORT_TEXT_BYTES => {
-                    bytes[at + 5..at + 5 + SHORT_TEXT_BYTES].copy_from_slice(short);
-                }
-                _ if valid => put_long(bytes, at + 5, &data[start..end]),
-                _ => (),
-            }
-            4 + length
+}
+
+/// Hands on the place of each bit that is set.
+#[inline(always)]
+fn each_bit(mut word: u64, mut each: impl FnMut(usize)) {
+    while word != 0 {
+        each(word.trailing_zeros() as usize);
+        word &= word - 1;
+    }
+}
+
+/// Writes the tags of a column's values, and moves on behind them.
+#[inline(always)]
+fn tags(bytes: &mut [u8], at: &mut [usize], valid: u64) {
+    for (i, at) in at.iter_mut().enumerate() {
+        bytes[*at] = u8::from(valid >> i & 1 == 1);
+        *at += 1;
+    }
+}
+
+impl Cells<'_> {
+    /// Bytes of a value that is not null.
+    #[inline(always)]
+    fn width(&self, row: usize) -> usize {
+        match self {
+            Self::Boolean(_) => 1,
+            Self::Bytes4(_) => 4,
+            Self::Bytes8(_) | Self::Double(_) => 8,
+            Self::Bytes16(_) => 16,
+            Self::Text(offsets, _) => 4 + (offsets[row + 1] - offsets[row]) as usize,
         }
-    };
-    at + 1 + if valid { width } else { 0 }
-}
-
-#[inline]
-fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) -> usize {
-    bytes[at..at + N].copy_from_slice(&value);
-    N
-}
-
-fn put_long(bytes: &mut Vec<u8>, at: usize, text: &[u8]) {
-    if bytes.len() < at + text.len() {
-        bytes.resize(2 * (at + text.len()), 0);
     }
-    bytes[at..at + text.len()].copy_from_slice(text);
+
+    /// Writes the values of some rows, each where `at` says, which moves on.
+    fn write(&self, bytes: &mut [u8], at: &mut [usize; BLOCK_ROWS], valid: u64, rows: Range<usize>) {
+        match self {
+            Self::Boolean(values) => fixed(bytes, at, valid, rows, |row| [u8::from(values.value(row))]),
+            Self::Bytes4(values) => fixed(bytes, at, valid, rows, |row| values[row].to_le_bytes()),
+            Self::Bytes8(values) => fixed(bytes, at, valid, rows, |row| values[row].to_le_bytes()),
+            Self::Double(values) => fixed(bytes, at, valid, rows, |row| values[row].to_bits().to_le_bytes()),
+            Self::Bytes16(values) => fixed(bytes, at, valid, rows, |row| values[row].to_le_bytes()),
+            Self::Text(offsets, data) => texts(bytes, at, valid, rows, offsets, data),
+        }
+    }
+}
+
+/// Writes values of `N` bytes.
+#[inline(always)]
+fn fixed<const N: usize>(
+    bytes: &mut [u8],
+    at: &mut [usize; BLOCK_ROWS],
+    valid: u64,
+    rows: Range<usize>,
+    value: impl Fn(usize) -> [u8; N],
+) {
+    tags(bytes, &mut at[..rows.len()], valid);
+    each_bit(valid, |i| {
+        bytes[at[i]..at[i] + N].copy_from_slice(&value(rows.start + i));
+        at[i] += N;
+    });
+}
+
+/// Writes texts behind their lengths.
+fn texts(bytes: &mut [u8], at: &mut [usize; BLOCK_ROWS], valid: u64, rows: Range<usize>, offsets: &[i32], data: &[u8]) {
+    tags(bytes, &mut at[..rows.len()], valid);
+    each_bit(valid, |i| {
+        let row = rows.start + i;
+        let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+        let (length, behind) = (end - start, at[i] + 4);
+        bytes[at[i]..behind].copy_from_slice(&(length as u32).to_le_bytes());
+        match data.get(start..start + SHORT_TEXT_BYTES) {
+            Some(short) if length <= SHORT_TEXT_BYTES => {
+                bytes[behind..behind + SHORT_TEXT_BYTES].copy_from_slice(short);
+            }
+            _ => bytes[behind..behind + length].copy_from_slice(&data[start..end]),
+        }
+        at[i] = behind + length;
+    });
 }
 
 #[cfg(test)]
