@@ -182,7 +182,7 @@ fn word(nulls: Option<&NullBuffer>, rows: Range<usize>) -> u64 {
     let from = nulls.offset() + rows.start;
     let bytes = nulls.validity().get(from / 8..).and_then(|bytes| bytes.first_chunk());
     match bytes {
-        Some(bytes) if from % 8 == 0 => u64::from_le_bytes(*bytes) & all,
+        Some(bytes) if from.is_multiple_of(8) => u64::from_le_bytes(*bytes) & all,
         _ => (0..).zip(rows).fold(0, |word, (bit, row)| word | u64::from(nulls.is_valid(row)) << bit),
     }
 }
