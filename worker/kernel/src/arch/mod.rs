@@ -1,6 +1,6 @@
 //! The vector kernels: 64 bytes at a time to masks and positions. The only home of `unsafe`.
 //!
-//! The algorithm, once, as [`generic::index`] has it, for each block of 64 bytes:
+//! The algorithm, once, as `generic.rs` has it, for each block of 64 bytes:
 //!
 //! ```text
 //! q, s0       = masks of quotes, of delimiters and line ends
