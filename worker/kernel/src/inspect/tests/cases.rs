@@ -469,7 +469,23 @@ fn inspect_refuses_with_words() {
         ("Parquet", b"PAR1\x15\x04\x15", AUTO, "refused: a Parquet file, not delimited text"),
         ("a header PAR1", b"PAR1,b\n1,2\n", AUTO, ", \\\" utf-8 . @7 +1 PAR1:int64,b:int64"),
         ("SQLite", b"SQLite format 3\0\x10\0", AUTO, "refused: an SQLite database"),
+        ("lzma", b"\x5d\x00\x00\x80\x00\xff\xff", AUTO, "refused: compressed with lzma, which is not read"),
+        ("lzip", b"LZIP\x01\x0c", AUTO, "refused: lzip -dc FILE"),
+        ("compress", b"\x1f\x9d\x90a", AUTO, "refused: compressed with compress"),
+        ("rar", b"Rar!\x1a\x07\x01\x00", AUTO, "refused: a RAR archive"),
+        (
+            "bytes without pattern",
+            &(0..=255u8).cycle().take(2_048).map(|byte| byte.wrapping_mul(167) | 1).collect::<Vec<u8>>(),
+            AUTO,
+            "refused: full of control characters",
+        ),
         ("binary", b"ab\x07\0\0\0\x01\x02\x03cd\0\0\x09", AUTO, "refused: NUL bytes, the first at byte offset 3"),
+    ]);
+}
+
+#[test]
+fn inspect_refuses_what_two_readings_explain() {
+    check(&[
         (
             "a tie",
             b"id;ville,pays\n1;Lyon,FR\n2;Nice,FR\n",
