@@ -231,10 +231,7 @@ pub fn version_of(path: &Path) -> Result<SourceVersion, AdmitError> {
     }
     // Opened, so that a source which may not be read is refused before anything is written.
     let found = fs::File::open(path).and_then(|file| file.metadata()).map_err(unread)?;
-    let seconds = u64::try_from(found.mtime()).unwrap_or(0);
-    let nanoseconds = u64::try_from(found.mtime_nsec()).unwrap_or(0);
-    let mtime_ns = seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
-    Ok(SourceVersion { inode: found.ino(), mtime_ns, bytes: found.len() })
+    Ok(SourceVersion::new(found.ino(), found.mtime(), found.mtime_nsec(), found.len()))
 }
 
 /// Admits `job` as the run `<job>-<request>`, and claims its output folder. Asked again with the same request it finds what
@@ -273,15 +270,7 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     if let Some(seq) = free_slot(&dir, holding, &run, ground)? {
         let mine =
             Claim { run: run.clone(), state: ground.claimed_as.clone(), nonce: uuid::Uuid::new_v4().to_string() };
-        let mut claimed = claim::claim(&dir, seq, &mine);
-        for _ in 1..limits::JOURNAL_TRIES_MAX {
-            // A rival's sweep may take our temporary file for one that a crash left.
-            if !matches!(claimed, Err(ClaimError::Unknown { .. })) {
-                break;
-            }
-            claimed = claim::claim(&dir, seq, &mine);
-        }
-        match claimed? {
+        match claim::claim(&dir, seq, &mine)? {
             ClaimOutcome::Lost { by } if by.run != run => return Err(AdmitError::Lost { dir, by: by.run }),
             ClaimOutcome::Lost { .. } | ClaimOutcome::Won => {}
         }
@@ -364,15 +353,7 @@ fn void(state: &Path, run: &RunId, position: Position, ground: &Ground) -> Resul
     let decision =
         Decision { state: RunState::Cancelled, reason: Some(reason), manifest_sha256: None, at: (ground.clock)() };
     let mut journal = Journal::open(state, run, ground.writer, position)?;
-    let mut voided = journal.append(Epoch(0), &[Fact::RunAborted(decision)]);
-    for _ in 1..limits::JOURNAL_TRIES_MAX {
-        // A rival that opens the journal sweeps it, and may take our temporary file for one that a crash left.
-        if !matches!(voided, Err(AppendError::Unknown { .. })) {
-            break;
-        }
-        voided = journal.settle();
-    }
-    voided.map_err(AdmitError::Void)
+    journal.append(Epoch(0), &[Fact::RunAborted(decision)]).map_err(AdmitError::Void)
 }
 
 #[cfg(test)]

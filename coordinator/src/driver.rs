@@ -264,17 +264,17 @@ impl Driver {
         self.perform(actions).await?;
         // Who is told that a run is durable finds it at once.
         self.tell();
-        let waiting = std::mem::take(&mut self.waiting);
-        let lost: Vec<RunId> = waiting.iter().map(|w| w.accepted.run.clone()).collect();
-        for waiting in waiting {
-            let answer = match waiting.same_job {
-                _ if self.lost.contains_key(&waiting.accepted.run) => Submitted::Taken,
+        let mut told = Vec::new();
+        for Waiting { answer, accepted, same_job } in std::mem::take(&mut self.waiting) {
+            let _ = answer.send(match same_job {
+                _ if self.lost.contains_key(&accepted.run) => Submitted::Taken,
                 true => Submitted::Durable,
                 false => Submitted::OtherJob,
-            };
-            let _ = waiting.answer.send(answer);
+            });
+            told.push(accepted.run);
         }
-        lost.iter().for_each(|run| drop(self.lost.remove(run)));
+        // Only now: several may have asked for one run. What nobody here waits for, `accept` asks.
+        self.lost.retain(|run, _| !told.contains(run));
         Ok(())
     }
 
@@ -384,7 +384,7 @@ impl Driver {
     async fn append(&mut self, run: &RunId, facts: Vec<Fact>) -> Result<(), DriverError> {
         let epoch = self.scheduler.epoch(run).unwrap_or(Epoch(0));
         let mut journal = self.journals.remove(run).expect("every run of the scheduler has its journal");
-        let mut tries = 0;
+        let (facts, mut tries) = (Arc::new(facts), 0);
         loop {
             let facts = facts.clone();
             let joined = tokio::task::spawn_blocking(move || {

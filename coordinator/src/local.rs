@@ -14,6 +14,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use batteuse_shared::limits::SWEPT_TRIES_MAX;
 use uuid::Uuid;
 
 const TEMPORARY_HEAD: &str = ".batteuse-";
@@ -44,6 +45,23 @@ pub enum CreateError {
 /// # Errors
 /// [`CreateError::NotWritten`] when it is certain that nothing got the name, else [`CreateError::Unknown`].
 pub fn create_if_absent(dir: &Path, name: &str, bytes: &[u8]) -> Result<Created, CreateError> {
+    let mut made = create_once(dir, name, bytes);
+    for _ in 1..SWEPT_TRIES_MAX {
+        match made {
+            // A rival's sweep may take a temporary file that is in use for one that a crash left. It is written again; what
+            // is certain of the later try is not of the first.
+            Err(CreateError::Unknown(error)) if error.kind() == io::ErrorKind::NotFound => {
+                made = create_once(dir, name, bytes).map_err(|error| match error {
+                    CreateError::NotWritten(error) | CreateError::Unknown(error) => CreateError::Unknown(error),
+                });
+            }
+            made => return made,
+        }
+    }
+    made
+}
+
+fn create_once(dir: &Path, name: &str, bytes: &[u8]) -> Result<Created, CreateError> {
     let temporary = dir.join(format!("{TEMPORARY_HEAD}{}{TEMPORARY_TAIL}", Uuid::new_v4()));
     if let Err(error) = write_synced(&temporary, bytes) {
         forget(&temporary);

@@ -155,6 +155,10 @@ pub const REJECT_VALUE_CHARS_MAX: usize = 100;
 /// Appends of one journal slot that may fail before the coordinator stops: about six seconds of a full disk or a stall.
 pub const JOURNAL_TRIES_MAX: u32 = 5;
 
+/// Times that a file is written whose temporary one a rival's sweep takes away. Each sweep is one process that begins with the same
+/// folder, so two in a row are rare already.
+pub const SWEPT_TRIES_MAX: u32 = 5;
+
 /// Publish attempts of an embedded run that may fail before it stops and says `resume`. A coordinator redoes for ever.
 pub const PUBLISH_TRIES_EMBEDDED_MAX: u32 = 3;
 

@@ -23,6 +23,17 @@ pub struct SourceVersion {
     pub bytes: u64,
 }
 
+impl SourceVersion {
+    /// The version of a file of `bytes`, modified at so many seconds and nanoseconds since the Unix epoch; of an earlier time
+    /// the parts below zero count as zero.
+    #[must_use]
+    pub fn new(inode: u64, seconds: i64, nanoseconds: i64, bytes: u64) -> Self {
+        let part = |part: i64| u64::try_from(part).unwrap_or(0);
+        let mtime_ns = part(seconds).saturating_mul(1_000_000_000).saturating_add(part(nanoseconds));
+        Self { inode, mtime_ns, bytes }
+    }
+}
+
 impl fmt::Display for SourceVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -55,11 +55,7 @@ fn version(metadata: &Metadata) -> io::Result<SourceVersion> {
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    // The coordinator reckons in the same way, also for times before 1970.
-    let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
-    let nanoseconds = u64::try_from(metadata.mtime_nsec()).unwrap_or(0);
-    let mtime_ns = seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
-    Ok(SourceVersion { inode: metadata.ino(), mtime_ns, bytes: metadata.len() })
+    Ok(SourceVersion::new(metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.len()))
 }
 
 /// A source, open at the version of the run.

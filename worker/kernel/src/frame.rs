@@ -66,9 +66,6 @@ impl Field {
     }
 }
 
-/// Bytes of a text that is copied whole, whatever its length.
-pub(crate) const SHORT_TEXT_BYTES: usize = 16;
-
 /// A record's place, relative to its span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
@@ -122,25 +119,14 @@ impl<'b> Rows<'b> {
         })
     }
 
-    /// See `Values::word`.
+    /// The first `N` bytes from a field's start on, and its length, when it is written plainly in so many at most, and the
+    /// buffer goes on for as many.
     #[inline(always)]
-    pub(crate) fn word(&self, row: usize, column: usize) -> Option<([u8; 8], usize)> {
+    pub(crate) fn head<const N: usize>(&self, row: usize, column: usize) -> Option<([u8; N], usize)> {
         let field = &self.fields[row * self.columns + column];
         let (start, length) = (field.start as usize, field.end_and_form.wrapping_sub(field.start) as usize);
         // A form other than plain sets a high bit, so the length is out of range too.
-        if length.wrapping_sub(1) >= 8 {
-            return None;
-        }
-        Some((*self.bytes.get(start..)?.first_chunk()?, length))
-    }
-
-    /// See `Values::short_text`.
-    #[inline(always)]
-    pub(crate) fn short_text(&self, row: usize, column: usize) -> Option<([u8; SHORT_TEXT_BYTES], usize)> {
-        let field = &self.fields[row * self.columns + column];
-        let (start, length) = (field.start as usize, field.end_and_form.wrapping_sub(field.start) as usize);
-        // A form other than plain sets a high bit, so the length is out of range too.
-        if length > SHORT_TEXT_BYTES {
+        if length > N {
             return None;
         }
         Some((*self.bytes.get(start..)?.first_chunk()?, length))

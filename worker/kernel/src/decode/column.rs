@@ -222,6 +222,11 @@ impl Cells {
     pub(super) fn append_text(&mut self, block: &mut Block<'_, '_, '_, '_>, mut summary: Option<Classes>) -> Classes {
         let Held::Text(ends, bytes) = &mut self.held else { unreachable!("cells are made for their column") };
         let (decimal, only_empty, empty) = (block.decimal, block.nulls.is_only_empty(), block.nulls.has_empty());
+        let mut learn = |text: &[u8]| {
+            if let Some(classes) = summary.as_mut().filter(|classes| **classes != Classes::TEXT) {
+                *classes = classes.join(classify(text, decimal));
+            }
+        };
         let mut valid = 0;
         for (bit, row) in block.rows.clone().enumerate() {
             // Most texts are short or empty: those are copied at full width, and what is too much is cut off again.
@@ -230,9 +235,7 @@ impl Cells {
                 && !block.rejected[row]
             {
                 if length > 0 || !empty {
-                    if let Some(classes) = summary.as_mut().filter(|classes| **classes != Classes::TEXT) {
-                        *classes = classes.join(classify(&text[..length], decimal));
-                    }
+                    learn(&text[..length]);
                     let end = bytes.len() + length;
                     bytes.extend_from_slice(&text);
                     bytes.truncate(end);
@@ -243,11 +246,7 @@ impl Cells {
             }
             let text = block.values.get(row, block.column);
             if let Some(text) = text.filter(|text| !block.nulls.contain(text) && !block.rejected[row]) {
-                if let Some(classes) = &mut summary
-                    && *classes != Classes::TEXT
-                {
-                    *classes = classes.join(classify(text, decimal));
-                }
+                learn(text);
                 bytes.extend_from_slice(text);
                 valid |= 1 << bit;
             }

@@ -5,7 +5,10 @@
 use batteuse_shared::spec::Encoding;
 use encoding_rs::WINDOWS_1252;
 
-use crate::frame::{Rows, SHORT_TEXT_BYTES};
+use crate::frame::Rows;
+
+/// Bytes of a text that is copied whole, whatever its length.
+const SHORT_TEXT_BYTES: usize = 16;
 
 /// Reads the values of one buffer.
 pub(super) struct Values<'r, 'b, 's> {
@@ -32,21 +35,17 @@ impl Values<'_, '_, '_> {
         transcode(value, &mut self.scratch.transcoded);
         Some(&self.scratch.transcoded)
     }
-}
 
-impl Values<'_, '_, '_> {
-    /// The first bytes from a field's start on, and its length, when it is written plainly in so many at most, needs no
-    /// transcoding, and the buffer goes on for as many.
+    /// The first bytes of a short field of a source in UTF-8, and its length: see [`Rows::head`].
     #[inline(always)]
     pub(super) fn short_text(&self, row: usize, column: usize) -> Option<([u8; SHORT_TEXT_BYTES], usize)> {
-        if self.encoding == Encoding::Utf8 { self.rows.short_text(row, column) } else { None }
+        if self.encoding == Encoding::Utf8 { self.rows.head(row, column) } else { None }
     }
 
-    /// The first eight bytes from a field's start on, and its length, when it is written plainly in one to eight bytes and the
-    /// buffer goes on for eight.
+    /// A field of one to eight bytes as a word, the first byte the lowest, and its length: see [`Rows::head`].
     #[inline(always)]
     pub(super) fn word(&self, row: usize, column: usize) -> Option<(u64, usize)> {
-        let (bytes, length) = self.rows.word(row, column)?;
+        let (bytes, length) = self.rows.head(row, column).filter(|&(_, length)| length > 0)?;
         Some((u64::from_le_bytes(bytes), length))
     }
 }
