@@ -17,7 +17,7 @@ use std::time::Instant;
 use arrow_array::RecordBatch;
 use arrow_csv::ReaderBuilder;
 use arrow_schema::{DataType, SchemaRef};
-use batteuse_kernel::arch::{self, Carry, Marks, Path as Instructions};
+use batteuse_kernel::arch::{self, Carry, Marks, Path as Instructions, Structure};
 use batteuse_kernel::automaton::Automaton;
 use batteuse_kernel::digest::RowDigester;
 use batteuse_kernel::partition::{PartitionParse, Plan, Progress};
@@ -60,15 +60,15 @@ fn index(shape: &str, text: &[u8]) {
 
 /// Seconds, and the number and the sum of the positions.
 fn indexed(path: Instructions, text: &[u8]) -> (f64, (u64, u64)) {
-    let marks = Marks { delimiter: b',', quote: Some(b'"') };
-    let (mut carry, mut out) = (Carry::record_start(), Vec::new());
+    let marks = Marks { delimiter: b',', quote: Some(b'"'), escape: None };
+    let (mut carry, mut out) = (Carry::record_start(), Structure::default());
     let (mut count, mut last) = (0, 0);
     let began = Instant::now();
     for window in text.chunks(INDEX_BYTES) {
-        out.clear();
+        out.truncate(0);
         arch::index(path, marks, window, 0, &mut carry, &mut out).expect("the generated files are regular");
-        count += out.len() as u64;
-        last += u64::from(out.last().copied().unwrap_or_default());
+        count += out.ends.len() as u64;
+        last += u64::from(out.ends.last().copied().unwrap_or_default());
     }
     (began.elapsed().as_secs_f64(), (count, last))
 }

@@ -62,6 +62,13 @@ pub const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
 /// value: 128 MiB an attempt at this many, 1 GiB at [`COLUMNS_MAX`].
 pub const DICTIONARY_COLUMNS_MAX: usize = 2_048;
 
+/// Most values of a dictionary made in decoding: its entries and slots take some 200 KB, so a few columns' stay in a core's cache.
+/// Less than 65,535, so that a code and one more fit 16 bits.
+pub const DICTIONARY_VALUES_MAX: usize = 4_096;
+
+/// Most bytes of the texts of such a dictionary: the page that the Parquet writer makes of it holds a MiB too.
+pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
+
 /// Encoded bytes at which a Parquet row group is flushed, so that memory stays bounded for wide rows.
 pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
 

@@ -210,10 +210,16 @@ fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read
 
 fn values(batch: &arrow_array::RecordBatch) -> Vec<Vec<String>> {
     use arrow_array::cast::AsArray;
-    use arrow_array::types::Int64Type;
-    let value = |column: &arrow_array::ArrayRef, row: usize| match column.as_string_opt::<i32>() {
-        Some(texts) => texts.value(row).to_owned(),
-        None => column.as_primitive::<Int64Type>().value(row).to_string(),
+    use arrow_array::types::{Int64Type, UInt16Type};
+    let value = |column: &arrow_array::ArrayRef, row: usize| {
+        if let Some(coded) = column.as_dictionary_opt::<UInt16Type>() {
+            let code = coded.key(row);
+            return code.map_or(String::new(), |code| coded.values().as_string::<i32>().value(code).to_owned());
+        }
+        match column.as_string_opt::<i32>() {
+            Some(texts) => texts.value(row).to_owned(),
+            None => column.as_primitive::<Int64Type>().value(row).to_string(),
+        }
     };
     (0..batch.num_rows()).map(|row| batch.columns().iter().map(|c| value(c, row)).collect()).collect()
 }

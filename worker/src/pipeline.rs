@@ -4,6 +4,7 @@
 //! it names is durable in the staging folder; any other outcome leaves nothing there. It blocks, and knows no network.
 
 use batteuse_kernel::arch::Path;
+use batteuse_kernel::digest::RowDigester;
 use batteuse_kernel::partition::{Batch, Done, PartitionParse, Plan, Progress as Step};
 use batteuse_shared::layout;
 use batteuse_shared::limits::{BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_BYTES, RECORD_BYTES_MAX};
@@ -75,7 +76,7 @@ struct Output<'a> {
     staging: &'a StagingDir,
     /// None once a value did not fit the guessed types: then only counts, summaries and rejects are of use.
     part: Option<Encoder<'a>>,
-    digest: Digest,
+    digester: RowDigester,
     rejects: Encoder<'a>,
 }
 
@@ -99,7 +100,7 @@ impl<'a> Output<'a> {
             task,
             staging,
             part: Some(Encoder::new(staging, part, partition.schema(), task.compression, &lease.run)?),
-            digest: Digest::default(),
+            digester: RowDigester::new(&partition.schema()).expect("every column type has a canonical form"),
             rejects: Encoder::new(staging, rejects, rejects::piece_schema(), Compression::default(), &lease.run)?,
         })
     }
@@ -108,7 +109,7 @@ impl<'a> Output<'a> {
         self.rejects.write(&rejects::piece(&self.task.columns, &batch.rejects))?;
         match (&mut self.part, batch.rows) {
             (Some(part), Some(rows)) => {
-                self.digest = self.digest.plus(batch.digest);
+                self.digester.add(&rows);
                 part.write(&rows)
             }
             _ => {
@@ -137,7 +138,8 @@ impl<'a> Output<'a> {
         if part.is_some() || rejects.is_some() {
             self.staging.sync()?;
         }
-        Ok(Staged { part, digest: self.digest, rejects })
+        let digest = if part.is_some() { self.digester.digest() } else { Digest::default() };
+        Ok(Staged { part, digest, rejects })
     }
 }
 

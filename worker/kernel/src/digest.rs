@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType as MicrosecondType,
+    Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType as MicrosecondType, UInt16Type,
 };
 use arrow_array::{Array, BooleanArray, RecordBatch, StringArray};
 use arrow_buffer::NullBuffer;
@@ -58,6 +58,8 @@ enum Cells<'a> {
     Double(&'a [f64]),
     Bytes16(&'a [i128]),
     Text(&'a [i32], &'a [u8]),
+    /// Codes, and the texts that they stand for.
+    Coded(&'a [u16], &'a [i32], &'a [u8]),
 }
 
 impl RowDigester {
@@ -84,7 +86,7 @@ impl RowDigester {
     /// Adds the rows of a batch, and returns the digest of these alone.
     ///
     /// # Panics
-    /// When the batch is of another schema.
+    /// When the batch is of another schema; where that has texts, the batch may have a dictionary of texts.
     pub fn add(&mut self, batch: &RecordBatch) -> Digest {
         let columns: Vec<_> = std::iter::zip(&self.types, batch.columns())
             .map(|(&ctype, array)| (array.nulls(), cells(ctype, array)))
@@ -154,6 +156,7 @@ fn column_type(data_type: &DataType) -> Option<ColumnType> {
         // Whatever the zone, the values are microseconds since the Unix epoch; readers name UTC in several ways.
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => ColumnType::TimestampUtc,
         DataType::Utf8 => ColumnType::Text,
+        DataType::Dictionary(key, value) if **key == DataType::UInt16 && **value == DataType::Utf8 => ColumnType::Text,
         _ => return None,
     })
 }
@@ -168,10 +171,16 @@ fn cells(ctype: ColumnType, array: &dyn Array) -> Cells<'_> {
         ColumnType::Timestamp | ColumnType::TimestampUtc => {
             Cells::Bytes8(array.as_primitive::<MicrosecondType>().values())
         }
-        ColumnType::Text => {
-            let texts: &StringArray = array.as_string();
-            Cells::Text(texts.value_offsets(), texts.value_data())
-        }
+        ColumnType::Text => match array.as_dictionary_opt::<UInt16Type>() {
+            Some(coded) => {
+                let texts: &StringArray = coded.values().as_string();
+                Cells::Coded(coded.keys().values(), texts.value_offsets(), texts.value_data())
+            }
+            None => {
+                let texts: &StringArray = array.as_string();
+                Cells::Text(texts.value_offsets(), texts.value_data())
+            }
+        },
     }
 }
 
@@ -215,6 +224,10 @@ impl Cells<'_> {
             Self::Bytes8(_) | Self::Double(_) => 8,
             Self::Bytes16(_) => 16,
             Self::Text(offsets, _) => 4 + (offsets[row + 1] - offsets[row]) as usize,
+            Self::Coded(codes, offsets, _) => {
+                let text = codes[row] as usize;
+                4 + (offsets[text + 1] - offsets[text]) as usize
+            }
         }
     }
 
@@ -226,7 +239,10 @@ impl Cells<'_> {
             Self::Bytes8(values) => fixed(bytes, at, valid, rows, |row| values[row].to_le_bytes()),
             Self::Double(values) => fixed(bytes, at, valid, rows, |row| values[row].to_bits().to_le_bytes()),
             Self::Bytes16(values) => fixed(bytes, at, valid, rows, |row| values[row].to_le_bytes()),
-            Self::Text(offsets, data) => texts(bytes, at, valid, rows, offsets, data),
+            Self::Text(offsets, data) => texts(bytes, at, valid, rows, |row| row, offsets, data),
+            Self::Coded(codes, offsets, data) => {
+                texts(bytes, at, valid, rows, |row| codes[row] as usize, offsets, data);
+            }
         }
     }
 }
@@ -247,12 +263,21 @@ fn fixed<const N: usize>(
     });
 }
 
-/// Writes texts behind their lengths.
-fn texts(bytes: &mut [u8], at: &mut [usize; BLOCK_ROWS], valid: u64, rows: Range<usize>, offsets: &[i32], data: &[u8]) {
+/// Writes texts behind their lengths; `text` tells which one a row has.
+#[inline(always)]
+fn texts(
+    bytes: &mut [u8],
+    at: &mut [usize; BLOCK_ROWS],
+    valid: u64,
+    rows: Range<usize>,
+    text: impl Fn(usize) -> usize,
+    offsets: &[i32],
+    data: &[u8],
+) {
     tags(bytes, &mut at[..rows.len()], valid);
     each_bit(valid, |i| {
-        let row = rows.start + i;
-        let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+        let text = text(rows.start + i);
+        let (start, end) = (offsets[text] as usize, offsets[text + 1] as usize);
         let (length, behind) = (end - start, at[i] + 4);
         bytes[at[i]..behind].copy_from_slice(&(length as u32).to_le_bytes());
         match data.get(start..start + SHORT_TEXT_BYTES) {

@@ -2,69 +2,10 @@
 //!
 //! Invariant: the records, fields, lines and verdicts are those of the automaton ([`crate::automaton::parse`]).
 
-/// Where a field lies in its buffer, and how its value is read off it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field {
-    start: u32,
-    end_and_form: u32,
-}
+use crate::arch::{self, Path, Structure};
 
-const FORM_SHIFT: u32 = 30;
-const END_MASK: u32 = (1 << FORM_SHIFT) - 1;
-
-/// How a field is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// Its bytes are its value.
-    Plain,
-    /// Its value lies between its first and its last byte, the quotes.
-    Quoted,
-    /// It holds a doubled quote, an escape, or bytes after its closing quote: it must be unescaped.
-    Dirty,
-    /// Its record is too short for it and was padded: it is null, whatever the null tokens are.
-    Absent,
-}
-
-impl Field {
-    /// A field at `[start, end)` of its buffer, which holds less than 1 GiB.
-    #[must_use]
-    pub fn new(start: usize, end: usize, form: Form) -> Self {
-        debug_assert!(start <= end && end <= END_MASK as usize, "buffers hold less than 1 GiB");
-        let form = match form {
-            Form::Plain => 0,
-            Form::Quoted => 1,
-            Form::Dirty => 2,
-            Form::Absent => 3,
-        };
-        Self { start: start as u32, end_and_form: end as u32 | form << FORM_SHIFT }
-    }
-
-    /// The field's bytes as they are in the source, quotes included.
-    #[must_use]
-    pub fn raw<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
-        &bytes[self.start as usize..(self.end_and_form & END_MASK) as usize]
-    }
-
-    /// Whether there is more to it than quotes.
-    pub(crate) fn is_filled(&self, bytes: &[u8]) -> bool {
-        match self.form() {
-            Form::Plain | Form::Absent => !self.raw(bytes).is_empty(),
-            Form::Quoted => self.raw(bytes).len() > 2,
-            Form::Dirty => true,
-        }
-    }
-
-    /// How it is written.
-    #[must_use]
-    pub fn form(&self) -> Form {
-        match self.end_and_form >> FORM_SHIFT {
-            0 => Form::Plain,
-            1 => Form::Quoted,
-            2 => Form::Dirty,
-            _ => Form::Absent,
-        }
-    }
-}
+/// Most rows of a block: what is known of them for one column fits one word of bits, and their fields the nearest caches.
+pub const BLOCK_ROWS: usize = 64;
 
 /// A record's place, relative to its span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,21 +18,29 @@ pub struct Row {
     pub line: u64,
     /// Records between the span's start and this record.
     pub record: u64,
+    /// Ordinal of the end before its first field.
+    pub ordinal: u32,
+    /// Fields, of which only as many as there are columns count; those that it lacks are null.
+    pub fields: u32,
+    /// Whether it may hold a field whose value is not as it stands between its quotes.
+    pub odd: bool,
 }
 
-/// Well-formed records of one buffer: every one has exactly `columns` fields and is validly encoded.
+/// Some well-formed records of one buffer, at most [`BLOCK_ROWS`]: validly encoded, none with too many fields that count.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'b> {
     /// The buffer.
     pub bytes: &'b [u8],
     /// Absolute offset of the buffer's first byte.
     pub base: u64,
-    /// Fields, row after row.
-    pub fields: &'b [Field],
+    /// Where the fields end.
+    pub structure: &'b Structure,
     /// Fields of each row.
     pub columns: usize,
     /// Places of the records.
     pub rows: &'b [Row],
+    /// Bytes of a delimiter.
+    pub delimiter_bytes: u32,
     /// The quote of the dialect.
     pub quote: Option<u8>,
     /// The escape of the dialect.
@@ -99,37 +48,54 @@ pub struct Rows<'b> {
 }
 
 impl<'b> Rows<'b> {
+    /// Bounds of a field that is there, in the buffer.
+    #[inline(always)]
+    #[must_use]
+    pub fn bounds(&self, row: usize, column: usize) -> (usize, usize) {
+        let at = self.rows[row].ordinal as usize + column;
+        let ends = &self.structure.ends[at..at + 2];
+        // The end before a buffer's first field lies before the buffer.
+        (ends[0].wrapping_add(self.delimiter_bytes) as usize, ends[1] as usize)
+    }
+
     /// The value of a field as bytes of the source's encoding; `scratch` holds it when it must be unescaped. None for a
-    /// field that padding added.
+    /// field that its record lacks.
     #[inline]
     pub fn value<'s>(&self, row: usize, column: usize, scratch: &'s mut Vec<u8>) -> Option<&'s [u8]>
     where
         'b: 's,
     {
-        let field = &self.fields[row * self.columns + column];
-        let raw = field.raw(self.bytes);
-        Some(match field.form() {
-            Form::Plain => raw,
-            Form::Quoted => &raw[1..raw.len() - 1],
-            Form::Dirty => {
-                unescape(raw, self.quote, self.escape, scratch);
-                scratch
-            }
-            Form::Absent => return None,
+        let at = &self.rows[row];
+        if column >= at.fields as usize {
+            return None;
+        }
+        let (start, end) = self.bounds(row, column);
+        let raw = &self.bytes[start..end];
+        Some(if self.quote.is_none() || raw.first().copied() != self.quote {
+            raw
+        } else if !at.odd {
+            &raw[1..raw.len() - 1]
+        } else {
+            unescape(raw, self.quote, self.escape, scratch);
+            scratch
         })
     }
 
-    /// The first `N` bytes from a field's start on, and its length, when it is written plainly in so many at most, and the
-    /// buffer goes on for as many.
-    #[inline(always)]
-    pub(crate) fn head<const N: usize>(&self, row: usize, column: usize) -> Option<([u8; N], usize)> {
-        let field = &self.fields[row * self.columns + column];
-        let (start, length) = (field.start as usize, field.end_and_form.wrapping_sub(field.start) as usize);
-        // A form other than plain sets a high bit, so the length is out of range too.
-        if length > N {
-            return None;
+    /// For each of 64 columns from `column` on: the rows in which its field holds anything.
+    #[must_use]
+    pub fn filled(&self, path: Path, column: usize) -> [u64; BLOCK_ROWS] {
+        let mut words = [0; BLOCK_ROWS];
+        for (word, row) in std::iter::zip(&mut words, self.rows) {
+            *word = self.structure.filled_from(row.ordinal as usize + 1 + column);
         }
-        Some((*self.bytes.get(start..)?.first_chunk()?, length))
+        arch::transpose(path, &mut words);
+        for (row, at) in self.rows.iter().enumerate().filter(|(_, at)| (at.fields as usize) < column + 64) {
+            // What follows a short record is another one's.
+            for word in words.iter_mut().skip((at.fields as usize).saturating_sub(column)) {
+                *word &= !(1 << row);
+            }
+        }
+        words
     }
 
     /// A row's bytes as they are in the source, without its line end.

@@ -1,13 +1,19 @@
-//! Finding one record in a buffer: field bounds by the structural index, or by the automaton, with `memchr` over the bytes that
+//! Finding one record in a buffer: field ends by the structural index, or by the automaton, with `memchr` over the bytes that
 //! change nothing, where the index will not do.
 //!
-//! Invariant: [`scan`] and [`scan_indexed`] agree with the automaton on every byte; where the buffer ends too early they say so.
+//! Invariant: both agree with the automaton on every byte; where the buffer ends too early they say so.
 
-use crate::automaton::{Automaton, CR_SEEN, ESCAPE_SEEN, End, FIELD_START, QUOTE_SEEN, QUOTED, RECORD_START, UNQUOTED};
-use crate::block::{Index, Next};
-use crate::frame::{Field, Form};
+use batteuse_shared::spec::Dialect;
 
-/// What a scan found.
+use crate::arch::{Path, Structure};
+use crate::automaton::{Automaton, CR_SEEN, ESCAPE_SEEN, End, FIELD_START, QUOTED, RECORD_START};
+use crate::block::Index;
+
+/// Fields of an open record, beyond those that count, above which the others are dropped: a record may be all delimiters, so what
+/// is kept of it is bounded.
+const SURPLUS_FIELDS_MAX: usize = 4_096;
+
+/// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scanned {
     /// A record whose content ends at `content` and whose line end ends at `end` (indices in the buffer).
@@ -21,15 +27,31 @@ pub(crate) enum Scanned {
 /// The fields of a record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// How many there are; only as many as there are columns are kept.
+    /// Ordinal of the end before its first field.
+    pub(crate) ordinal: u32,
+    /// How many there are; only as many as there are columns are sure to be kept.
     pub(crate) fields: usize,
-    /// Whether one of them is quoted: then a line may end in it.
-    pub(crate) quoted: bool,
-    /// Whether one of those that are not kept is not empty.
+    /// Whether a line may end in it, or a value not be as it stands between its quotes.
+    pub(crate) odd: bool,
+    /// Whether a field beyond those that count is not empty.
     pub(crate) extra_filled: bool,
 }
 
+/// Where a record lies, and what bounds it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Index of its first byte.
+    pub(crate) start: usize,
+    /// Index, perhaps beyond the buffer, at which it is cut.
+    pub(crate) second_mark: usize,
+    /// Whether the source ends where the buffer does.
+    pub(crate) eof: bool,
+    /// Fields that count.
+    pub(crate) columns: usize,
+}
+
 /// The line end at `at` (a CR or LF): the index after it, or none if the buffer ends between CR and what follows.
+#[inline(always)]
 pub(crate) fn after_line_end(bytes: &[u8], at: usize, eof: bool) -> Option<usize> {
     if bytes[at] == b'\n' {
         return Some(at + 1);
@@ -47,174 +69,264 @@ pub(crate) fn count_lines(bytes: &[u8]) -> u64 {
     ends.filter(|&i| bytes[i] == b'\r' || i == 0 || bytes[i - 1] != b'\r').count() as u64
 }
 
-/// Where a record lies, and what bounds it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    /// Index of its first byte.
-    pub(crate) start: usize,
-    /// Index, perhaps beyond the buffer, at which it is cut.
-    pub(crate) second_mark: usize,
-    /// Whether the source ends where the buffer does.
-    pub(crate) eof: bool,
+/// Finds record after record of one buffer.
+#[derive(Debug)]
+pub(crate) struct Framer {
+    automaton: Automaton,
+    /// None where the automaton frames alone.
+    index: Option<Index>,
+    structure: Structure,
+    /// Ordinal of the end before the record under way.
+    before: usize,
+    /// Ends that belong to records found so far.
+    kept: usize,
+    /// Where to go on in the lines and the odd fields of the structure.
+    next_line: usize,
+    next_odd: usize,
+    /// Fields of the record under way that were dropped, and whether one of them was filled.
+    dropped: usize,
+    dropped_filled: bool,
 }
 
-/// Keeps the first fields of a record and what must be known of the others: a record may be all delimiters, so what is kept of
-/// it is bounded.
-struct Keep<'k> {
-    bytes: &'k [u8],
-    columns: usize,
-    fields: &'k mut Vec<Field>,
-    found: Found,
-}
+impl Framer {
+    pub(crate) fn new(automaton: Automaton, dialect: &Dialect, path: Path, index_bytes: usize) -> Self {
+        Self {
+            index: Index::new(dialect, path, index_bytes),
+            automaton,
+            structure: Structure::default(),
+            before: 0,
+            kept: 0,
+            next_line: 0,
+            next_odd: 0,
+            dropped: 0,
+            dropped_filled: false,
+        }
+    }
 
-impl Keep<'_> {
+    pub(crate) fn automaton(&self) -> &Automaton {
+        &self.automaton
+    }
+
+    /// Where the fields of the records found lie.
+    pub(crate) fn structure(&self) -> &Structure {
+        &self.structure
+    }
+
+    /// Something else has gone ahead of it: a comment, or a record that was cut.
+    pub(crate) fn stumble(&mut self) {
+        if let Some(index) = &mut self.index {
+            index.stumble();
+        }
+    }
+
+    /// The buffer moves; no record found so far is of use any more.
+    pub(crate) fn clear(&mut self) {
+        if let Some(index) = &mut self.index {
+            index.forget();
+        }
+        self.structure.truncate(0);
+        self.kept = 0;
+    }
+
+    /// No record found so far is of use any more, but what is known ahead of them is.
+    pub(crate) fn release(&mut self) {
+        let started = self.index.as_ref().is_some_and(|index| index.started);
+        if !started {
+            self.structure.truncate(0);
+            self.kept = 0;
+        } else if 2 * self.before >= self.structure.ends.len() {
+            let from = self.before / 64 * 64;
+            self.structure.forget(from);
+            self.before -= from;
+            self.kept = self.kept.saturating_sub(from);
+            (self.next_line, self.next_odd) = (0, 0);
+        }
+    }
+
+    /// Finds the record at `place` of `bytes`, the buffer.
+    pub(crate) fn record(&mut self, bytes: &[u8], place: Place) -> Scanned {
+        (self.dropped, self.dropped_filled) = (0, false);
+        if let Some(scanned) = self.by_index(bytes, place) {
+            return scanned;
+        }
+        if let Some(index) = &mut self.index {
+            index.stumble();
+        }
+        self.stand(place.start);
+        let scanned = self.by_automaton(bytes, place);
+        self.kept = self.structure.ends.len();
+        scanned
+    }
+
+    /// Forgets what lies behind the records found so far, and stands at a record that starts at `start`.
+    fn stand(&mut self, start: usize) {
+        self.structure.truncate(self.kept);
+        self.structure.push((start as u32).wrapping_sub(self.automaton.delimiter_bytes() as u32), false);
+        self.before = self.structure.ends.len() - 1;
+        (self.next_line, self.next_odd) = (0, 0);
+    }
+
+    /// By the index; none when there is none, or the record is irregular, and the automaton must read it.
     #[inline(always)]
-    fn push(&mut self, field: Field) {
-        self.found.fields += 1;
-        self.found.quoted |= field.form() != Form::Plain;
-        if self.found.fields <= self.columns {
-            self.fields.push(field);
-        } else {
-            self.found.extra_filled |= field.is_filled(self.bytes);
+    fn by_index(&mut self, bytes: &[u8], place: Place) -> Option<Scanned> {
+        let index = self.index.as_mut()?;
+        let ends = &self.structure.ends;
+        // A record starts behind a line end; the LF of a CR LF, and blank lines, are passed over.
+        while index.started && ends[self.before].wrapping_add(1) as usize != place.start {
+            self.before += 1;
+            index.started = self.before < ends.len();
         }
-    }
-}
-
-/// Finds the record at `place` of `bytes` by the automaton, pushing its first `columns` fields.
-pub(crate) fn scan(
-    automaton: &Automaton,
-    bytes: &[u8],
-    place: Place,
-    columns: usize,
-    fields: &mut Vec<Field>,
-) -> Scanned {
-    let mut kept = Keep { bytes, columns, fields, found: Found::default() };
-    let stop = bytes.len().min(place.second_mark);
-    let window = &bytes[..stop];
-    let mut open = OpenField::at(place.start);
-    let mut state = RECORD_START;
-    let mut i = place.start;
-    loop {
-        i = automaton.skip(state).find(window, i);
-        if i >= stop {
-            break;
+        if !index.started {
+            index.start(place.start);
+            self.stand(place.start);
         }
-        let to = automaton.next(state, window[i]);
-        match to {
-            FIELD_START => {
-                kept.push(open.close(i + 1 - automaton.delimiter_bytes()));
-                open = OpenField::at(i + 1);
+        loop {
+            if let Some(&line) = self.structure.lines.get(self.next_line) {
+                self.next_line += 1;
+                if line as usize > self.before {
+                    return Some(self.line(bytes, place, line as usize));
+                }
+                continue;
             }
-            RECORD_START | CR_SEEN => {
-                let Some(end) = after_line_end(bytes, i, place.eof) else { return Scanned::More };
-                kept.push(open.close(i));
-                return Scanned::Record { content: i, end, ended: End::Whole, found: kept.found };
+            let index = self.index.as_mut()?;
+            if index.irregular {
+                return None;
             }
-            _ => open.step(state, to, i),
-        }
-        state = to;
-        i += 1;
-    }
-    if place.second_mark < bytes.len() {
-        return Scanned::Cut { mark: place.second_mark };
-    }
-    if !place.eof {
-        return Scanned::More;
-    }
-    kept.push(open.close(stop));
-    let ended = if matches!(state, QUOTED | ESCAPE_SEEN) { End::OpenQuote } else { End::Whole };
-    Scanned::Record { content: stop, end: stop, ended, found: kept.found }
-}
-
-/// As [`scan`], by the index; none when the record is irregular, and the automaton must read it. Of what was pushed then,
-/// nothing counts.
-pub(crate) fn scan_indexed(
-    index: &mut Index,
-    automaton: &Automaton,
-    bytes: &[u8],
-    place: Place,
-    columns: usize,
-    fields: &mut Vec<Field>,
-) -> Option<Scanned> {
-    let quote = automaton.quote();
-    let mut kept = Keep { bytes, columns, fields, found: Found::default() };
-    let mut open = place.start;
-    index.record(place.start);
-    loop {
-        match index.next(bytes) {
-            Next::At(at) if !matches!(bytes[at], b'\n' | b'\r') => {
-                kept.push(regular(bytes, open, at, quote));
-                open = at + 1;
+            if index.until == bytes.len() {
+                return Some(self.end(bytes, place));
             }
-            Next::At(at) if at < place.second_mark => {
-                let Some(end) = after_line_end(bytes, at, place.eof) else { return Some(Scanned::More) };
-                kept.push(regular(bytes, open, at, quote));
-                return Some(Scanned::Record { content: at, end, ended: End::Whole, found: kept.found });
+            index.extend(bytes, &mut self.structure);
+            if self.structure.ends.len() - self.before > place.columns + SURPLUS_FIELDS_MAX {
+                self.drop_surplus(place.columns);
             }
-            Next::At(_) => return Some(Scanned::Cut { mark: place.second_mark }),
-            Next::End { .. } if place.second_mark < bytes.len() => {
-                return Some(Scanned::Cut { mark: place.second_mark });
-            }
-            Next::End { .. } if !place.eof => return Some(Scanned::More),
-            Next::End { in_quotes } => {
-                let stop = bytes.len();
-                kept.push(regular(bytes, open, stop, quote));
-                let ended = if in_quotes { End::OpenQuote } else { End::Whole };
-                return Some(Scanned::Record { content: stop, end: stop, ended, found: kept.found });
-            }
-            Next::Irregular => return None,
-        }
-    }
-}
-
-/// The field at `[start, end)`, in which nothing is irregular: its first byte tells whether it is quoted.
-#[inline(always)]
-fn regular(bytes: &[u8], start: usize, end: usize, quote: Option<u8>) -> Field {
-    // An empty field ends at the byte it starts at, which is no quote.
-    let quoted = quote.is_some() && bytes.get(start).copied() == quote;
-    let form = if quoted { quoted_form(&bytes[start..end], quote) } else { Form::Plain };
-    Field::new(start, end, form)
-}
-
-/// Whether a quoted field holds anything to unescape.
-fn quoted_form(raw: &[u8], quote: Option<u8>) -> Form {
-    let inside = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    match quote {
-        Some(quote) if raw.len() >= 2 && memchr::memchr(quote, inside).is_none() => Form::Quoted,
-        _ => Form::Dirty,
-    }
-}
-
-/// The field being scanned.
-struct OpenField {
-    start: usize,
-    quoted: bool,
-    dirty: bool,
-    /// Index after the latest quote that may be the closing one.
-    closed: usize,
-}
-
-impl OpenField {
-    fn at(start: usize) -> Self {
-        Self { start, quoted: false, dirty: false, closed: 0 }
-    }
-
-    /// Takes in the transition at index `i` that ended neither field nor record.
-    fn step(&mut self, from: u8, to: u8, i: usize) {
-        match (from, to) {
-            (RECORD_START | FIELD_START, QUOTED) => self.quoted = true,
-            (QUOTE_SEEN, QUOTED | UNQUOTED) | (_, ESCAPE_SEEN) => self.dirty = true,
-            (QUOTED, QUOTE_SEEN) => self.closed = i + 1,
-            _ => {}
         }
     }
 
-    fn close(&self, end: usize) -> Field {
-        let form = match (self.quoted, self.dirty || self.closed != end) {
-            (false, _) => Form::Plain,
-            (true, false) => Form::Quoted,
-            (true, true) => Form::Dirty,
+    /// The record ends with the line end of the ordinal `line`.
+    #[inline(always)]
+    fn line(&mut self, bytes: &[u8], place: Place, line: usize) -> Scanned {
+        let content = self.structure.ends[line] as usize;
+        if content >= place.second_mark {
+            return Scanned::Cut { mark: place.second_mark };
+        }
+        let Some(end) = after_line_end(bytes, content, place.eof) else { return Scanned::More };
+        let found = self.found(place.columns, line);
+        self.before = line;
+        Scanned::Record { content, end, ended: End::Whole, found }
+    }
+
+    /// The buffer ends, and no line end was found.
+    #[cold]
+    fn end(&mut self, bytes: &[u8], place: Place) -> Scanned {
+        if place.second_mark < bytes.len() {
+            return Scanned::Cut { mark: place.second_mark };
+        }
+        if !place.eof {
+            return Scanned::More;
+        }
+        let last = self.structure.ends.last().map_or(place.start, |end| end.wrapping_add(1) as usize);
+        self.structure.push(bytes.len() as u32, filled(&bytes[last..], self.automaton.quote()));
+        let found = self.found(place.columns, self.structure.ends.len() - 1);
+        let ended = match self.index.as_ref().is_some_and(Index::in_quotes) {
+            true => End::OpenQuote,
+            false => End::Whole,
         };
-        Field::new(self.start, end, form)
+        Scanned::Record { content: bytes.len(), end: bytes.len(), ended, found }
+    }
+
+    /// The record from `before` to the ordinal `last`.
+    #[inline(always)]
+    fn found(&mut self, columns: usize, last: usize) -> Found {
+        let fields = last - self.before + self.dropped;
+        let mut odd = false;
+        while let Some(&ordinal) = self.structure.odd.get(self.next_odd).filter(|&&ordinal| ordinal as usize <= last) {
+            odd |= ordinal as usize > self.before;
+            self.next_odd += 1;
+        }
+        let extra_filled =
+            fields > columns && (self.dropped_filled || self.any_filled(self.before + columns + 1, last + 1));
+        self.kept = last + 1;
+        Found { ordinal: self.before as u32, fields, odd, extra_filled }
+    }
+
+    /// Whether a field of the ordinals `[from, to)` is filled.
+    #[cold]
+    fn any_filled(&self, from: usize, to: usize) -> bool {
+        (from..to).any(|ordinal| self.structure.filled_from(ordinal) & 1 == 1)
+    }
+
+    /// Drops what is beyond the columns of the record under way, which has ended nowhere in the window just indexed; if it has, or
+    /// something irregular was met, the surplus is one window's only.
+    #[cold]
+    fn drop_surplus(&mut self, columns: usize) {
+        let index = self.index.as_ref().expect("it has just been extended");
+        if self.structure.lines.len() > self.next_line || index.irregular {
+            return;
+        }
+        let (from, length) = (self.before + columns + 1, self.structure.ends.len());
+        self.dropped += length - from - 1;
+        self.dropped_filled = self.dropped_filled || self.any_filled(from, length);
+        // The latest stays: the next field starts behind it.
+        let latest = self.structure.ends[length - 1];
+        self.structure.ends.truncate(from);
+        self.structure.push(latest, false);
+        // An odd field makes its record odd, wherever it is.
+        self.structure.odd.iter_mut().for_each(|ordinal| *ordinal = (*ordinal).min(from as u32));
+    }
+
+    /// By the automaton, from the end `before` on, which is the last one there is.
+    fn by_automaton(&mut self, bytes: &[u8], place: Place) -> Scanned {
+        let Self { automaton, structure, .. } = self;
+        let mut found = Found { ordinal: self.before as u32, odd: true, ..Found::default() };
+        let mut close = |start: usize, end: usize| {
+            let filled = filled(&bytes[start..end], automaton.quote());
+            found.fields += 1;
+            if found.fields <= place.columns {
+                structure.push(end as u32, filled);
+            } else {
+                found.extra_filled |= filled;
+            }
+        };
+        let stop = bytes.len().min(place.second_mark);
+        let window = &bytes[..stop];
+        let (mut start, mut state, mut i) = (place.start, RECORD_START, place.start);
+        loop {
+            i = automaton.skip(state).find(window, i);
+            if i >= stop {
+                break;
+            }
+            state = automaton.next(state, window[i]);
+            match state {
+                FIELD_START => {
+                    close(start, i + 1 - automaton.delimiter_bytes());
+                    start = i + 1;
+                }
+                RECORD_START | CR_SEEN => {
+                    let Some(end) = after_line_end(bytes, i, place.eof) else { return Scanned::More };
+                    close(start, i);
+                    return Scanned::Record { content: i, end, ended: End::Whole, found };
+                }
+                _ => {}
+            }
+            i += 1;
+        }
+        if place.second_mark < bytes.len() {
+            return Scanned::Cut { mark: place.second_mark };
+        }
+        if !place.eof {
+            return Scanned::More;
+        }
+        close(start, stop);
+        let ended = if matches!(state, QUOTED | ESCAPE_SEEN) { End::OpenQuote } else { End::Whole };
+        Scanned::Record { content: stop, end: stop, ended, found }
+    }
+}
+
+/// Whether there is more to a field than quotes.
+fn filled(raw: &[u8], quote: Option<u8>) -> bool {
+    match raw {
+        [] => false,
+        &[open, close] => open != close || Some(open) != quote,
+        _ => true,
     }
 }

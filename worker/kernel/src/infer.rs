@@ -107,66 +107,6 @@ fn digits(value: &[u8], start: usize) -> Option<usize> {
     (count > 0).then_some(start + count)
 }
 
-/// A number of at most eight bytes without sign and exponent: its digits as an integer, and how many of them follow the mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ShortNumber {
-    pub(crate) digits: u32,
-    pub(crate) places: usize,
-}
-
-impl ShortNumber {
-    /// Its value: digits and power of ten are exact as doubles, so this is the nearest double to what is written.
-    #[inline(always)]
-    pub(crate) fn double(self) -> f64 {
-        f64::from(self.digits) / POWERS[self.places]
-    }
-
-    /// Its class, as [`classify`] has it.
-    #[inline(always)]
-    pub(crate) fn class(self) -> Classes {
-        if self.places == 0 { Classes::INT_SHORT } else { Classes::FLOAT }
-    }
-}
-
-/// Reads the first `len` bytes of `word`, the first the lowest, 1 to 8 of them, all at once; none when they are anything but an
-/// unsigned number, which [`parse`] then tells.
-#[inline(always)]
-pub(crate) fn short_number(word: u64, len: usize, decimal: u8) -> Option<ShortNumber> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    debug_assert!((1..=8).contains(&len), "a word holds one to eight bytes");
-    let own = u64::MAX >> (64 - 8 * len);
-    let other = (word ^ (u64::from(decimal) * ONES)) | !own;
-    // The lowest of these bits is exact: borrows run upwards from it only.
-    let marks = other.wrapping_sub(ONES) & !other & HIGHS;
-    let at = if marks == 0 { len } else { marks.trailing_zeros() as usize / 8 };
-    // The mark is taken out: what follows it moves down by a byte.
-    let below = if at == 8 { u64::MAX } else { (1 << (8 * at)) - 1 };
-    let moved = (word & below) | ((word >> 8) & !below);
-    let count = len - usize::from(marks != 0);
-    let places = count - at;
-    let leading_zero = at > 1 && word as u8 == b'0';
-    if at == 0 || (marks != 0 && places == 0) || leading_zero {
-        return None;
-    }
-    // Right-aligned behind zeros, so that the last digit is the highest byte.
-    let zeros = 8 * (8 - count);
-    let padding = if zeros == 0 { 0 } else { (u64::from(b'0') * ONES) >> (64 - zeros) };
-    let digits = (moved << zeros) | padding;
-    let all = (digits & 0xf0f0_f0f0_f0f0_f0f0) | ((digits.wrapping_add(0x06 * ONES) & 0xf0f0_f0f0_f0f0_f0f0) >> 4);
-    (all == 0x33 * ONES).then(|| ShortNumber { digits: eight_digits(digits), places })
-}
-
-/// The value of eight ASCII digits, the first the lowest byte: pairs, quadruples, all (Lemire, *Quickly parsing eight digits*).
-#[inline(always)]
-fn eight_digits(word: u64) -> u32 {
-    let word = word.wrapping_sub(0x3030_3030_3030_3030);
-    let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
-    let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
-    let high = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
-    (low.wrapping_add(high) >> 32) as u32
-}
-
 /// The powers of ten that a double holds exactly and a short fraction may need.
 const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
@@ -423,44 +363,6 @@ mod tests {
         }
         let Value::Float(zero) = parse(b"-0.0", b'.') else { panic!("a float") };
         assert!(zero == 0.0 && zero.is_sign_negative());
-    }
-
-    #[test]
-    fn a_short_number_is_what_the_grammar_reads() {
-        // Every text of up to four of these, at every length of a word, with every kind of byte behind it.
-        let alphabet = b"0159.,-e/:\x00\xff";
-        let check = |text: &[u8], decimal: u8| {
-            for behind in [0, b'7', b'.', 0xff] {
-                let mut word = [behind; 8];
-                word[..text.len()].copy_from_slice(text);
-                let short = short_number(u64::from_le_bytes(word), text.len(), decimal);
-                let signed = text[0] == b'-' || text.contains(&b'e');
-                match (short, parse(text, decimal)) {
-                    (Some(n), Value::Integer(want)) => assert_eq!((i64::from(n.digits), n.places), (want, 0)),
-                    (Some(n), Value::Float(want)) => assert_eq!(n.double().to_bits(), want.to_bits()),
-                    (None, Value::Integer(_) | Value::Float(_)) => assert!(signed, "{}", text.escape_ascii()),
-                    (None, _) => {}
-                    (Some(n), other) => panic!("{}: {n:?} for {other:?}", text.escape_ascii()),
-                }
-                if let Some(n) = short {
-                    assert_eq!(n.class(), classify(text, decimal), "{}", text.escape_ascii());
-                }
-            }
-        };
-        for length in 1..=4usize {
-            for number in 0..alphabet.len().pow(length as u32) {
-                let letter = |i: usize| alphabet[number / alphabet.len().pow(i as u32) % alphabet.len()];
-                let text: Vec<u8> = (0..length).map(letter).collect();
-                for digits in ["", "1", "90", "105", "9999"] {
-                    let before = [digits.as_bytes(), &text].concat();
-                    let after = [&text, digits.as_bytes()].concat();
-                    for decimal in [b'.', b','] {
-                        check(&before, decimal);
-                        check(&after, decimal);
-                    }
-                }
-            }
-        }
     }
 
     proptest! {

@@ -3,20 +3,24 @@
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_cmpeq_epi8_mask, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32,
     _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_set_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
-    _mm512_storeu_si512,
+    _mm512_storeu_si512, _pext_u64,
 };
 
 use super::avx2::prefix_xor_by_multiplication;
 use super::generic::{self, Lane, Masks};
-use super::{Carry, Marks};
+use super::{Carry, Marks, Structure};
 
-/// Whether this processor has what [`index`] needs.
+/// Whether this processor has what this path's functions need.
 pub(super) fn is_here() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vbmi2")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vpopcntdq")
         && is_x86_feature_detected!("pclmulqdq")
         && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("popcnt")
         && is_x86_feature_detected!("lzcnt")
 }
@@ -25,18 +29,19 @@ pub(super) fn is_here() -> bool {
 ///
 /// # Safety
 /// [`is_here`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,pclmulqdq,bmi1,popcnt,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,pclmulqdq,bmi1,bmi2,popcnt,lzcnt")]
 pub(super) unsafe fn index(
     marks: Marks,
     bytes: &[u8],
     base: u32,
     carry: &mut Carry,
-    out: &mut Vec<u32>,
+    out: &mut Structure,
 ) -> Result<(), usize> {
     let spread = |byte: u8| _mm512_set1_epi8(byte as i8);
     let lane = Vector {
         delimiter: spread(marks.delimiter),
         quote: spread(marks.quote.unwrap_or(0)),
+        escape: spread(marks.escape.unwrap_or(0)),
         lf: spread(b'\n'),
         cr: spread(b'\r'),
     };
@@ -48,19 +53,23 @@ pub(super) unsafe fn index(
 struct Vector {
     delimiter: __m512i,
     quote: __m512i,
+    escape: __m512i,
     lf: __m512i,
     cr: __m512i,
 }
 
 impl Lane for Vector {
     #[inline(always)]
-    unsafe fn masks(self, block: *const u8) -> Masks {
+    unsafe fn masks<const ESCAPES: bool>(self, block: *const u8) -> Masks {
         // SAFETY: 64 bytes can be read, unaligned; the caller vouches for the instructions.
         unsafe {
             let bytes = _mm512_loadu_si512(block.cast());
-            let line = _mm512_cmpeq_epi8_mask(bytes, self.lf) | _mm512_cmpeq_epi8_mask(bytes, self.cr);
-            let structure = line | _mm512_cmpeq_epi8_mask(bytes, self.delimiter);
-            Masks { structure, quote: _mm512_cmpeq_epi8_mask(bytes, self.quote) }
+            Masks {
+                line: _mm512_cmpeq_epi8_mask(bytes, self.lf) | _mm512_cmpeq_epi8_mask(bytes, self.cr),
+                delimiter: _mm512_cmpeq_epi8_mask(bytes, self.delimiter),
+                quote: _mm512_cmpeq_epi8_mask(bytes, self.quote),
+                escape: if ESCAPES { _mm512_cmpeq_epi8_mask(bytes, self.escape) } else { 0 },
+            }
         }
     }
 
@@ -89,6 +98,12 @@ impl Lane for Vector {
                 }
             }
         }
+    }
+
+    #[inline(always)]
+    unsafe fn extract(bits: u64, mask: u64) -> u64 {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { _pext_u64(bits, mask) }
     }
 }
 

@@ -3,16 +3,21 @@
 //! The algorithm, once, as `generic.rs` has it, for each block of 64 bytes:
 //!
 //! ```text
-//! q, s0       = masks of quotes, of delimiters and line ends
+//! l, d, q     = masks of line ends, of delimiters, of quotes that are not escaped
 //! inside      = prefix_xor(q) ^ carried            parity: an odd number of quotes up to and with this byte
-//! s           = s0 & !inside                       structure: what separates fields and ends records
+//! s           = (l | d) & !inside                  structure: what separates fields and ends records
 //! opening     = q & inside,  closing = q & !inside
-//! irregular   = opening not right after s, a quote or the record's start,  or closing not right before s0, a quote or the end
-//! if irregular: stop, else emit the positions of s
+//! irregular   = opening not right after s, a quote or the record's start,  or closing not right before l, d, a quote or the end
+//! if irregular: stop
+//! empty       = s right after s, or after an opening quote (not a doubled one) and its closing one
+//! odd         = opening right after closing (a doubled quote), or l, or an escape, inside quotes
+//! emit the positions of s;  for each of them, whether not empty;  the ordinals of l & s, and of the s that end an odd field
 //! ```
 //!
 //! Parity equals literal quoting exactly as long as nothing is irregular; what is, the automaton reads. Prefix XOR by a carry-less
-//! multiplication: Langdale and Lemire, *Parsing Gigabytes of JSON per Second*, VLDB Journal 2019, section 3.1.1.
+//! multiplication: Langdale and Lemire, *Parsing Gigabytes of JSON per Second*, VLDB Journal 2019, section 3.1.1; escaped bytes:
+//! the same, section 3.1.1. An escape outside quotes is an ordinary byte; a quote behind one can open nothing there, so it does
+//! not matter that it is taken out.
 //!
 //! Departures: (1) with AVX-512 positions are stored by a compress, not one by one; (2) a block shorter than 64 bytes is read from a
 //! padded copy, so any split of the input into pieces gives the same. NEON waits until it can be compiled and run somewhere:
@@ -25,7 +30,9 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod gather;
 mod generic;
+mod lanes;
 mod portable;
 
 use std::sync::OnceLock;
@@ -87,24 +94,29 @@ pub struct Marks {
     pub delimiter: u8,
     /// Around fields, if anything is.
     pub quote: Option<u8>,
+    /// Before a byte that means nothing, inside quotes.
+    pub escape: Option<u8>,
 }
 
 /// What one block tells the next. The first is that of a record's start.
+///
+/// The masks are those of the last 64 bytes, the last byte's bit the highest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Carry {
     /// All ones inside quotes, else zero.
     inside: u64,
-    /// 1 when a quote may open at the next byte, else 0.
-    opens: u64,
-    /// 1 when the last byte closed a quote, else 0.
+    structure: u64,
+    opening: u64,
     closing: u64,
+    /// 1 when the last byte is an escape that is not escaped itself, else 0.
+    escaping: u64,
 }
 
 impl Carry {
-    /// At a record's start.
+    /// At a record's start: as if a line had just ended.
     #[must_use]
     pub fn record_start() -> Self {
-        Self { inside: 0, opens: 1, closing: 0 }
+        Self { inside: 0, structure: 1 << 63, opening: 0, closing: 0, escaping: 0 }
     }
 
     /// Whether a quote is open.
@@ -114,7 +126,60 @@ impl Carry {
     }
 }
 
-/// Appends to `out` the positions in `bytes`, each plus `base`, of the delimiters and line ends outside quotes.
+/// What some text is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Structure {
+    /// Where fields end: the delimiters and line ends (LF and CR, each) outside quotes. An index in it is an *ordinal*.
+    pub ends: Vec<u32>,
+    /// A bit for each of `ends`, the first one the lowest of the first word: whether its field holds anything, quotes aside.
+    /// What lies beyond the last end is of no meaning.
+    pub filled: Vec<u64>,
+    /// Ordinals of the line ends.
+    pub lines: Vec<u32>,
+    /// Ordinals of fields that hold a doubled quote, an escape or a line end, sorted; one may be there several times.
+    pub odd: Vec<u32>,
+}
+
+impl Structure {
+    /// Appends one end, which is no line end, by hand.
+    pub fn push(&mut self, end: u32, filled: bool) {
+        let (word, bit) = (self.ends.len() / 64, self.ends.len() % 64);
+        self.filled.resize(word + 1, 0);
+        self.filled[word] = self.filled[word] & !(u64::MAX << bit) | u64::from(filled) << bit;
+        self.ends.push(end);
+    }
+
+    /// Drops the ends from the ordinal `length` on, with all that is known of lines and odd fields.
+    pub fn truncate(&mut self, length: usize) {
+        self.ends.truncate(length);
+        self.lines.clear();
+        self.odd.clear();
+    }
+
+    /// Drops the ends below the ordinal `from`, a multiple of 64: what had the ordinal `from` has none.
+    pub fn forget(&mut self, from: usize) {
+        debug_assert!(from.is_multiple_of(64) && from <= self.ends.len(), "whole words of ends that there are");
+        self.ends.drain(..from);
+        self.filled.drain(..(from / 64).min(self.filled.len()));
+        for ordinals in [&mut self.lines, &mut self.odd] {
+            ordinals.retain(|&ordinal| ordinal as usize >= from);
+            ordinals.iter_mut().for_each(|ordinal| *ordinal -= from as u32);
+        }
+    }
+
+    /// The bits of 64 ordinals from `from` on.
+    #[inline(always)]
+    #[must_use]
+    pub fn filled_from(&self, from: usize) -> u64 {
+        let (word, bit) = (from / 64, from % 64);
+        let low = self.filled.get(word).copied().unwrap_or(0) >> bit;
+        let high = self.filled.get(word + 1).copied().unwrap_or(0);
+        // Shifted in two steps: by 64 in one is no shift.
+        low | (high << 1) << (63 - bit)
+    }
+}
+
+/// Appends to `out` what is in `bytes`, positions each plus `base`.
 ///
 /// # Errors
 /// At the first block in which parity may not be literal quoting, or in which that shows of the block before: its offset in
@@ -125,7 +190,7 @@ pub fn index(
     bytes: &[u8],
     base: u32,
     carry: &mut Carry,
-    out: &mut Vec<u32>,
+    out: &mut Structure,
 ) -> Result<(), usize> {
     match path.0 {
         Kind::Portable => portable::index(marks, bytes, base, carry, out),
@@ -136,6 +201,166 @@ pub fn index(
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512 => unsafe { avx512::index(marks, bytes, base, carry, out) },
     }
+}
+
+/// Where the fields of up to 64 rows lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'b> {
+    /// The text.
+    pub text: &'b [u8],
+    /// Where fields end in it: see [`Structure::ends`].
+    pub ends: &'b [u32],
+    /// Of each row, the ordinal of the end before its first field.
+    pub ordinals: &'b [u32; 64],
+    /// Bytes of a delimiter.
+    pub delimiter_bytes: u32,
+    /// The quote; more than a byte holds: none.
+    pub quote: u32,
+}
+
+/// Bytes that must be there from a field's start on for it to be gathered: a quote, three times eight bytes, and some.
+const GATHERED_BYTES: usize = 32;
+
+/// Values of one column, as they lie between their quotes; of those that were not gathered, anything.
+#[derive(Debug, Clone)]
+pub struct Gathered {
+    /// Where they begin in the text.
+    pub starts: [u32; 64],
+    /// Their bytes.
+    pub bytes: [u64; 64],
+    /// Their first eight bytes, the first the lowest; what lies behind a value does not matter.
+    pub low: [u64; 64],
+    /// The next eight, where they were asked for.
+    pub high: [u64; 64],
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self { starts: [0; 64], bytes: [0; 64], low: [0; 64], high: [0; 64] }
+    }
+}
+
+/// Keys of 64 values: their first sixteen bytes, zeros behind them, and a hash of these and of their length, of 32 bits.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// The first eight bytes.
+    pub low: [u64; 64],
+    /// The next eight.
+    pub high: [u64; 64],
+    /// Of 32 bits each.
+    pub hashes: [u64; 64],
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { low: [0; 64], high: [0; 64], hashes: [0; 64] }
+    }
+}
+
+/// The hash that [`Keys`] have of a value, given its first sixteen bytes, zeros behind it, and its length.
+#[must_use]
+pub fn hash(head: [u64; 2], bytes: usize) -> u64 {
+    lanes::hash(head, bytes as u64)
+}
+
+/// Integers read from 64 values.
+#[derive(Debug, Clone)]
+pub struct Longs {
+    /// Of those that are good.
+    pub values: [i64; 64],
+    /// A bit for each value that was read.
+    pub good: u64,
+}
+
+/// Doubles read from 64 values.
+#[derive(Debug, Clone)]
+pub struct Doubles {
+    /// Of those that are good.
+    pub values: [f64; 64],
+    /// A bit for each value that was read.
+    pub good: u64,
+    /// A bit for each that has no fraction.
+    pub whole: u64,
+}
+
+/// Defines the entrance to a function that is for each set of instructions.
+macro_rules! by_path {
+    ($(#[$doc:meta])* $home:ident::$name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?) => {
+        $(#[$doc])*
+        pub fn $name(path: Path, $($argument: $type),*) $(-> $result)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
+            fn avx2($($argument: $type),*) $(-> $result)? {
+                $home::$name($($argument),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(
+                enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx512vpopcntdq,bmi1,bmi2,popcnt,lzcnt"
+            )]
+            fn avx512($($argument: $type),*) $(-> $result)? {
+                $home::$name($($argument),*)
+            }
+            match path.0 {
+                Kind::Portable => $home::$name($($argument),*),
+                // SAFETY: a path with these instructions is made only where the processor has them ([`Path::available`]).
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx2 => unsafe { avx2($($argument),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx512 => unsafe { avx512($($argument),*) },
+            }
+        }
+    };
+}
+
+by_path! {
+    /// Gathers the values of `column` of the rows in the word `rows`, without their second eight bytes; the word of those that were:
+    /// those with [`GATHERED_BYTES`] left from where they start.
+    gather::gather(from: &Fields<'_>, column: u32, rows: u64, out: &mut Gathered) -> u64
+}
+by_path! {
+    /// Gathers eight more bytes of values that were gathered, `by` bytes on from where each begins, at most 16.
+    gather::gather_second(text: &[u8], by: u32, starts: &[u32; 64], out: &mut [u64; 64])
+}
+by_path! {
+    /// Reads `true` and `false`: a bit for each of either.
+    lanes::booleans(gathered: &Gathered) -> (u64, u64)
+}
+by_path! {
+    /// Those of more than eight bytes.
+    lanes::wide(gathered: &Gathered) -> u64
+}
+by_path! {
+    /// Makes keys.
+    lanes::keys(gathered: &Gathered, out: &mut Keys)
+}
+by_path! {
+    /// Swaps rows and columns of a square of bits: quarters, then quarters of these (Hacker's Delight, 2nd edition, section 7-3).
+    lanes::transpose(words: &mut [u64; 64])
+}
+by_path! {
+    /// Reads integers of at most eight bytes.
+    lanes::longs(gathered: &Gathered, out: &mut Longs)
+}
+by_path! {
+    /// Reads integers of at most fifteen digits.
+    lanes::wide_longs(gathered: &Gathered, out: &mut Longs)
+}
+by_path! {
+    /// Reads numbers of at most eight bytes without exponent, with the decimal mark `decimal`.
+    lanes::doubles(gathered: &Gathered, decimal: u8, out: &mut Doubles)
+}
+by_path! {
+    /// Reads numbers of at most fifteen digits without exponent, with the decimal mark `decimal`.
+    lanes::wide_doubles(gathered: &Gathered, decimal: u8, out: &mut Doubles)
+}
+by_path! {
+    /// Reads `YYYY-MM-DD` as days since 1970-01-01.
+    lanes::dates(gathered: &Gathered, out: &mut Longs)
+}
+by_path! {
+    /// Reads `YYYY-MM-DD[T ]HH:MM:SS[.mmm]` as microseconds since 1970-01-01T00:00:00; `tails` are the bytes 16 to 24.
+    lanes::timestamps(gathered: &Gathered, tails: &[u64; 64], out: &mut Longs)
 }
 
 #[cfg(test)]

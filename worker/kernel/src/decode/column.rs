@@ -3,24 +3,24 @@
 //! Invariant: a value is appended as its type's value, as null, or as a placeholder of a value that does not fit, so the
 //! column stays aligned with the rows. Who is rejected for a misfit is decided elsewhere.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
 };
-use arrow_array::{ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};
+use batteuse_shared::spec::Encoding;
 use batteuse_shared::table::{Classes, ColumnType};
 
+use super::text::Texts;
 use super::value::{Nulls, Values};
-use crate::infer::{ShortNumber, Value, classify, midnight, parse, parse_decimal, short_number};
+use crate::arch::{self, Doubles, Fields, Gathered, Keys, Longs, Path};
+use crate::frame::BLOCK_ROWS;
+use crate::infer::{Value, midnight, parse, parse_decimal};
 
-/// Rows of a block: their fields stay in the nearest caches for every column, and their validity is one word.
-pub(super) const BLOCK_ROWS: usize = 64;
-
-/// The Arrow type in which a column's values are held.
+/// The Arrow type in which a column's values are held; texts may be held as a dictionary too.
 pub(super) fn data_type(ctype: ColumnType) -> DataType {
     match ctype {
         ColumnType::Boolean => DataType::Boolean,
@@ -36,6 +36,7 @@ pub(super) fn data_type(ctype: ColumnType) -> DataType {
 }
 
 /// The values of one column, a placeholder where one is null.
+#[derive(Debug)]
 enum Held {
     /// A word of bits a block.
     Boolean(Vec<u64>),
@@ -46,11 +47,11 @@ enum Held {
     Date(Vec<i32>),
     Timestamp(Vec<i64>),
     TimestampUtc(Vec<i64>),
-    /// Ends of the texts, and the texts; validated as UTF-8 once, whole, when the column is finished.
-    Text(Vec<i32>, Vec<u8>),
+    Text(Texts),
 }
 
 /// One column.
+#[derive(Debug)]
 pub(super) struct Cells {
     held: Held,
     /// A word of bits a block: which values are not null.
@@ -70,208 +71,209 @@ pub(super) enum LongIntegers {
 pub(super) struct Appended {
     /// A bit for each row of the block whose value does not fit the type.
     pub(super) misfits: u64,
-    /// The join of the values' classes (of no use for decimals and declared text, which are never inferred).
+    /// The join of the values' classes (of no use for decimals, which are never inferred).
     pub(super) classes: Classes,
 }
 
-/// Where the values of a block come from.
+/// Where the values of a block come from. Words have a bit for each row.
 pub(super) struct Block<'b, 'r, 'd, 's> {
     pub(super) values: &'b mut Values<'r, 'd, 's>,
     pub(super) column: usize,
-    pub(super) rows: Range<usize>,
+    /// Rows of the block.
+    pub(super) rows: usize,
+    /// Rows whose field holds anything.
+    pub(super) filled: u64,
+    /// Rows whose field is there, and that are not set aside.
+    pub(super) there: u64,
+    /// Rows whose fields may not be as they stand between their quotes.
+    pub(super) odd: u64,
     pub(super) nulls: &'b Nulls,
-    /// Rows that are set aside: their values are nulls.
-    pub(super) rejected: &'b [bool],
     pub(super) decimal: u8,
+    pub(super) path: Path,
+    pub(super) fields: Fields<'b>,
+    pub(super) lanes: &'b mut Lanes,
 }
 
-impl Block<'_, '_, '_, '_> {
-    /// Hands each value to `put`, none for a null, with the row's bit; the word of those for which it says yes.
+/// What 64 values are gathered into; kept over blocks, as it is large.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    pub(super) gathered: Gathered,
+    pub(super) keys: Keys,
+}
+
+impl<'b> Block<'b, '_, '_, '_> {
+    /// Rows with a value, unless it is one of the nulls that are not empty.
     #[inline(always)]
-    fn each(&mut self, mut put: impl FnMut(u64, Option<&[u8]>) -> bool) -> u64 {
-        let mut valid = 0;
-        for (bit, row) in self.rows.clone().enumerate() {
-            let text = self.values.get(row, self.column);
-            let text = text.filter(|text| !self.nulls.contain(text) && !self.rejected[row]);
-            valid |= u64::from(put(1 << bit, text)) << bit;
-        }
-        valid
+    pub(super) fn candidates(&self) -> u64 {
+        if self.nulls.has_empty() { self.filled & self.there } else { self.there }
     }
 
-    /// As [`Block::append`], with `short` for short numbers: nearly all there are.
+    /// Gathers the rows of `rows` whose value is as it stands between its quotes; the word of those that were.
     #[inline(always)]
-    fn append_numbers<T: Copy + Default>(
+    pub(super) fn gather(&mut self, rows: u64) -> u64 {
+        arch::gather(self.path, &self.fields, self.column as u32, rows & !self.odd, &mut self.lanes.gathered)
+    }
+
+    /// Gathers the second eight bytes of what was gathered.
+    #[inline(always)]
+    pub(super) fn gather_high(&mut self) {
+        let Gathered { starts, high, .. } = &mut self.lanes.gathered;
+        arch::gather_second(self.path, self.fields.text, 8, starts, high);
+    }
+
+    /// Gathers the candidates that are read in lanes: none where a value that they read may mean null.
+    #[inline(always)]
+    fn gather_typed(&mut self) -> u64 {
+        if self.nulls.has_typed() { 0 } else { self.gather(self.candidates()) }
+    }
+
+    /// As [`Block::gather`], of those that are in UTF-8 too.
+    #[inline(always)]
+    pub(super) fn gather_text(&mut self, rows: u64) -> u64 {
+        let gathered = self.gather(rows);
+        if self.values.encoding == Encoding::Utf8 { gathered } else { self.ascii(gathered) }
+    }
+
+    /// Those of the gathered rows `rows` that are ASCII.
+    fn ascii(&self, rows: u64) -> u64 {
+        let mut ascii = 0;
+        each_bit(rows, |row| ascii |= u64::from(self.text(row).is_ascii()) << row);
+        ascii
+    }
+
+    /// The bytes of a value that was gathered.
+    #[inline(always)]
+    pub(super) fn text(&self, row: usize) -> &'b [u8] {
+        let start = self.lanes.gathered.starts[row] as usize;
+        &self.fields.text[start..start + self.lanes.gathered.bytes[row] as usize]
+    }
+
+    /// Whether a value of the rows `rows` has more than eight bytes.
+    #[inline(always)]
+    fn any_wide(&self, rows: u64) -> bool {
+        arch::wide(self.path, &self.lanes.gathered) & rows != 0
+    }
+
+    /// Reads the candidates of `left` one by one: puts each where `read` makes it out; the word of those that are values and fit.
+    fn each<T: Copy>(
         &mut self,
-        out: &mut Vec<T>,
+        left: u64,
+        out: &mut [T],
         appended: &mut Appended,
-        short: impl Fn(ShortNumber) -> Option<T>,
         read: impl Fn(Value, &[u8]) -> Option<T>,
     ) -> u64 {
-        if !self.nulls.is_only_empty() {
-            return self.append(out, appended, read);
-        }
-        let (decimal, rows) = (self.decimal, self.rows.clone());
         let mut valid = 0;
-        for (bit, row) in rows.enumerate() {
-            let number = self.values.word(row, self.column).filter(|_| !self.rejected[row]);
-            let number = number.and_then(|(word, len)| short_number(word, len, decimal));
-            if let Some((number, value)) = number.and_then(|number| Some((number, short(number)?))) {
-                appended.classes = appended.classes.join(number.class());
-                out.push(value);
-                valid |= 1 << bit;
-            } else {
-                self.rows = row..row + 1;
-                let mut one = Appended::default();
-                valid |= self.append(out, &mut one, &read) << bit;
-                appended.misfits |= one.misfits << bit;
-                appended.classes = appended.classes.join(one.classes);
+        let (column, nulls, decimal) = (self.column, self.nulls, self.decimal);
+        each_bit(left, |row| {
+            let text = self.values.get(row, column).unwrap_or_default();
+            if nulls.contain(text) {
+                return;
             }
-        }
+            let value = parse(text, decimal);
+            appended.classes = appended.classes.join(value.class());
+            match read(value, text) {
+                Some(value) => {
+                    out[row] = value;
+                    valid |= 1 << row;
+                }
+                None => appended.misfits |= 1 << row,
+            }
+        });
         valid
     }
+}
 
-    /// Appends each value as `read` makes it out, a placeholder for the others; the word of those that are not null.
-    #[inline(always)]
-    fn append<T: Copy + Default>(
-        &mut self,
-        out: &mut Vec<T>,
-        appended: &mut Appended,
-        read: impl Fn(Value, &[u8]) -> Option<T>,
-    ) -> u64 {
-        let decimal = self.decimal;
-        self.each(|bit, text| {
-            let value = text.and_then(|text| {
-                let value = parse(text, decimal);
-                appended.classes = appended.classes.join(value.class());
-                let read = read(value, text);
-                appended.misfits |= if read.is_none() { bit } else { 0 };
-                read
-            });
-            out.push(value.unwrap_or_default());
-            value.is_some()
-        })
+/// Hands on the place of each bit that is set.
+#[inline(always)]
+pub(super) fn each_bit(mut word: u64, mut each: impl FnMut(usize)) {
+    while word != 0 {
+        each(word.trailing_zeros() as usize);
+        word &= word - 1;
     }
+}
+
+/// Appends placeholders for `rows` values, and gives them back.
+#[inline(always)]
+fn placeholders<T: Copy + Default>(out: &mut Vec<T>, rows: usize) -> &mut [T] {
+    let from = out.len();
+    out.resize(from + rows, T::default());
+    &mut out[from..]
 }
 
 impl Cells {
-    /// An empty column with room for so many rows and bytes of text.
-    pub(super) fn new(ctype: ColumnType, declared: bool, rows: usize, text_bytes: usize) -> Self {
+    /// An empty column.
+    pub(super) fn new(ctype: ColumnType, declared: bool) -> Self {
         let held = match ctype {
-            ColumnType::Boolean => Held::Boolean(Vec::with_capacity(rows.div_ceil(BLOCK_ROWS))),
-            ColumnType::Int64 => Held::Int64(Vec::with_capacity(rows)),
+            ColumnType::Boolean => Held::Boolean(Vec::new()),
+            ColumnType::Int64 => Held::Int64(Vec::new()),
             ColumnType::Float64 => {
-                let long = if declared { LongIntegers::Rounded } else { LongIntegers::Refused };
-                Held::Float64(Vec::with_capacity(rows), long)
+                Held::Float64(Vec::new(), if declared { LongIntegers::Rounded } else { LongIntegers::Refused })
             }
-            ColumnType::Decimal { precision, scale } => Held::Decimal(Vec::with_capacity(rows), precision, scale),
-            ColumnType::Date => Held::Date(Vec::with_capacity(rows)),
-            ColumnType::Timestamp => Held::Timestamp(Vec::with_capacity(rows)),
-            ColumnType::TimestampUtc => Held::TimestampUtc(Vec::with_capacity(rows)),
-            ColumnType::Text => Held::Text(Vec::with_capacity(rows), Vec::with_capacity(text_bytes)),
+            ColumnType::Decimal { precision, scale } => Held::Decimal(Vec::new(), precision, scale),
+            ColumnType::Date => Held::Date(Vec::new()),
+            ColumnType::Timestamp => Held::Timestamp(Vec::new()),
+            ColumnType::TimestampUtc => Held::TimestampUtc(Vec::new()),
+            ColumnType::Text => Held::Text(Texts::new()),
         };
-        Self { held, valid: Vec::with_capacity(rows.div_ceil(BLOCK_ROWS)), rows: 0 }
+        Self { held, valid: Vec::new(), rows: 0 }
     }
 
-    /// Appends a block of a column that is not text: [`BLOCK_ROWS`] rows, the last one perhaps fewer.
+    /// Appends a block of a column that is not text: [`BLOCK_ROWS`] rows, the last one of a batch perhaps fewer.
     pub(super) fn append(&mut self, block: &mut Block<'_, '_, '_, '_>) -> Appended {
-        let rows = block.rows.len();
         let mut appended = Appended::default();
         let valid = match &mut self.held {
             Held::Boolean(out) => {
-                let mut values = Vec::with_capacity(BLOCK_ROWS);
-                let valid = block.append(&mut values, &mut appended, boolean);
-                out.push((0..).zip(values).fold(0, |word, (bit, value)| word | u64::from(value) << bit));
+                let (valid, word) = booleans(block, &mut appended);
+                out.push(word);
                 valid
             }
-            Held::Int64(out) => block.append_numbers(
-                out,
-                &mut appended,
-                |number| (number.places == 0).then_some(i64::from(number.digits)),
-                integer,
-            ),
-            Held::Float64(out, long) => {
-                let long = *long;
-                block.append_numbers(
-                    out,
-                    &mut appended,
-                    |number| Some(number.double()),
-                    |value, text| double(value, text, long),
-                )
+            Held::Int64(out) => longs(block, out, &mut appended),
+            Held::Float64(out, long) => doubles(block, out, *long, &mut appended),
+            Held::Decimal(out, precision, scale) => decimals(block, out, (*precision, *scale), &mut appended),
+            Held::Date(out) => dates(block, out, &mut appended),
+            Held::Timestamp(out) => timestamps(block, out, &mut appended),
+            Held::TimestampUtc(out) => {
+                block.each(block.candidates(), placeholders(out, block.rows), &mut appended, timestamp_utc)
             }
-            Held::Decimal(out, precision, scale) => {
-                let (decimal, precision, scale) = (block.decimal, *precision, *scale);
-                // Decimals are declared, so they have no class.
-                block.each(|bit, text| {
-                    let value = text.and_then(|text| parse_decimal(text, decimal, precision, scale));
-                    appended.misfits |= if text.is_some() && value.is_none() { bit } else { 0 };
-                    out.push(value.unwrap_or_default());
-                    value.is_some()
-                })
-            }
-            Held::Date(out) => block.append(out, &mut appended, date),
-            Held::Timestamp(out) => block.append(out, &mut appended, timestamp),
-            Held::TimestampUtc(out) => block.append(out, &mut appended, timestamp_utc),
             Held::Text(..) => unreachable!("text is appended as text"),
         };
         self.valid.push(valid);
-        self.rows += rows;
+        self.rows += block.rows;
         appended
     }
 
-    /// Appends a block of a column of text; joins the values' classes to `summary` until it is text.
-    pub(super) fn append_text(&mut self, block: &mut Block<'_, '_, '_, '_>, mut summary: Option<Classes>) -> Classes {
-        let Held::Text(ends, bytes) = &mut self.held else { unreachable!("cells are made for their column") };
-        let (decimal, only_empty, empty) = (block.decimal, block.nulls.is_only_empty(), block.nulls.has_empty());
-        let mut learn = |text: &[u8]| {
-            if let Some(classes) = summary.as_mut().filter(|classes| **classes != Classes::TEXT) {
-                *classes = classes.join(classify(text, decimal));
-            }
-        };
-        let mut valid = 0;
-        for (bit, row) in block.rows.clone().enumerate() {
-            // Most texts are short or empty: those are copied at full width, and what is too much is cut off again.
-            if only_empty
-                && let Some((text, length)) = block.values.short_text(row, block.column)
-                && !block.rejected[row]
-            {
-                if length > 0 || !empty {
-                    learn(&text[..length]);
-                    let end = bytes.len() + length;
-                    bytes.extend_from_slice(&text);
-                    bytes.truncate(end);
-                    valid |= 1 << bit;
-                }
-                ends.push(bytes.len() as i32);
-                continue;
-            }
-            let text = block.values.get(row, block.column);
-            if let Some(text) = text.filter(|text| !block.nulls.contain(text) && !block.rejected[row]) {
-                learn(text);
-                bytes.extend_from_slice(text);
-                valid |= 1 << bit;
-            }
-            // A batch holds far less than 2 GiB.
-            ends.push(bytes.len() as i32);
+    /// Appends a block of nulls.
+    pub(super) fn append_nulls(&mut self, rows: usize) {
+        match &mut self.held {
+            Held::Boolean(words) => words.push(0),
+            Held::Int64(out) | Held::Timestamp(out) | Held::TimestampUtc(out) => _ = placeholders(out, rows),
+            Held::Float64(out, _) => _ = placeholders(out, rows),
+            Held::Decimal(out, ..) => _ = placeholders(out, rows),
+            Held::Date(out) => _ = placeholders(out, rows),
+            Held::Text(texts) => texts.append_nulls(rows),
         }
-        self.valid.push(valid);
-        self.rows += block.rows.len();
-        summary.unwrap_or_default()
+        self.valid.push(0);
+        self.rows += rows;
     }
 
-    /// Bytes of text held.
-    pub(super) fn text_bytes(&self) -> usize {
-        if let Held::Text(_, bytes) = &self.held { bytes.len() } else { 0 }
+    /// Appends a block of a column of text; joins the values' classes to `summary` until it is text.
+    pub(super) fn append_text(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) {
+        let Held::Text(texts) = &mut self.held else { unreachable!("cells are made for their column") };
+        self.valid.push(texts.append(block, summary));
+        self.rows += block.rows;
     }
 
-    /// The column as an array.
-    pub(super) fn finish(self) -> ArrayRef {
-        let (rows, bits) = (self.rows, |words: Vec<u64>, rows| BooleanBuffer::new(Buffer::from_vec(words), 0, rows));
-        let nulls = Some(NullBuffer::new(bits(self.valid, rows))).filter(|nulls| nulls.null_count() > 0);
-        match self.held {
-            Held::Boolean(words) => Arc::new(BooleanArray::new(bits(words, rows), nulls)),
+    /// The rows so far as an array; the column is empty then.
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        let (rows, room) = (std::mem::take(&mut self.rows), self.valid.len() + 1);
+        let bits = |words: Vec<u64>| BooleanBuffer::new(Buffer::from_vec(words), 0, rows);
+        let valid = std::mem::replace(&mut self.valid, Vec::with_capacity(room));
+        let nulls = Some(NullBuffer::new(bits(valid))).filter(|nulls| nulls.null_count() > 0);
+        match &mut self.held {
+            Held::Boolean(words) => Arc::new(BooleanArray::new(bits(std::mem::take(words)), nulls)),
             Held::Int64(values) => primitive::<Int64Type>(values, nulls, ColumnType::Int64),
             Held::Float64(values, _) => primitive::<Float64Type>(values, nulls, ColumnType::Float64),
-            Held::Decimal(values, precision, scale) => {
+            &mut Held::Decimal(ref mut values, precision, scale) => {
                 primitive::<Decimal128Type>(values, nulls, ColumnType::Decimal { precision, scale })
             }
             Held::Date(values) => primitive::<Date32Type>(values, nulls, ColumnType::Date),
@@ -279,20 +281,132 @@ impl Cells {
             Held::TimestampUtc(values) => {
                 primitive::<TimestampMicrosecondType>(values, nulls, ColumnType::TimestampUtc)
             }
-            Held::Text(ends, bytes) => {
-                let offsets = OffsetBuffer::new(ScalarBuffer::from_iter(std::iter::once(0).chain(ends)));
-                let binary = BinaryArray::new(offsets, Buffer::from_vec(bytes), nulls);
-                Arc::new(
-                    StringArray::try_from_binary(binary)
-                        .expect("records are validated, and delimiters, quotes and escapes are whole characters"),
-                )
-            }
+            Held::Text(texts) => texts.finish(rows, nulls),
         }
     }
 }
 
-fn primitive<T: ArrowPrimitiveType>(values: Vec<T::Native>, nulls: Option<NullBuffer>, ctype: ColumnType) -> ArrayRef {
+/// The values as an array; room for as many is kept.
+fn primitive<T: ArrowPrimitiveType>(
+    values: &mut Vec<T::Native>,
+    nulls: Option<NullBuffer>,
+    ctype: ColumnType,
+) -> ArrayRef {
+    let room = values.len() + values.len() / 8;
+    let values = std::mem::replace(values, Vec::with_capacity(room));
     Arc::new(PrimitiveArray::<T>::new(values.into(), nulls).with_data_type(data_type(ctype)))
+}
+
+/// The words of those that are values, and of those that are true.
+fn booleans(block: &mut Block<'_, '_, '_, '_>, appended: &mut Appended) -> (u64, u64) {
+    let lanes = block.gather(block.candidates());
+    let (yes, no) = arch::booleans(block.path, &block.lanes.gathered);
+    // Nulls that are not empty may be any text.
+    let (yes, no) = if block.nulls.is_only_empty() { (yes & lanes, no & lanes) } else { (0, 0) };
+    if yes | no != 0 {
+        appended.classes = Classes::BOOLEAN;
+    }
+    let mut values = [false; BLOCK_ROWS];
+    let valid = block.each(block.candidates() & !(yes | no), &mut values, appended, boolean);
+    ((yes | no | valid), (0..).zip(values).fold(yes, |word, (bit, value)| word | u64::from(value) << bit))
+}
+
+fn longs(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i64>, appended: &mut Appended) -> u64 {
+    let lanes = block.gather_typed();
+    let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
+    let wide = block.any_wide(lanes);
+    let longs = if wide { arch::wide_longs } else { arch::longs };
+    if wide {
+        block.gather_high();
+    }
+    longs(block.path, &block.lanes.gathered, &mut read);
+    let good = read.good & lanes;
+    if good != 0 {
+        appended.classes = Classes::INT_SHORT;
+    }
+    let from = out.len();
+    out.extend_from_slice(&read.values[..block.rows]);
+    let out = &mut out[from..];
+    good | block.each(block.candidates() & !good, out, appended, integer)
+}
+
+fn doubles(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<f64>, long: LongIntegers, appended: &mut Appended) -> u64 {
+    let lanes = block.gather_typed();
+    let mut read = Doubles { values: [0.0; BLOCK_ROWS], good: 0, whole: 0 };
+    let wide = block.any_wide(lanes);
+    let doubles = if wide { arch::wide_doubles } else { arch::doubles };
+    if wide {
+        block.gather_high();
+    }
+    doubles(block.path, &block.lanes.gathered, block.decimal, &mut read);
+    let good = read.good & lanes;
+    for (some, class) in [(good & read.whole, Classes::INT_SHORT), (good & !read.whole, Classes::FLOAT)] {
+        if some != 0 {
+            appended.classes = appended.classes.join(class);
+        }
+    }
+    let from = out.len();
+    out.extend_from_slice(&read.values[..block.rows]);
+    let out = &mut out[from..];
+    good | block.each(block.candidates() & !good, out, appended, |value, text| double(value, text, long))
+}
+
+fn dates(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i32>, appended: &mut Appended) -> u64 {
+    let lanes = block.gather_typed();
+    let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
+    block.gather_high();
+    arch::dates(block.path, &block.lanes.gathered, &mut read);
+    let good = read.good & lanes;
+    if good != 0 {
+        appended.classes = Classes::DATE;
+    }
+    let from = out.len();
+    // Days of the years 0001 to 9999; others are overwritten, or lie under a null.
+    out.extend(read.values[..block.rows].iter().map(|&days| days as i32));
+    let out = &mut out[from..];
+    good | block.each(block.candidates() & !good, out, appended, date)
+}
+
+fn timestamps(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i64>, appended: &mut Appended) -> u64 {
+    let lanes = block.gather_typed();
+    let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
+    let mut tails = [0; BLOCK_ROWS];
+    block.gather_high();
+    arch::gather_second(block.path, block.fields.text, 16, &block.lanes.gathered.starts, &mut tails);
+    arch::timestamps(block.path, &block.lanes.gathered, &tails, &mut read);
+    let good = read.good & lanes;
+    if good != 0 {
+        appended.classes = Classes::TIMESTAMP;
+    }
+    let from = out.len();
+    out.extend_from_slice(&read.values[..block.rows]);
+    let out = &mut out[from..];
+    good | block.each(block.candidates() & !good, out, appended, timestamp)
+}
+
+fn decimals(
+    block: &mut Block<'_, '_, '_, '_>,
+    out: &mut Vec<i128>,
+    (precision, scale): (u8, u8),
+    appended: &mut Appended,
+) -> u64 {
+    let (column, nulls, decimal) = (block.column, block.nulls, block.decimal);
+    let out = placeholders(out, block.rows);
+    let mut valid = 0;
+    each_bit(block.candidates(), |row| {
+        let text = block.values.get(row, column).unwrap_or_default();
+        if nulls.contain(text) {
+            return;
+        }
+        match parse_decimal(text, decimal, precision, scale) {
+            Some(value) => {
+                out[row] = value;
+                valid |= 1 << row;
+            }
+            None => appended.misfits |= 1 << row,
+        }
+    });
+    valid
 }
 
 fn boolean(value: Value, _: &[u8]) -> Option<bool> {

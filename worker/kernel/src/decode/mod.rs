@@ -1,26 +1,27 @@
-//! Fields to Arrow arrays, column by column in blocks of rows, with summaries, misses and the digest of what is written.
+//! Fields to Arrow arrays, column by column in blocks of rows, with summaries and misses.
 //!
 //! Invariants: misses, `written` and summaries are functions of the bytes, the dialect and the declared types alone; the
 //! guessed types decide only whether there are rows. What is summarized is what is written. It frames nothing and
 //! checks no encoding: that is done.
 
 mod column;
+mod text;
 mod value;
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{BooleanArray, RecordBatch};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_buffer::{BooleanBuffer, Buffer};
 use arrow_schema::{Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use batteuse_shared::limits::REJECT_VALUE_CHARS_MAX;
 use batteuse_shared::spec::{Dialect, Encoding};
-use batteuse_shared::table::{Classes, Column, ColumnType, Digest};
+use batteuse_shared::table::{Classes, Column, ColumnType};
 
-use self::column::{Appended, BLOCK_ROWS, Block, Cells, data_type};
+use self::column::{Appended, Block, Cells, Lanes, data_type, each_bit};
 use self::value::{Nulls, Scratch, Values};
-use crate::digest::RowDigester;
-use crate::frame::Rows;
+use crate::arch::{Fields, Path};
+use crate::frame::{BLOCK_ROWS, Rows};
 
 /// Decodes the records of one attempt, batch after batch.
 #[derive(Debug)]
@@ -31,10 +32,18 @@ pub struct Decoder {
     order: Vec<usize>,
     encoding: Encoding,
     decimal: u8,
+    path: Path,
     summaries: Vec<Classes>,
     fits: bool,
-    digester: RowDigester,
     scratch: Scratch,
+    /// Of the batch under way: its rows, those set aside, a word a block, and how many these are.
+    rows: usize,
+    rejected: Vec<u64>,
+    misses: u64,
+    /// Of the block under way, of each column: the rows whose field holds anything.
+    filled: Vec<u64>,
+    ordinals: [u32; BLOCK_ROWS],
+    lanes: Box<Lanes>,
 }
 
 #[derive(Debug)]
@@ -42,8 +51,7 @@ struct Typed {
     ctype: ColumnType,
     declared: bool,
     nulls: Nulls,
-    /// Bytes of text in the last batch: the room that the next one probably needs.
-    text_bytes: usize,
+    cells: Cells,
 }
 
 impl Typed {
@@ -52,18 +60,14 @@ impl Typed {
     }
 }
 
-/// What became of some records.
+/// The rows of a batch.
 #[derive(Debug)]
 pub struct Decoded {
     /// The rows without a miss, in order; none when a value of an inferred column did not fit its guessed type, now or
-    /// in an earlier batch.
+    /// in an earlier batch. A column of text may be a dictionary of texts.
     pub rows: Option<RecordBatch>,
     /// Records without a miss, whether or not there are `rows`.
     pub written: u64,
-    /// Digest of `rows`; zero when there are none.
-    pub digest: Digest,
-    /// Records with a value that does not fit its declared type: one miss each, of the lowest such column, sorted by row.
-    pub misses: Vec<Miss>,
 }
 
 /// A value that does not fit its declared type.
@@ -77,25 +81,28 @@ pub struct Miss {
     pub message: String,
 }
 
-/// The batch under way.
-struct Batch {
-    rejected: Vec<bool>,
-    misses: Vec<Miss>,
-    cells: Vec<Cells>,
+/// The block under way.
+#[derive(Debug, Clone, Copy)]
+struct Under {
+    /// Rows that it has, rows set aside, rows that are odd: a bit each.
+    all: u64,
+    rejected: u64,
+    odd: u64,
+    /// Whether a row lacks fields.
+    short: bool,
 }
 
 impl Decoder {
     /// A decoder for records of these columns. Decimals have `scale <= precision <= 38`.
     #[must_use]
-    pub fn new(columns: &[Column], dialect: &Dialect) -> Self {
+    pub fn new(columns: &[Column], dialect: &Dialect, path: Path) -> Self {
         let fields = columns.iter().map(|column| Field::new(&column.name, data_type(column.ctype), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let digester = RowDigester::new(&schema).expect("every column type has a canonical form");
         let typed = |column: &Column| Typed {
             ctype: column.ctype,
             declared: column.declared,
             nulls: Nulls::new(&column.nulls),
-            text_bytes: 0,
+            cells: Cells::new(column.ctype, column.declared),
         };
         let columns: Vec<_> = columns.iter().map(typed).collect();
         let mut order: Vec<_> = (0..columns.len()).collect();
@@ -105,15 +112,21 @@ impl Decoder {
             order,
             encoding: dialect.encoding,
             decimal: dialect.decimal,
+            path,
             summaries: vec![Classes::default(); columns.len()],
             columns,
             fits: true,
-            digester,
             scratch: Scratch::default(),
+            rows: 0,
+            rejected: Vec::new(),
+            misses: 0,
+            filled: Vec::new(),
+            ordinals: [0; BLOCK_ROWS],
+            lanes: Box::default(),
         }
     }
 
-    /// The schema of the rows: every field nullable.
+    /// The schema of the rows: every field nullable. Batches may have dictionaries of texts where it has texts.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
@@ -131,83 +144,135 @@ impl Decoder {
         self.fits
     }
 
-    /// Decodes some records, each with as many fields as there are columns.
+    /// Rows of the batch under way, those set aside too.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds some records to the batch: [`BLOCK_ROWS`], or fewer if they are the last ones of it. Returns those with a value that
+    /// does not fit its declared type: one miss each, of the lowest such column, sorted by row.
     ///
     /// # Panics
-    /// When a text field of a UTF-8 source is not UTF-8, against the promise of [`Rows`].
-    pub fn decode(&mut self, rows: &Rows<'_>) -> Decoded {
+    /// When the batch has an incomplete block already.
+    pub fn add(&mut self, rows: &Rows<'_>) -> Vec<Miss> {
         assert_eq!(rows.columns, self.columns.len(), "framing yields the columns of the plan");
-        let count = rows.rows.len();
-        let cells = self.columns.iter().map(|column| {
-            let (rows, text_bytes) =
-                if self.fits { (count, column.text_bytes + column.text_bytes / 8) } else { (0, 0) };
-            Cells::new(column.ctype, column.declared, rows, text_bytes)
-        });
-        let cells = cells.collect();
-        let mut batch = Batch { rejected: vec![false; count], misses: Vec::new(), cells };
+        assert!(
+            self.rows.is_multiple_of(BLOCK_ROWS) && rows.rows.len() <= BLOCK_ROWS,
+            "only the last block may be incomplete"
+        );
+        if rows.rows.is_empty() {
+            return Vec::new();
+        }
+        self.filled.clear();
+        for column in (0..rows.columns).step_by(BLOCK_ROWS) {
+            self.filled.extend(rows.filled(self.path, column));
+        }
+        std::iter::zip(&mut self.ordinals, rows.rows).for_each(|(ordinal, row)| *ordinal = row.ordinal);
+        let all = u64::MAX >> (BLOCK_ROWS - rows.rows.len());
+        let odd = (0..).zip(rows.rows).fold(0, |odd, (bit, row)| odd | u64::from(row.odd) << bit);
+        let short = rows.rows.iter().any(|row| (row.fields as usize) < rows.columns);
+        let mut block = Under { all, odd, short, rejected: 0 };
+        let mut misses = Vec::new();
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut values = Values { rows, encoding: self.encoding, scratch: &mut scratch };
-        for start in (0..count).step_by(BLOCK_ROWS) {
-            let block = start..count.min(start + BLOCK_ROWS);
-            for at in 0..self.order.len() {
-                self.block(self.order[at], block.clone(), &mut values, &mut batch);
-            }
+        for at in 0..self.order.len() {
+            self.column(self.order[at], &mut block, &mut values, &mut misses);
         }
         self.scratch = scratch;
-        self.finish(batch)
+        self.rows += rows.rows.len();
+        self.rejected.push(block.rejected);
+        self.misses += misses.len() as u64;
+        misses.sort_unstable_by_key(|miss| miss.row);
+        misses
     }
 
     /// Decodes a block of rows of one column.
-    fn block(&mut self, column: usize, rows: Range<usize>, values: &mut Values<'_, '_, '_>, batch: &mut Batch) {
-        let Typed { ctype, declared, nulls, .. } = &self.columns[column];
-        let (cells, summary) = (&mut batch.cells[column], &mut self.summaries[column]);
+    #[inline]
+    fn column(&mut self, column: usize, under: &mut Under, values: &mut Values<'_, '_, '_>, misses: &mut Vec<Miss>) {
+        let Typed { ctype, declared, nulls, cells } = &mut self.columns[column];
+        let summary = &mut self.summaries[column];
         if !self.fits && (*declared && *ctype == ColumnType::Text || *summary == Classes::TEXT) {
             // There will be no rows, and there is nothing left to learn.
             return;
         }
-        let start = rows.start;
-        let mut block = Block { values, column, rows, nulls, rejected: &batch.rejected, decimal: self.decimal };
-        if *ctype == ColumnType::Text {
-            let learnt = cells.append_text(&mut block, (!declared).then_some(*summary));
-            *summary = learnt;
+        let rows = values.rows;
+        let there = if under.short { present(rows, column) } else { under.all };
+        if self.filled[column] & there & !under.rejected == 0 && nulls.has_empty() {
+            cells.append_nulls(rows.rows.len());
             return;
         }
-        let Appended { mut misfits, classes } = cells.append(&mut block);
-        if !declared {
+        let fields = Fields {
+            text: rows.bytes,
+            ends: &rows.structure.ends,
+            ordinals: &self.ordinals,
+            delimiter_bytes: rows.delimiter_bytes,
+            quote: rows.quote.map_or(u32::MAX, u32::from),
+        };
+        let mut block = Block {
+            fields,
+            lanes: &mut self.lanes,
+            values,
+            column,
+            rows: rows.rows.len(),
+            filled: self.filled[column],
+            there: there & !under.rejected,
+            odd: under.odd,
+            nulls,
+            decimal: self.decimal,
+            path: self.path,
+        };
+        if *ctype == ColumnType::Text {
+            let mut learnt = (!*declared).then_some(*summary);
+            cells.append_text(&mut block, &mut learnt);
+            *summary = learnt.unwrap_or_default();
+            return;
+        }
+        let Appended { misfits, classes } = cells.append(&mut block);
+        if !*declared {
             *summary = summary.join(classes);
             self.fits &= misfits == 0;
             return;
         }
-        while misfits != 0 {
-            let row = start + misfits.trailing_zeros() as usize;
-            misfits &= misfits - 1;
+        under.rejected |= misfits;
+        each_bit(misfits, |row| {
             let text = values.get(row, column).unwrap_or_default();
-            batch.rejected[row] = true;
-            batch.misses.push(Miss { row, column: column as u32, message: mismatch(text, *ctype, self.decimal) });
-        }
+            misses.push(Miss { row, column: column as u32, message: mismatch(text, *ctype, self.decimal) });
+        });
     }
 
-    /// The end of a batch.
-    fn finish(&mut self, batch: Batch) -> Decoded {
-        let Batch { rejected, mut misses, cells } = batch;
-        misses.sort_unstable_by_key(|miss| miss.row);
-        let written = (rejected.len() - misses.len()) as u64;
+    /// Ends the batch.
+    pub fn finish(&mut self) -> Decoded {
+        let rejected = std::mem::take(&mut self.rejected);
+        let (rows, misses) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.misses));
+        let written = rows as u64 - misses;
         if !self.fits {
-            return Decoded { rows: None, written, digest: Digest::default(), misses };
+            for column in &mut self.columns {
+                column.cells = Cells::new(column.ctype, column.declared);
+            }
+            return Decoded { rows: None, written };
         }
-        for (column, cells) in std::iter::zip(&mut self.columns, &cells) {
-            column.text_bytes = cells.text_bytes();
+        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(|column| column.cells.finish()).collect();
+        let typed = |(field, array): (&Arc<Field>, &ArrayRef)| match array.data_type() {
+            held if held == field.data_type() => Arc::clone(field),
+            held => Arc::new(field.as_ref().clone().with_data_type(held.clone())),
+        };
+        let fields: Vec<_> = std::iter::zip(self.schema.fields(), &arrays).map(typed).collect();
+        let mut batch =
+            RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("columns are of equal length");
+        if misses > 0 {
+            let kept = rejected.into_iter().map(|word| !word).collect::<Vec<u64>>();
+            let kept = BooleanArray::new(BooleanBuffer::new(Buffer::from_vec(kept), 0, rows), None);
+            batch = filter_record_batch(&batch, &kept).expect("the filter is as long as the batch");
         }
-        let arrays = cells.into_iter().map(Cells::finish).collect();
-        let mut rows =
-            RecordBatch::try_new(self.schema(), arrays).expect("cells are made by the schema, of equal length");
-        if !misses.is_empty() {
-            let kept = BooleanArray::from_iter(rejected.into_iter().map(|rejected| Some(!rejected)));
-            rows = filter_record_batch(&rows, &kept).expect("the filter is as long as the batch");
-        }
-        let digest = self.digester.add(&rows);
-        Decoded { rows: Some(rows), written, digest, misses }
+        Decoded { rows: Some(batch), written }
     }
+}
+
+/// The rows that have a field for `column`.
+#[cold]
+fn present(rows: &Rows<'_>, column: usize) -> u64 {
+    (0..).zip(rows.rows).fold(0, |word, (bit, row)| word | u64::from(row.fields as usize > column) << bit)
 }
 
 /// Why a value does not fit its declared type, in words.

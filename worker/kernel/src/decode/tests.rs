@@ -1,13 +1,17 @@
 //! Decoding against the rules: what fits, what misses, what is summarized, whatever the batches and the guesses.
 
+use std::ops::Range;
+
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt16Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_select::concat::concat_batches;
+use arrow_select::take::take;
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::{Field as Place, Form, Row};
+use crate::arch::Structure;
+use crate::frame::Row;
 use crate::infer::classify;
 
 const GUESSES: [ColumnType; 7] = [
@@ -35,30 +39,38 @@ fn inferred(types: &[ColumnType]) -> Vec<Column> {
 /// Framed records.
 struct Framed {
     bytes: Vec<u8>,
-    fields: Vec<Place>,
+    structure: Structure,
     rows: Vec<Row>,
     columns: usize,
+}
+
+/// What became of some records, dictionaries written out.
+#[derive(Debug, Clone)]
+struct Whole {
+    rows: Option<RecordBatch>,
+    written: u64,
+    misses: Vec<Miss>,
 }
 
 impl Framed {
     /// Frames fields as they are in the source, quotes included.
     fn new(records: &[Vec<&[u8]>]) -> Self {
-        let mut framed = Self { bytes: Vec::new(), fields: Vec::new(), rows: Vec::new(), columns: records[0].len() };
+        let columns = records[0].len();
+        let mut framed = Self { bytes: Vec::new(), structure: Structure::default(), rows: Vec::new(), columns };
         for (i, record) in records.iter().enumerate() {
-            let offset = framed.bytes.len() as u64;
-            for field in record {
-                let start = framed.bytes.len();
+            let start = framed.bytes.len();
+            let ordinal = framed.structure.ends.len() as u32;
+            framed.structure.push((start as u32).wrapping_sub(1), true);
+            let mut odd = false;
+            for &field in record {
+                odd |= matches!(field, [b'"', inner @ ..] if inner.iter().filter(|&&byte| byte == b'"').count() != 1 || !inner.ends_with(b"\""));
                 framed.bytes.extend_from_slice(field);
-                let form = match field {
-                    [b'"', inner @ .., b'"'] if !inner.contains(&b'"') => Form::Quoted,
-                    [b'"', ..] => Form::Dirty,
-                    _ => Form::Plain,
-                };
-                framed.fields.push(Place::new(start, framed.bytes.len(), form));
+                framed.structure.push(framed.bytes.len() as u32, !matches!(field, b"" | b"\"\""));
                 framed.bytes.push(b',');
             }
-            let bytes = (framed.bytes.len() as u64 - offset) as u32;
-            framed.rows.push(Row { offset, bytes, line: i as u64, record: i as u64 });
+            let (offset, bytes) = (start as u64, (framed.bytes.len() - start) as u32);
+            let fields = record.len() as u32;
+            framed.rows.push(Row { offset, bytes, line: i as u64, record: i as u64, ordinal, fields, odd });
         }
         // Fields are read in words: what lies behind the last one must not matter.
         framed.bytes.extend([b'7'; 16]);
@@ -69,17 +81,44 @@ impl Framed {
         Rows {
             bytes: &self.bytes,
             base: 0,
-            fields: &self.fields[range.start * self.columns..range.end * self.columns],
+            structure: &self.structure,
             columns: self.columns,
             rows: &self.rows[range],
+            delimiter_bytes: 1,
             quote: Some(b'"'),
             escape: None,
         }
     }
 
-    fn all(&self) -> Rows<'_> {
-        self.rows(0..self.rows.len())
+    /// Decodes the rows of `range` as one batch.
+    fn decode_range(&self, decoder: &mut Decoder, range: Range<usize>) -> Whole {
+        let mut misses = Vec::new();
+        for start in range.clone().step_by(BLOCK_ROWS) {
+            let block = decoder.add(&self.rows(start..range.end.min(start + BLOCK_ROWS)));
+            misses.extend(block.into_iter().map(|miss| Miss { row: miss.row + start - range.start, ..miss }));
+        }
+        let Decoded { rows, written } = decoder.finish();
+        let plain = |array: &ArrayRef| match array.as_dictionary_opt::<UInt16Type>() {
+            Some(coded) => take(coded.values(), coded.keys(), None).expect("codes are within"),
+            None => Arc::clone(array),
+        };
+        let rows = rows.map(|rows| {
+            let digest = crate::digest::rows(&rows);
+            let columns = rows.columns().iter().map(plain).collect();
+            let plain = RecordBatch::try_new(decoder.schema(), columns).expect("the decoder's schema");
+            assert_eq!(digest, crate::digest::rows(&plain), "a dictionary has the digest of its texts");
+            plain
+        });
+        Whole { rows, written, misses }
     }
+
+    fn decode(&self, decoder: &mut Decoder) -> Whole {
+        self.decode_range(decoder, 0..self.rows.len())
+    }
+}
+
+fn decoder(columns: &[Column], encoding: Encoding) -> Decoder {
+    Decoder::new(columns, &dialect(encoding), Path::best())
 }
 
 fn frame(records: &[&[&str]]) -> Framed {
@@ -108,7 +147,7 @@ fn takes(ctype: ColumnType) -> Classes {
 fn the_schema_is_nullable_and_of_the_columns_types() {
     let mut columns = inferred(&GUESSES);
     columns.push(column("d", ColumnType::Decimal { precision: 12, scale: 2 }, true));
-    let schema = Decoder::new(&columns, &dialect(Encoding::Utf8)).schema();
+    let schema = decoder(&columns, Encoding::Utf8).schema();
     let types: Vec<String> = schema.fields().iter().map(|field| field.data_type().to_string()).collect();
     let want = [
         "Boolean",
@@ -134,8 +173,8 @@ fn every_type_holds_its_values() {
         &["\"false\"", "\"1\"", "0.25", "0001-01-01", "1970-01-01 00:00:00.5", "1970-01-01 01:00:00+01:00", "é€", "7"],
         &["", "NA", "\"\"", "\"NA\"", "", "", "", ""],
     ]);
-    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Utf8));
-    let decoded = decoder.decode(&framed.all());
+    let mut decoder = decoder(&columns, Encoding::Utf8);
+    let decoded = framed.decode(&mut decoder);
     let rows = decoded.rows.expect("every value fits");
     assert_eq!((decoded.written, rows.num_rows(), decoder.fits()), (3, 3, true));
     assert_eq!(decoded.misses, []);
@@ -153,7 +192,6 @@ fn every_type_holds_its_values() {
         rows.column(7).as_primitive::<Decimal128Type>().iter().collect::<Vec<_>>(),
         [Some(-150), Some(700), None]
     );
-    assert_eq!(decoded.digest, crate::digest::rows(&rows).expect("types of the output"));
     let float = Classes::INT_SHORT.join(Classes::FLOAT);
     let moment = Classes::DATE.join(Classes::TIMESTAMP);
     let want = [
@@ -172,8 +210,8 @@ fn every_type_holds_its_values() {
 #[test]
 fn dirty_fields_are_unescaped_before_they_are_compared_and_read() {
     let framed = frame(&[&["\"a\"\"b\"", "\"4\"2"], &["\"N\"A", "\"\"7"], &["\"x\"y\"", "\"\""], &["\"\"\"\"", "1"]]);
-    let mut decoder = Decoder::new(&inferred(&[ColumnType::Text, ColumnType::Int64]), &dialect(Encoding::Utf8));
-    let rows = decoder.decode(&framed.all()).rows.expect("every value fits");
+    let mut decoder = decoder(&inferred(&[ColumnType::Text, ColumnType::Int64]), Encoding::Utf8);
+    let rows = framed.decode(&mut decoder).rows.expect("every value fits");
     assert_eq!(texts(&rows, 0), [Some("a\"b"), None, Some("xy\""), Some("\"")]);
     assert_eq!(
         rows.column(1).as_primitive::<Int64Type>().iter().collect::<Vec<_>>(),
@@ -185,8 +223,8 @@ fn dirty_fields_are_unescaped_before_they_are_compared_and_read() {
 fn an_empty_value_is_text_where_it_is_no_null() {
     let mut columns = inferred(&[ColumnType::Text, ColumnType::Text]);
     columns[0].nulls.clear();
-    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Utf8));
-    let rows = decoder.decode(&frame(&[&["", ""]]).all()).rows.expect("text takes all");
+    let mut decoder = decoder(&columns, Encoding::Utf8);
+    let rows = frame(&[&["", ""]]).decode(&mut decoder).rows.expect("text takes all");
     assert_eq!((texts(&rows, 0), texts(&rows, 1)), (vec![Some("")], vec![None]));
     assert_eq!(decoder.summaries(), [Classes::TEXT, Classes::default()]);
 }
@@ -201,8 +239,8 @@ fn windows_1252_is_decoded_as_the_encoding_standard_says() {
         vec![vec![&bytes, b"1"], vec![&latin, b""], vec![b"\"\"\"\xe9\"", b"n\xe9ant"], vec![b"ascii", b"2"]];
     let mut columns = inferred(&[ColumnType::Text, ColumnType::Int64]);
     columns[1].nulls.push("néant".to_owned());
-    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Windows1252));
-    let rows = decoder.decode(&Framed::new(&records).all()).rows.expect("every value fits");
+    let mut decoder = decoder(&columns, Encoding::Windows1252);
+    let rows = Framed::new(&records).decode(&mut decoder).rows.expect("every value fits");
     assert_eq!(texts(&rows, 0), [Some(high), Some(&latin_text), Some("\"é"), Some("ascii")]);
     assert_eq!(rows.column(1).null_count(), 2);
 }
@@ -222,8 +260,8 @@ fn a_row_misses_once_at_its_lowest_declared_column_and_is_dropped() {
         &["2", "2", "2024-02-30", "c", "1.5"],
         &["3", "", "", "", ""],
     ]);
-    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Utf8));
-    let decoded = decoder.decode(&framed.all());
+    let mut decoder = decoder(&columns, Encoding::Utf8);
+    let decoded = framed.decode(&mut decoder);
     let at: Vec<_> = decoded.misses.iter().map(|miss| (miss.row, miss.column)).collect();
     assert_eq!(at, [(1, 1), (2, 2)]);
     assert_eq!(
@@ -238,26 +276,25 @@ fn a_row_misses_once_at_its_lowest_declared_column_and_is_dropped() {
     let rows = decoded.rows.expect("every value of a written row fits");
     assert_eq!((decoded.written, rows.num_rows()), (2, 2));
     assert_eq!((texts(&rows, 3), texts(&rows, 4)), (vec![Some("a"), None], vec![Some("1"), None]));
-    assert_eq!(decoded.digest, crate::digest::rows(&rows).expect("types of the output"));
 }
 
 #[test]
 fn when_every_row_misses_the_batch_is_empty() {
-    let mut decoder = Decoder::new(&[column("n", ColumnType::Int64, true)], &dialect(Encoding::Utf8));
-    let decoded = decoder.decode(&frame(&[&["01"], &["é"]]).all());
-    assert_eq!((decoded.written, decoded.misses.len(), decoded.digest), (0, 2, Digest::default()));
+    let mut decoder = decoder(&[column("n", ColumnType::Int64, true)], Encoding::Utf8);
+    let decoded = frame(&[&["01"], &["é"]]).decode(&mut decoder);
+    assert_eq!((decoded.written, decoded.misses.len()), (0, 2));
     assert_eq!(decoded.rows.expect("nothing was guessed").num_rows(), 0);
 }
 
 #[test]
 fn a_long_value_is_abridged_between_characters() {
-    let mut decoder = Decoder::new(&[column("n", ColumnType::Int64, true)], &dialect(Encoding::Utf8));
+    let mut decoder = decoder(&[column("n", ColumnType::Int64, true)], Encoding::Utf8);
     let long = "é".repeat(100_000);
-    let message = decoder.decode(&frame(&[&[&long]]).all()).misses.remove(0).message;
+    let message = frame(&[&[&long]]).decode(&mut decoder).misses.remove(0).message;
     let want = format!("\"{}\"... is no int64: ", "é".repeat(REJECT_VALUE_CHARS_MAX));
     assert!(message.starts_with(&want), "{message}");
     let exact = "a".repeat(REJECT_VALUE_CHARS_MAX);
-    let message = decoder.decode(&frame(&[&[&exact]]).all()).misses.remove(0).message;
+    let message = frame(&[&[&exact]]).decode(&mut decoder).misses.remove(0).message;
     assert!(message.starts_with(&format!("\"{exact}\" is no int64: ")), "{message}");
 }
 
@@ -281,8 +318,8 @@ fn declared_types_take_what_they_say() {
     for &(ctype, good, bad) in cases {
         for (values, misses) in [(good, 0), (bad, 1)] {
             for value in values {
-                let mut decoder = Decoder::new(&[column("c", ctype, true)], &dialect(Encoding::Utf8));
-                let decoded = decoder.decode(&frame(&[&[value]]).all());
+                let mut decoder = decoder(&[column("c", ctype, true)], Encoding::Utf8);
+                let decoded = frame(&[&[value]]).decode(&mut decoder);
                 assert_eq!(
                     (decoded.misses.len(), decoded.written),
                     (misses, 1 - misses as u64),
@@ -292,8 +329,8 @@ fn declared_types_take_what_they_say() {
             }
         }
     }
-    let mut decoder = Decoder::new(&[column("c", ColumnType::Float64, true)], &dialect(Encoding::Utf8));
-    let rows = decoder.decode(&frame(&[&["9007199254740993"]]).all()).rows.expect("a declared double rounds");
+    let mut decoder = decoder(&[column("c", ColumnType::Float64, true)], Encoding::Utf8);
+    let rows = frame(&[&["9007199254740993"]]).decode(&mut decoder).rows.expect("a declared double rounds");
     assert_eq!(rows.column(0).as_primitive::<Float64Type>().value(0), 9_007_199_254_740_992.0);
 }
 
@@ -304,12 +341,12 @@ fn once_a_guess_is_broken_there_are_no_rows_but_all_else_goes_on() {
         column("day", ColumnType::Date, true),
         column("free", ColumnType::Text, false),
     ];
-    let mut decoder = Decoder::new(&columns, &dialect(Encoding::Utf8));
-    assert!(decoder.decode(&frame(&[&["1", "2024-01-01", ""]]).all()).rows.is_some());
-    let broken = decoder.decode(&frame(&[&["1.5", "2024-01-01", "7"], &["2", "x", "y"]]).all());
+    let mut decoder = decoder(&columns, Encoding::Utf8);
+    assert!(frame(&[&["1", "2024-01-01", ""]]).decode(&mut decoder).rows.is_some());
+    let broken = frame(&[&["1.5", "2024-01-01", "7"], &["2", "x", "y"]]).decode(&mut decoder);
     assert!(broken.rows.is_none() && !decoder.fits());
-    assert_eq!((broken.written, broken.misses.len(), broken.digest), (1, 1, Digest::default()));
-    let after = decoder.decode(&frame(&[&["2", "y", "no"], &["2024-01-01", "", "true"]]).all());
+    assert_eq!((broken.written, broken.misses.len()), (1, 1));
+    let after = frame(&[&["2", "y", "no"], &["2024-01-01", "", "true"]]).decode(&mut decoder);
     assert!(after.rows.is_none() && !decoder.fits());
     assert_eq!((after.written, after.misses.len(), after.misses[0].row), (1, 1, 0));
     let mixed = Classes::INT_SHORT.join(Classes::FLOAT).join(Classes::DATE);
@@ -353,14 +390,14 @@ proptest! {
             // With an empty null alone, and with others: two ways through the decoder.
             let mut plain = inferred(&[ctype]);
             plain[0].nulls = vec![String::new()];
-            let fast = Decoder::new(&plain, &dialect).decode(&frame(&[&[&value]]).all());
-            let mut decoder = Decoder::new(&inferred(&[ctype]), &dialect);
-            let decoded = decoder.decode(&frame(&[&[&value]]).all());
+            let fast = frame(&[&[&value]]).decode(&mut Decoder::new(&plain, &dialect, Path::best()));
+            let mut decoder = Decoder::new(&inferred(&[ctype]), &dialect, Path::best());
+            let decoded = frame(&[&[&value]]).decode(&mut decoder);
             let fits = null || class.within(takes(ctype));
             prop_assert_eq!((decoder.fits(), decoded.rows.is_some(), decoded.written), (fits, fits, 1));
             prop_assert_eq!(decoder.summaries(), [if null { Classes::default() } else { class }]);
             if value != "NA" {
-                prop_assert_eq!((&fast.rows, fast.digest), (&decoded.rows, decoded.digest));
+                prop_assert_eq!(&fast.rows, &decoded.rows);
             }
             if let Some(rows) = decoded.rows {
                 prop_assert_eq!(rows.column(0).is_null(0), null);
@@ -368,7 +405,7 @@ proptest! {
             }
             // Declared, the same values fit, and long integers as doubles.
             let declared = [column("c", ctype, true)];
-            let misses = Decoder::new(&declared, &dialect).decode(&frame(&[&[&value]]).all()).misses;
+            let misses = frame(&[&[&value]]).decode(&mut Decoder::new(&declared, &dialect, Path::best())).misses;
             let rounds = ctype == ColumnType::Float64 && class == Classes::INT_LONG;
             prop_assert_eq!(misses.is_empty(), fits || rounds);
         }
@@ -390,14 +427,14 @@ fn records() -> impl Strategy<Value = Vec<[String; 4]>> {
     prop::collection::vec(record, 1..700)
 }
 
-fn decode_all(types: [ColumnType; 2], framed: &Framed, cuts: &[usize], fresh: bool) -> (Vec<Decoded>, Vec<Classes>) {
+fn decode_all(types: [ColumnType; 2], framed: &Framed, cuts: &[usize], fresh: bool) -> (Vec<Whole>, Vec<Classes>) {
     let columns = [
         column("n", ColumnType::Int64, true),
         column("day", ColumnType::Date, true),
         column("a", types[0], false),
         column("b", types[1], false),
     ];
-    let make = || Decoder::new(&columns, &dialect(Encoding::Utf8));
+    let make = || decoder(&columns, Encoding::Utf8);
     let mut decoder = make();
     let mut summaries = vec![Classes::default(); 4];
     let mut all = Vec::new();
@@ -405,7 +442,7 @@ fn decode_all(types: [ColumnType; 2], framed: &Framed, cuts: &[usize], fresh: bo
         if fresh {
             decoder = make();
         }
-        all.push(decoder.decode(&framed.rows(range)));
+        all.push(framed.decode_range(&mut decoder, range));
         summaries = std::iter::zip(&summaries, decoder.summaries()).map(|(a, &b)| a.join(b)).collect();
     }
     (all, summaries)
@@ -439,7 +476,6 @@ proptest! {
             if types == settled {
                 let batches: Vec<_> = parts.iter().map(|part| part.rows.clone().expect("settled types fit")).collect();
                 prop_assert_eq!(&concat_batches(&rows.schema(), &batches).expect("one schema"), rows);
-                prop_assert_eq!(parts.iter().fold(Digest::default(), |sum, part| sum.plus(part.digest)), whole[0].digest);
             }
         }
     }
@@ -450,10 +486,8 @@ fn a_field_that_padding_added_is_null_where_an_empty_one_is_not() {
     let mut columns = [column("text", ColumnType::Text, true), column("number", ColumnType::Int64, true)];
     columns.iter_mut().for_each(|column| column.nulls.clear());
     let mut framed = frame(&[&["", "1"], &["a", "2"]]);
-    let end = framed.bytes.len();
-    framed.fields[2] = Place::new(end, end, Form::Absent);
-    framed.fields[3] = Place::new(end, end, Form::Absent);
-    let decoded = Decoder::new(&columns, &dialect(Encoding::Utf8)).decode(&framed.all());
+    framed.rows[1].fields = 0;
+    let decoded = framed.decode(&mut decoder(&columns, Encoding::Utf8));
     let rows = decoded.rows.expect("declared columns always fit");
     assert_eq!((decoded.misses.len(), rows.num_rows()), (0, 2));
     assert_eq!((rows.column(0).is_null(0), rows.column(0).is_null(1)), (false, true));

@@ -1,4 +1,4 @@
-//! Reading single values off a buffer: unescaped, as UTF-8, and whether they mean null.
+//! Reading the values of one column off a block of rows: where they lie, unescaped, as UTF-8, and whether they mean null.
 //!
 //! Invariant: a value is its bytes after unescaping and transcoding; null tokens are compared with that, quoted or not.
 
@@ -7,10 +7,7 @@ use encoding_rs::WINDOWS_1252;
 
 use crate::frame::Rows;
 
-/// Bytes of a text that is copied whole, whatever its length.
-const SHORT_TEXT_BYTES: usize = 16;
-
-/// Reads the values of one buffer.
+/// Reads the values of one block of rows.
 pub(super) struct Values<'r, 'b, 's> {
     pub(super) rows: &'r Rows<'b>,
     pub(super) encoding: Encoding,
@@ -25,8 +22,8 @@ pub(super) struct Scratch {
 }
 
 impl Values<'_, '_, '_> {
-    /// The value of a field as UTF-8; none for a field that padding added. Inlined because it runs on every field: a tenth of decoding's time.
-    #[inline(always)]
+    /// The value of a field as UTF-8; none for a field that its record lacks.
+    #[inline(never)]
     pub(super) fn get(&mut self, row: usize, column: usize) -> Option<&[u8]> {
         let value = self.rows.value(row, column, &mut self.scratch.unescaped)?;
         if self.encoding == Encoding::Utf8 || value.is_ascii() {
@@ -34,19 +31,6 @@ impl Values<'_, '_, '_> {
         }
         transcode(value, &mut self.scratch.transcoded);
         Some(&self.scratch.transcoded)
-    }
-
-    /// The first bytes of a short field of a source in UTF-8, and its length: see [`Rows::head`].
-    #[inline(always)]
-    pub(super) fn short_text(&self, row: usize, column: usize) -> Option<([u8; SHORT_TEXT_BYTES], usize)> {
-        if self.encoding == Encoding::Utf8 { self.rows.head(row, column) } else { None }
-    }
-
-    /// A field of one to eight bytes as a word, the first byte the lowest, and its length: see [`Rows::head`].
-    #[inline(always)]
-    pub(super) fn word(&self, row: usize, column: usize) -> Option<(u64, usize)> {
-        let (bytes, length) = self.rows.head(row, column).filter(|&(_, length)| length > 0)?;
-        Some((u64::from_le_bytes(bytes), length))
     }
 }
 
@@ -66,6 +50,8 @@ fn transcode(value: &[u8], out: &mut Vec<u8>) {
 pub(super) struct Nulls {
     empty: bool,
     others: Vec<Vec<u8>>,
+    /// Whether one of the others may be a value of some type but text.
+    typed: bool,
 }
 
 impl Nulls {
@@ -79,9 +65,16 @@ impl Nulls {
         self.others.is_empty()
     }
 
+    /// Whether a number, date or timestamp can mean null.
+    pub(super) fn has_typed(&self) -> bool {
+        self.typed
+    }
+
     pub(super) fn new(tokens: &[String]) -> Self {
-        let others = tokens.iter().filter(|token| !token.is_empty()).map(|token| token.clone().into_bytes()).collect();
-        Self { empty: tokens.iter().any(String::is_empty), others }
+        let others = tokens.iter().filter(|token| !token.is_empty()).map(|token| token.clone().into_bytes());
+        let others: Vec<Vec<u8>> = others.collect();
+        let typed = others.iter().any(|token| token[0].is_ascii_digit() || token[0] == b'-');
+        Self { empty: tokens.iter().any(String::is_empty), others, typed }
     }
 
     #[inline]

@@ -2,124 +2,32 @@
 //!
 //! Invariant: what it yields is a function of the bytes and of its [`Plan`]; the caller reads, encodes and stages.
 
+mod cut;
+mod plan;
+
 use std::cmp::Ordering;
 
-use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use batteuse_shared::limits::REJECT_RAW_BYTES_MAX;
 use batteuse_shared::report::RejectKind;
-use batteuse_shared::span::{ExitMap, Span, StateId};
-use batteuse_shared::spec::{Dialect, Encoding, Ragged};
-use batteuse_shared::table::{Classes, Column, Counts, Digest};
+use batteuse_shared::span::{Span, StateId};
+use batteuse_shared::spec::{Encoding, Ragged};
+use batteuse_shared::table::Counts;
 use batteuse_shared::task::Seam;
-use sha2::{Digest as _, Sha256};
 
-use crate::arch::Path;
+use self::cut::Cut;
+pub use self::plan::{Batch, Done, Plan, Progress, Reject};
 use crate::automaton::{Automaton, End};
-use crate::block::Index;
 use crate::decode::Decoder;
-use crate::frame::{Field, Form, Row, Rows};
-use crate::framer::{self, Found, Place, Scanned, after_line_end, count_lines};
+use crate::frame::{BLOCK_ROWS, Row, Rows};
+use crate::framer::{Found, Framer, Place, Scanned, after_line_end, count_lines};
 use crate::seam::Lockstep;
-
-/// What to parse and how.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Settled dialect.
-    pub dialect: Dialect,
-    /// What to do with ragged records.
-    pub ragged: Ragged,
-    /// Columns, in file order.
-    pub columns: Vec<Column>,
-    /// The planned range `[a, b)`.
-    pub range: Span,
-    /// Size of the source.
-    pub source_bytes: u64,
-    /// The true state before byte `a`, where it is known.
-    pub start: Option<StateId>,
-    /// The record cap K.
-    pub record_bytes_max: u64,
-    /// Bytes of one read; the buffer holds about this much, more only for a long record.
-    pub read_bytes: usize,
-    /// Most rows of one batch.
-    pub batch_rows_max: usize,
-    /// Fields at which a batch ends.
-    pub batch_fields_max: usize,
-    /// Bytes indexed at a time.
-    pub index_bytes: usize,
-    /// Vector instructions to use.
-    pub path: Path,
-}
-
-/// A record set aside, with numbers relative to the span it starts in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject {
-    /// Physical lines between the span's start and the record.
-    pub line: u64,
-    /// Records between the span's start and the record.
-    pub record: u64,
-    /// Absolute offset of its first byte.
-    pub byte_offset: u64,
-    /// Bytes, line end included.
-    pub byte_length: u64,
-    /// The column to blame, from 0, where one is.
-    pub column: Option<u32>,
-    /// What is wrong.
-    pub kind: RejectKind,
-    /// What is wrong, in words.
-    pub message: String,
-    /// The record's bytes without its line end; of a cut record the first 64 KiB.
-    pub raw: Vec<u8>,
-}
-
-/// Some records of the span, in order.
-#[derive(Debug)]
-pub struct Batch {
-    /// Rows; none when a value did not fit its column's guessed type, now or earlier in this attempt.
-    pub rows: Option<RecordBatch>,
-    /// Digest of the rows.
-    pub digest: Digest,
-    /// Records set aside.
-    pub rejects: Vec<Reject>,
-}
-
-/// The end of a parse.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// The first boundary in the range under the start state taken.
-    pub first: Option<u64>,
-    /// The span; empty at the range's end when `first` is none.
-    pub span: Span,
-    /// Exits of the range.
-    pub exits: ExitMap,
-    /// Counts over the span.
-    pub counts: Counts,
-    /// Summary of each column.
-    pub summaries: Vec<Classes>,
-    /// Whether every value fitted the types of the plan.
-    pub fits: bool,
-    /// How the start was known.
-    pub seam: Seam,
-}
-
-/// What the machine does next.
-#[derive(Debug)]
-pub enum Progress {
-    /// It wants up to `bytes` bytes from `offset`: fill [`PartitionParse::space`], then call [`PartitionParse::filled`].
-    Wants {
-        /// Absolute offset.
-        offset: u64,
-        /// At least 1; never beyond the end of the source.
-        bytes: usize,
-    },
-    /// Here are some records.
-    Batch(Batch),
-    /// The span is parsed to its end. Further calls say the same.
-    Done(Box<Done>),
-}
 
 /// Bytes of a read beyond the range's end, where only the last record's rest is wanted. Doubles with the record.
 const TAIL_READ_BYTES: usize = 64 << 10;
+/// Bytes behind those of the buffer, so that short values are read at full width.
+const SLACK_BYTES: usize = 64;
+/// Bytes validated as UTF-8 at a time: they stay in the nearest caches.
+const VALIDATED_BYTES: usize = 16 << 10;
 
 /// Where the parse stands.
 #[derive(Debug)]
@@ -138,31 +46,10 @@ enum Mode {
     Ended,
 }
 
-/// A record being cut, streamed away to the next line end.
-#[derive(Debug)]
-struct Cut {
-    row: Row,
-    bytes: u64,
-    raw: Vec<u8>,
-    sha256: Sha256,
-    after_cr: bool,
-}
-
-impl Cut {
-    fn take(&mut self, bytes: &[u8]) {
-        let room = REJECT_RAW_BYTES_MAX.saturating_sub(self.raw.len());
-        self.raw.extend_from_slice(&bytes[..room.min(bytes.len())]);
-        self.sha256.update(bytes);
-        self.bytes += bytes.len() as u64;
-    }
-}
-
 /// The machine.
 pub struct PartitionParse {
     plan: Plan,
-    automaton: Automaton,
-    /// None where the automaton frames alone.
-    index: Option<Index>,
+    framer: Framer,
     decoder: Decoder,
     lockstep: Lockstep,
     taken: StateId,
@@ -171,13 +58,17 @@ pub struct PartitionParse {
     buffer: Vec<u8>,
     base: u64,
     held: usize,
+    /// Bytes asked for.
+    wanted: usize,
     /// Index in the buffer of the next byte to frame.
     pos: usize,
     /// Index up to which the buffer is known to be valid UTF-8, counted from the last record checked.
     utf8_until: usize,
     first: Option<u64>,
+    /// Where the record or blank line lies that was looked at last.
+    last: u64,
     counts: Counts,
-    fields: Vec<Field>,
+    /// Framed and not decoded yet, at most a block.
     rows: Vec<Row>,
     rejects: Vec<Reject>,
 }
@@ -187,7 +78,7 @@ impl PartitionParse {
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let automaton = Automaton::new(&plan.dialect, plan.record_bytes_max);
-        let decoder = Decoder::new(&plan.columns, &plan.dialect);
+        let decoder = Decoder::new(&plan.columns, &plan.dialect, plan.path);
         let (a, mode) = match plan.start {
             Some(_) => (plan.range.start, Mode::Seeking),
             None => (plan.range.start.saturating_sub(1), Mode::Guessing),
@@ -200,15 +91,15 @@ impl PartitionParse {
             buffer: Vec::new(),
             base: a,
             held: 0,
+            wanted: 0,
             pos: 0,
             utf8_until: 0,
             first: None,
+            last: 0,
             counts: Counts::default(),
-            fields: Vec::new(),
             rows: Vec::new(),
             rejects: Vec::new(),
-            index: Index::new(&plan.dialect, plan.path, plan.index_bytes),
-            automaton,
+            framer: Framer::new(automaton, &plan.dialect, plan.path, plan.index_bytes),
             decoder,
             plan,
         }
@@ -249,19 +140,21 @@ impl PartitionParse {
 
     /// Whether a batch is to end here. Fields count too: padding makes many out of few bytes.
     fn full(&self) -> bool {
-        let rows = self.rows.len().max(self.rejects.len());
-        rows >= self.plan.batch_rows_max || self.fields.len() >= self.plan.batch_fields_max
+        let rows = self.decoder.rows() + self.rows.len();
+        let fields = rows * self.plan.columns.len();
+        rows.max(self.rejects.len()) >= self.plan.batch_rows_max || fields >= self.plan.batch_fields_max
     }
 
     /// Where the bytes wanted go; exactly as long as wanted.
     pub fn space(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.held..]
+        &mut self.buffer[self.held..self.held + self.wanted]
     }
 
     /// Tells that the first `bytes` of [`PartitionParse::space`] were filled; less than wanted only if the read was short.
     pub fn filled(&mut self, bytes: usize) {
-        debug_assert!(self.held + bytes <= self.buffer.len(), "no more than wanted");
+        debug_assert!(bytes <= self.wanted, "no more than wanted");
         self.held += bytes;
+        self.wanted = 0;
     }
 
     fn end(&self) -> u64 {
@@ -274,7 +167,7 @@ impl PartitionParse {
 
     /// Drops what is framed, and says what comes next.
     fn want(&mut self) -> Progress {
-        self.forget();
+        self.framer.clear();
         self.buffer.copy_within(self.pos..self.held, 0);
         self.base += self.pos as u64;
         self.held -= self.pos;
@@ -283,17 +176,16 @@ impl PartitionParse {
         let offset = self.end();
         debug_assert!(offset < self.plan.source_bytes, "the end of the source ends every mode");
         let inside = self.plan.range.end.saturating_sub(offset);
-        let most = if inside > 0 { inside } else { self.held.max(TAIL_READ_BYTES) as u64 };
-        let most = most.min(self.plan.read_bytes as u64).max(1).min(self.plan.source_bytes - offset);
-        self.buffer.resize(self.held + most as usize, 0);
-        Progress::Wants { offset, bytes: most as usize }
-    }
-
-    /// The index is of no use any more: the buffer has moved, or a record was cut.
-    fn forget(&mut self) {
-        if let Some(index) = &mut self.index {
-            index.forget();
-        }
+        // A record longer than a read is looked at from its start again: reads double with it.
+        let most = if inside > 0 {
+            inside.min(self.plan.read_bytes.max(self.held) as u64)
+        } else {
+            self.held.max(TAIL_READ_BYTES) as u64
+        };
+        let most = most.max(1).min(self.plan.source_bytes - offset) as usize;
+        self.wanted = most;
+        self.buffer.resize(self.held + most + SLACK_BYTES, 0);
+        Progress::Wants { offset, bytes: most }
     }
 
     /// Lets the seam follow the bytes that are there, and turns to the rows once their first boundary is known.
@@ -303,13 +195,13 @@ impl PartitionParse {
             if self.held == 0 {
                 return;
             }
-            self.taken = self.automaton.guess(self.buffer[0]);
+            self.taken = self.framer.automaton().guess(self.buffer[0]);
             self.mode = Mode::Seeking;
         }
         let here = self.end().min(b);
         if !self.lockstep.settled() && self.lockstep.at() < here {
             let bytes = &self.buffer[(self.lockstep.at() - self.base) as usize..(here - self.base) as usize];
-            self.lockstep.feed(&self.automaton, bytes);
+            self.lockstep.feed(self.framer.automaton(), bytes);
         }
         if matches!(self.mode, Mode::Seeking) {
             self.first = self.lockstep.first(self.taken);
@@ -320,14 +212,21 @@ impl PartitionParse {
                 None => Mode::Seeking,
             };
         }
-        let at = self.base + self.pos as u64;
+        // A comment and a record that is cut may be streamed away over the range's end; other records are whole there.
+        let automaton = self.framer.automaton();
+        match self.mode {
+            Mode::Comment => self.leave(automaton.in_comment(), self.base + self.pos as u64),
+            Mode::Cutting(_) => self.leave(automaton.skipping(), self.base + self.pos as u64),
+            _ => {}
+        }
+    }
+
+    /// Lets a settled seam go on to the range's end, if it is there, from `at`, where the parse is in `state`.
+    fn leave(&mut self, state: StateId, at: u64) {
+        let b = self.plan.range.end;
         if self.lockstep.settled() && self.lockstep.at() < b && self.end() >= b && at <= b {
-            let state = match self.mode {
-                Mode::Comment => self.automaton.in_comment(),
-                Mode::Cutting(_) => self.automaton.skipping(),
-                _ => self.automaton.record_start(),
-            };
-            self.lockstep.resume(&self.automaton, state, at, &self.buffer[self.pos..(b - self.base) as usize]);
+            let bytes = &self.buffer[(at - self.base) as usize..(b - self.base) as usize];
+            self.lockstep.resume(self.framer.automaton(), state, at, bytes);
         }
     }
 
@@ -336,9 +235,11 @@ impl PartitionParse {
         while !self.full() {
             let at = self.base + self.pos as u64;
             if at >= self.plan.range.end {
+                self.leave(self.framer.automaton().record_start(), self.last);
                 self.mode = Mode::Ended;
                 return true;
             }
+            self.last = at;
             if self.pos == self.held {
                 return true;
             }
@@ -348,7 +249,8 @@ impl PartitionParse {
                 self.counts.blank += 1;
                 self.counts.lines += 1;
                 self.pos = end;
-            } else if self.automaton.comments(byte) {
+            } else if self.framer.automaton().comments(byte) {
+                self.framer.stumble();
                 self.mode = Mode::Comment;
                 return false;
             } else if !self.record(at) {
@@ -361,107 +263,102 @@ impl PartitionParse {
     }
 
     /// Frames the record at `pos`; false when the buffer ends too early.
+    #[inline(always)]
     fn record(&mut self, at: u64) -> bool {
-        let second_mark = self.automaton.mark_after(self.automaton.mark_after(at));
+        let automaton = self.framer.automaton();
+        let second_mark = automaton.mark_after(automaton.mark_after(at));
         let mark_index = usize::try_from(second_mark - self.base).unwrap_or(usize::MAX);
-        let kept = self.fields.len();
         let bytes = &self.buffer[..self.held];
         let eof = self.base + self.held as u64 == self.plan.source_bytes;
         let columns = self.plan.columns.len();
-        let place = Place { start: self.pos, second_mark: mark_index, eof };
-        let indexed = self
-            .index
-            .as_mut()
-            .and_then(|index| framer::scan_indexed(index, &self.automaton, bytes, place, columns, &mut self.fields));
-        let scanned = indexed.unwrap_or_else(|| {
-            self.fields.truncate(kept);
-            framer::scan(&self.automaton, bytes, place, columns, &mut self.fields)
-        });
-        let row = Row { offset: at, bytes: 0, line: self.counts.lines, record: self.counts.read };
-        match scanned {
-            Scanned::More => {
-                self.fields.truncate(kept);
-                return false;
-            }
+        let place = Place { start: self.pos, second_mark: mark_index, eof, columns };
+        let (line, record) = (self.counts.lines, self.counts.read);
+        let row = Row { offset: at, bytes: 0, line, record, ordinal: 0, fields: 0, odd: false };
+        match self.framer.record(bytes, place) {
+            Scanned::More => return false,
             Scanned::Cut { mark } => {
-                self.fields.truncate(kept);
-                self.forget();
+                self.leave(self.framer.automaton().record_start(), at);
                 self.cut(row, mark);
             }
             Scanned::Record { content, end, ended, found } => {
-                let row = Row { bytes: (end - self.pos) as u32, ..row };
                 let plain = u64::from(content < end);
-                self.counts.lines += if found.quoted { count_lines(&bytes[self.pos..end]) } else { plain };
+                self.counts.lines += if found.odd { count_lines(&bytes[self.pos..end]) } else { plain };
                 self.counts.read += 1;
-                match self.verdict(kept, content, end, ended, found) {
+                let fields = found.fields.min(columns) as u32;
+                let (ordinal, odd) = (found.ordinal, found.odd);
+                let row = Row { bytes: (end - self.pos) as u32, ordinal, fields, odd, ..row };
+                match self.verdict(end, ended, found) {
                     None => self.rows.push(row),
                     Some((kind, message)) => {
-                        self.fields.truncate(kept);
                         let raw = self.buffer[self.pos..content].to_vec();
                         self.reject(row, u64::from(row.bytes), None, kind, message, raw);
                     }
                 }
                 self.pos = end;
+                if self.rows.len() == BLOCK_ROWS {
+                    self.decode();
+                }
             }
         }
         true
     }
 
-    /// What is wrong with the record whose fields begin at `kept`, if anything; pads it where the plan says so.
-    fn verdict(
-        &mut self,
-        kept: usize,
-        content: usize,
-        end: usize,
-        ended: End,
-        found: Found,
-    ) -> Option<(RejectKind, String)> {
+    /// What is wrong with the record at `pos`, if anything.
+    #[inline(always)]
+    fn verdict(&mut self, end: usize, ended: End, found: Found) -> Option<(RejectKind, String)> {
+        let pads = self.plan.ragged == Ragged::Pad;
+        let fits = match found.fields.cmp(&self.plan.columns.len()) {
+            Ordering::Equal => true,
+            Ordering::Less => pads,
+            Ordering::Greater => pads && !found.extra_filled,
+        };
+        let invalid = self.invalid_utf8(end);
+        if fits && ended == End::Whole && invalid.is_none() { None } else { self.wrong(end, ended, found, invalid) }
+    }
+
+    /// What is wrong with the record at `pos`: something is.
+    #[cold]
+    fn wrong(&mut self, end: usize, ended: End, found: Found, invalid: Option<usize>) -> Option<(RejectKind, String)> {
         if ended == End::OpenQuote {
             // It may have swallowed half the file, and a tolerance in percent must see that.
             self.counts.cut_bytes += (end - self.pos) as u64;
-            return Some((
-                RejectKind::UnterminatedQuote,
-                "a quoted field is still open at the end of the file".to_owned(),
-            ));
+            let message = "a quoted field is still open at the end of the file".to_owned();
+            return Some((RejectKind::UnterminatedQuote, message));
         }
-        if let Some(bad) = self.invalid_utf8(end) {
+        if let Some(bad) = invalid {
             let at = bad - self.pos;
             return Some((RejectKind::InvalidEncoding, format!("byte {at} of the record is not valid UTF-8")));
         }
-        let (columns, Found { fields: found, extra_filled, .. }) = (self.plan.columns.len(), found);
-        match found.cmp(&columns) {
-            Ordering::Equal => None,
-            Ordering::Less if self.plan.ragged == Ragged::Pad => {
-                let absent = Field::new(content, content, Form::Absent);
-                self.fields.resize(kept + columns, absent);
-                None
-            }
-            Ordering::Greater if self.plan.ragged == Ragged::Pad && !extra_filled => None,
-            Ordering::Less => Some((RejectKind::MissingColumns, format!("expected {columns} fields, found {found}"))),
-            Ordering::Greater => {
-                Some((RejectKind::TooManyColumns, format!("expected {columns} fields, found {found}")))
-            }
-        }
+        let (columns, found) = (self.plan.columns.len(), found.fields);
+        let kind = if found < columns { RejectKind::MissingColumns } else { RejectKind::TooManyColumns };
+        Some((kind, format!("expected {columns} fields, found {found}")))
     }
 
     /// The index of the first byte of the record ending at `end` that is not valid UTF-8, if the source is UTF-8.
+    #[inline(always)]
     fn invalid_utf8(&mut self, end: usize) -> Option<usize> {
-        if self.plan.dialect.encoding != Encoding::Utf8 || end <= self.utf8_until {
-            return None;
-        }
-        self.utf8_until = match std::str::from_utf8(&self.buffer[self.pos..self.held]) {
-            Ok(_) => self.held,
-            Err(bad) => self.pos + bad.valid_up_to(),
+        if end <= self.utf8_until || self.plan.dialect.encoding != Encoding::Utf8 { None } else { self.validate(end) }
+    }
+
+    /// Validates some more bytes, at least to `end`.
+    #[inline(never)]
+    fn validate(&mut self, end: usize) -> Option<usize> {
+        // What is valid up to here ends with a whole character.
+        let from = self.utf8_until.max(self.pos);
+        let to = self.held.min(end.max(from + VALIDATED_BYTES));
+        self.utf8_until = match simdutf8::compat::from_utf8(&self.buffer[from..to]) {
+            Ok(_) => to,
+            Err(bad) => from + bad.valid_up_to(),
         };
         (self.utf8_until < end).then_some(self.utf8_until)
     }
 
+    #[cold]
     fn cut(&mut self, row: Row, mark: usize) {
+        self.framer.stumble();
         let head = &self.buffer[self.pos..mark];
-        let after_cr = head.last() == Some(&b'\r');
         self.counts.lines += count_lines(head);
-        let mut cut = Cut { row, bytes: 0, raw: Vec::new(), sha256: Sha256::new(), after_cr };
-        cut.take(head);
+        let cut = Cut::new(row, head);
         self.pos = mark;
         self.counts.read += 1;
         self.mode = Mode::Cutting(Box::new(cut));
@@ -489,11 +386,7 @@ impl PartitionParse {
         self.counts.lines += u64::from(end > content && !lf_of_crlf);
         let length = cut.bytes + (end - content) as u64;
         self.counts.cut_bytes += length;
-        let message = format!(
-            "the record is longer than the cap allows and was cut: {} bytes, sha256 {:x}",
-            cut.bytes,
-            cut.sha256.finalize()
-        );
+        let message = cut.message();
         self.pos = end;
         self.reject(cut.row, length, None, RejectKind::RecordTooLong, message, cut.raw);
         false
@@ -529,33 +422,42 @@ impl PartitionParse {
     }
 
     /// Decodes what is framed.
-    fn flush(&mut self) -> Option<Batch> {
-        if self.rows.is_empty() && self.rejects.is_empty() {
-            return None;
-        }
+    fn decode(&mut self) {
+        let automaton = self.framer.automaton();
         let framed = Rows {
-            bytes: &self.buffer[..self.held],
+            // What lies behind the bytes held is read, and of no meaning.
+            bytes: &self.buffer,
             base: self.base,
-            fields: &self.fields,
+            structure: self.framer.structure(),
             columns: self.plan.columns.len(),
             rows: &self.rows,
-            quote: self.automaton.quote(),
-            escape: self.automaton.escape(),
+            delimiter_bytes: automaton.delimiter_bytes() as u32,
+            quote: automaton.quote(),
+            escape: automaton.escape(),
         };
-        let decoded = self.decoder.decode(&framed);
-        let mut missed = Vec::with_capacity(decoded.misses.len());
-        for miss in decoded.misses {
-            missed.push((self.rows[miss.row], miss.column, miss.message, framed.content(miss.row).to_vec()));
-        }
+        let misses = self.decoder.add(&framed);
+        let missed: Vec<_> = misses
+            .into_iter()
+            .map(|miss| (self.rows[miss.row], miss.column, miss.message, framed.content(miss.row).to_vec()))
+            .collect();
         for (row, column, message, raw) in missed {
             self.reject(row, u64::from(row.bytes), Some(column), RejectKind::Cast, message, raw);
         }
-        self.counts.written += decoded.written;
-        self.fields.clear();
         self.rows.clear();
+        self.framer.release();
+    }
+
+    /// Ends the batch.
+    fn flush(&mut self) -> Option<Batch> {
+        self.decode();
+        if self.decoder.rows() == 0 && self.rejects.is_empty() {
+            return None;
+        }
+        let decoded = self.decoder.finish();
+        self.counts.written += decoded.written;
         let mut rejects = std::mem::take(&mut self.rejects);
         rejects.sort_by_key(|r| r.record);
-        Some(Batch { rows: decoded.rows, digest: decoded.digest, rejects })
+        Some(Batch { rows: decoded.rows, rejects })
     }
 
     fn done(&self) -> Done {

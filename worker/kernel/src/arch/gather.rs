@@ -1,0 +1,74 @@
+//! The values of one column, out of the text and into lanes: loads that no bound is checked for one by one.
+//!
+//! Invariant: no load leaves its slice, whatever the ends and ordinals say: places are clamped first.
+
+use super::{Fields, GATHERED_BYTES, Gathered};
+
+/// Rows up to which they are taken one by one: below, the lanes without a row cost more than finding those with one.
+const SPARSE_ROWS_MAX: u32 = 20;
+
+/// See [`super::gather`].
+#[inline(always)]
+pub(super) fn gather(from: &Fields<'_>, column: u32, rows: u64, out: &mut Gathered) -> u64 {
+    // The last places at which two ends begin, and as many bytes as are ever gathered of a value.
+    let (Some(pair_last), Some(start_last)) =
+        (from.ends.len().checked_sub(2), from.text.len().checked_sub(GATHERED_BYTES))
+    else {
+        return 0;
+    };
+    // Ordinals and offsets are of 32 bits.
+    let (pair_last, start_last) = (pair_last.min(u32::MAX as usize) as u32, start_last.min(u32::MAX as usize) as u32);
+    let mut take = |row: usize| {
+        let at = from.ordinals[row].wrapping_add(column).min(pair_last);
+        // SAFETY: there are two ends from `pair_last` on, and `at` is no greater.
+        let [before, end] = unsafe { from.ends.as_ptr().add(at as usize).cast::<[u32; 2]>().read() };
+        let start = before.wrapping_add(from.delimiter_bytes);
+        let clamped = start.min(start_last);
+        out.starts[row] = start;
+        out.bytes[row] = u64::from(end.wrapping_sub(start));
+        // SAFETY: there are more than eight bytes from `start_last` on, and `clamped` is no greater; bytes have no alignment.
+        let head = unsafe { from.text.as_ptr().add(clamped as usize).cast::<[u8; 8]>().read() };
+        out.low[row] = u64::from_le_bytes(head);
+    };
+    if rows.count_ones() <= SPARSE_ROWS_MAX {
+        each_bit(rows, &mut take);
+    } else {
+        (0..64).for_each(&mut take);
+    }
+    let (mut quoted, mut gathered) = (0, 0);
+    for row in 0..64 {
+        quoted |= u64::from(out.low[row] & 0xff == u64::from(from.quote) && out.bytes[row] >= 2) << row;
+        gathered |= u64::from(out.starts[row] <= start_last) << row;
+    }
+    gathered &= rows;
+    each_bit(quoted & gathered, |row| {
+        let start = out.starts[row] + 1;
+        out.starts[row] = start;
+        out.bytes[row] -= 2;
+        // One byte further on than `start_last` there are still eight.
+        let head = from.text[start as usize..].first_chunk().expect("more than nine bytes are there");
+        out.low[row] = u64::from_le_bytes(*head);
+    });
+    gathered
+}
+
+/// See [`super::gather_second`].
+#[inline(always)]
+pub(super) fn gather_second(text: &[u8], by: u32, starts: &[u32; 64], out: &mut [u64; 64]) {
+    let Some(last) = text.len().checked_sub(8) else { return };
+    let last = last.min(u32::MAX as usize) as u32;
+    for (out, start) in std::iter::zip(out, starts) {
+        let at = start.saturating_add(by).min(last);
+        // SAFETY: there are eight bytes from `last` on, and `at` is no greater; bytes have no alignment.
+        *out = u64::from_le_bytes(unsafe { text.as_ptr().add(at as usize).cast::<[u8; 8]>().read() });
+    }
+}
+
+/// Hands on the place of each bit that is set.
+#[inline(always)]
+fn each_bit(mut word: u64, mut each: impl FnMut(usize)) {
+    while word != 0 {
+        each(word.trailing_zeros() as usize & 63);
+        word &= word - 1;
+    }
+}

@@ -1,0 +1,341 @@
+//! A column of text under construction: as a dictionary while its values are few, else written out.
+//!
+//! Invariant: values are appended in the order of the rows; which of the two forms a batch has is a matter of speed alone. Codes
+//! of a dictionary stay what they are from batch to batch.
+
+use std::sync::Arc;
+
+use arrow_array::types::UInt16Type;
+use arrow_array::{ArrayRef, DictionaryArray, StringArray, UInt16Array, new_null_array};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::DataType;
+use batteuse_shared::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_VALUES_MAX};
+use batteuse_shared::table::Classes;
+
+use super::column::{Block, each_bit};
+use super::value::Nulls;
+use crate::arch;
+use crate::infer::classify;
+
+/// Distinct values from which on a dictionary must pay: an eighth of the values seen at most.
+const DICTIONARY_VALUES_FREE: usize = 256;
+/// Slots looked at before a value is called new: more would be somebody's intent.
+const PROBES_MAX: usize = 32;
+/// Bytes of a text that is copied whole, whatever its length.
+const SHORT_TEXT_BYTES: usize = 16;
+
+/// The texts of one column.
+#[derive(Debug)]
+pub(super) struct Texts {
+    form: Form,
+    /// Bytes of text in the last batch: the room that the next one probably needs.
+    bytes_before: usize,
+}
+
+#[derive(Debug)]
+enum Form {
+    Dictionary(Dictionary),
+    Written(Written),
+}
+
+/// Ends of the texts, behind a zero, and the texts; validated as UTF-8 once more, whole, when the column is finished.
+#[derive(Debug)]
+struct Written {
+    ends: Vec<i32>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Dictionary {
+    /// Ends of the texts, by code, behind a zero.
+    ends: Vec<i32>,
+    /// The texts, one after the other.
+    bytes: Vec<u8>,
+    /// By hash. A power of two of them, at most half in use.
+    slots: Vec<Slot>,
+    /// Codes of the batch under way.
+    codes: Vec<u16>,
+    /// The join of the classes of all texts that are no nulls.
+    classes: Classes,
+    /// Values looked up.
+    seen: usize,
+    /// Codes of texts that mean null.
+    nulls: Vec<u16>,
+    /// The texts as an array, when it was last made.
+    array: Option<Arc<StringArray>>,
+}
+
+/// Where a text is looked for.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    /// The first sixteen bytes, all zero behind the text.
+    low: u64,
+    high: u64,
+    /// Its length, or [`FREE`].
+    bytes: u32,
+    code: u16,
+}
+
+const FREE: u32 = u32::MAX;
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self { low: 0, high: 0, bytes: FREE, code: 0 }
+    }
+}
+
+/// The dictionary has become too large.
+struct Full;
+
+impl Texts {
+    pub(super) fn new() -> Self {
+        let dictionary = Dictionary {
+            ends: vec![0],
+            bytes: Vec::new(),
+            slots: vec![Slot::default(); 64],
+            codes: Vec::new(),
+            classes: Classes::default(),
+            seen: 0,
+            nulls: Vec::new(),
+            array: None,
+        };
+        Self { form: Form::Dictionary(dictionary), bytes_before: 0 }
+    }
+
+    /// Appends a block; the word of values that are not null. Joins the values' classes to `summary` until it is text.
+    pub(super) fn append(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) -> u64 {
+        if let Form::Dictionary(dictionary) = &mut self.form {
+            let before = dictionary.codes.len();
+            match dictionary.append(block) {
+                Ok(valid) => {
+                    if let Some(summary) = summary {
+                        *summary = summary.join(dictionary.classes);
+                    }
+                    return valid;
+                }
+                Err(Full) => {
+                    dictionary.codes.truncate(before);
+                    self.form = Form::Written(dictionary.write_out());
+                }
+            }
+        }
+        let Form::Written(written) = &mut self.form else { unreachable!("it was a dictionary, and is none any more") };
+        written.append(block, summary)
+    }
+
+    /// Appends nulls.
+    pub(super) fn append_nulls(&mut self, rows: usize) {
+        match &mut self.form {
+            Form::Dictionary(dictionary) => dictionary.codes.resize(dictionary.codes.len() + rows, 0),
+            Form::Written(written) => written.ends.resize(written.ends.len() + rows, written.bytes.len() as i32),
+        }
+    }
+
+    /// The column of the batch as an array.
+    pub(super) fn finish(&mut self, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
+        match &mut self.form {
+            Form::Dictionary(dictionary) => dictionary.finish(rows, nulls),
+            Form::Written(written) => {
+                self.bytes_before = written.bytes.len();
+                let next = Written::new(rows + rows / 8, self.bytes_before + self.bytes_before / 8);
+                Arc::new(std::mem::replace(written, next).texts(nulls))
+            }
+        }
+    }
+}
+
+impl Dictionary {
+    fn append(&mut self, block: &mut Block<'_, '_, '_, '_>) -> Result<u64, Full> {
+        let from = self.codes.len();
+        self.codes.resize(from + block.rows, 0);
+        let (nulls, decimal) = (block.nulls, block.decimal);
+        let mut valid = block.candidates();
+        self.seen += valid.count_ones() as usize;
+        let plain = block.gather_text(valid);
+        block.gather_high();
+        arch::keys(block.path, &block.lanes.gathered, &mut block.lanes.keys);
+        let codes = &mut self.codes[from..];
+        let mut missing = valid & !plain;
+        let (keys, mask) = (&block.lanes.keys, self.slots.len() - 1);
+        each_bit(plain, |row| {
+            let slot = &self.slots[keys.hashes[row] as usize & mask];
+            let same = slot.low == keys.low[row] && slot.high == keys.high[row];
+            if same && slot.bytes == block.lanes.gathered.bytes[row] as u32 && slot.bytes <= SHORT_TEXT_BYTES as u32 {
+                codes[row] = slot.code;
+            } else {
+                missing |= 1 << row;
+            }
+        });
+        while missing != 0 {
+            let row = missing.trailing_zeros() as usize;
+            missing &= missing - 1;
+            let text = if plain >> row & 1 == 1 {
+                block.text(row)
+            } else {
+                block.values.get(row, block.column).unwrap_or_default()
+            };
+            let code = self.code(text, nulls, decimal)?;
+            self.codes[from + row] = code;
+        }
+        for &null in &self.nulls {
+            let codes = self.codes[from..].iter().enumerate();
+            valid = codes.fold(valid, |valid, (row, &code)| if code == null { valid & !(1 << row) } else { valid });
+        }
+        let distinct = self.ends.len() - 1;
+        if distinct > DICTIONARY_VALUES_FREE && distinct > self.seen / 8 { Err(Full) } else { Ok(valid) }
+    }
+
+    /// The code of `text`.
+    fn code(&mut self, text: &[u8], nulls: &Nulls, decimal: u8) -> Result<u16, Full> {
+        let (head, mask) = (head_of(text), self.slots.len() - 1);
+        let mut at = arch::hash(head, text.len()) as usize & mask;
+        for _ in 0..PROBES_MAX {
+            let slot = &self.slots[at];
+            if slot.bytes == FREE {
+                return self.insert(text, nulls, decimal);
+            }
+            let same = [slot.low, slot.high] == head && slot.bytes as usize == text.len();
+            if same && (text.len() <= SHORT_TEXT_BYTES || self.text(slot.code) == text) {
+                return Ok(slot.code);
+            }
+            at = (at + 1) & mask;
+        }
+        Err(Full)
+    }
+
+    /// Takes in `text`, which is new.
+    #[cold]
+    fn insert(&mut self, text: &[u8], nulls: &Nulls, decimal: u8) -> Result<u16, Full> {
+        let fits = self.bytes.len() + text.len() <= DICTIONARY_BYTES_MAX;
+        if !fits || self.ends.len() > DICTIONARY_VALUES_MAX {
+            return Err(Full);
+        }
+        let code = (self.ends.len() - 1) as u16;
+        if nulls.contain(text) {
+            self.nulls.push(code);
+        } else if self.classes != Classes::TEXT {
+            self.classes = self.classes.join(classify(text, decimal));
+        }
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len() as i32);
+        self.array = None;
+        if 2 * self.ends.len() > self.slots.len() {
+            self.slots = vec![Slot::default(); 2 * self.slots.len()];
+            (0..=code).for_each(|code| self.place(code));
+        } else {
+            self.place(code);
+        }
+        Ok(code)
+    }
+
+    /// Gives the text `code` the first free slot of its hash.
+    fn place(&mut self, code: u16) {
+        let text = self.text(code);
+        let (head, bytes, mask) = (head_of(text), text.len(), self.slots.len() - 1);
+        let mut at = arch::hash(head, bytes) as usize & mask;
+        while self.slots[at].bytes != FREE {
+            at = (at + 1) & mask;
+        }
+        let [low, high] = head;
+        // At most `DICTIONARY_BYTES_MAX`.
+        self.slots[at] = Slot { low, high, bytes: bytes as u32, code };
+    }
+
+    fn text(&self, code: u16) -> &[u8] {
+        &self.bytes[self.ends[code as usize] as usize..self.ends[code as usize + 1] as usize]
+    }
+
+    /// The batch so far, written out.
+    fn write_out(&self) -> Written {
+        let mut written = Written::new(self.codes.len(), 0);
+        for &code in &self.codes {
+            // A null has the code 0, if there is one yet.
+            written.bytes.extend_from_slice(if self.ends.len() == 1 { &[] } else { self.text(code) });
+            written.ends.push(written.bytes.len() as i32);
+        }
+        written
+    }
+
+    fn finish(&mut self, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
+        let codes = std::mem::replace(&mut self.codes, Vec::with_capacity(rows + rows / 8));
+        if nulls.as_ref().is_some_and(|nulls| nulls.null_count() == rows) {
+            let text = Box::new(DataType::Utf8);
+            return new_null_array(&DataType::Dictionary(Box::new(DataType::UInt16), text), rows);
+        }
+        let array = self.array.get_or_insert_with(|| {
+            Arc::new(Written { ends: self.ends.clone(), bytes: self.bytes.clone() }.texts(None))
+        });
+        let array: ArrayRef = Arc::clone(array) as ArrayRef;
+        let keys = UInt16Array::new(codes.into(), nulls);
+        Arc::new(DictionaryArray::<UInt16Type>::try_new(keys, array).expect("a code is given with its entry"))
+    }
+}
+
+/// The first sixteen bytes of a text.
+fn head_of(text: &[u8]) -> [u64; 2] {
+    let mut head = [0; SHORT_TEXT_BYTES];
+    let length = text.len().min(SHORT_TEXT_BYTES);
+    head[..length].copy_from_slice(&text[..length]);
+    let both = u128::from_le_bytes(head);
+    [both as u64, (both >> 64) as u64]
+}
+
+impl Written {
+    /// No text, with room for so many, of so many bytes together.
+    fn new(rows: usize, bytes: usize) -> Self {
+        let mut ends = Vec::with_capacity(rows + 1);
+        ends.push(0);
+        Self { ends, bytes: Vec::with_capacity(bytes) }
+    }
+
+    fn append(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) -> u64 {
+        let mut valid = block.candidates();
+        let plain = if block.nulls.is_only_empty() { block.gather_text(valid) } else { 0 };
+        let mut at = self.bytes.len();
+        if plain != 0 {
+            block.gather_high();
+            // Room for each plain text, and to copy the last one at full width.
+            let mut room = SHORT_TEXT_BYTES;
+            each_bit(plain, |row| room += block.lanes.gathered.bytes[row] as usize);
+            self.bytes.resize(at + room, 0);
+        }
+        let learns = summary.is_some_and(|classes| classes != Classes::TEXT);
+        for row in 0..block.rows {
+            let (bit, start) = (1 << row, at);
+            if plain & bit != 0 {
+                let bytes = block.lanes.gathered.bytes[row] as usize;
+                if bytes <= SHORT_TEXT_BYTES {
+                    // Most texts are short: those are copied at full width, and what is too much is written over again.
+                    let (low, high) = (block.lanes.gathered.low[row], block.lanes.gathered.high[row]);
+                    let both = u128::from(low) | u128::from(high) << 64;
+                    self.bytes[at..at + SHORT_TEXT_BYTES].copy_from_slice(&both.to_le_bytes());
+                } else {
+                    self.bytes[at..at + bytes].copy_from_slice(block.text(row));
+                }
+                at += bytes;
+            } else if valid & bit != 0 {
+                let text = block.values.get(row, block.column).unwrap_or_default();
+                if block.nulls.contain(text) {
+                    valid &= !bit;
+                } else {
+                    self.bytes.splice(at..at, text.iter().copied());
+                    at += text.len();
+                }
+            }
+            // A batch holds far less than 2 GiB.
+            self.ends.push(at as i32);
+            if learns && valid & bit != 0 {
+                let learnt = classify(&self.bytes[start..at], block.decimal);
+                *summary = summary.map(|classes| classes.join(learnt));
+            }
+        }
+        self.bytes.truncate(at);
+        valid
+    }
+
+    fn texts(self, nulls: Option<NullBuffer>) -> StringArray {
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.ends));
+        StringArray::try_new(offsets, Buffer::from_vec(self.bytes), nulls)
+            .expect("records are validated, and delimiters, quotes and escapes are whole characters")
+    }
+}
