@@ -12,7 +12,7 @@ use batteuse_coordinator::scheduler::Status;
 use batteuse_proto::{RunList, RunStatus};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
-use batteuse_shared::report::{Report, RunState};
+use batteuse_shared::report::{Report, RunState, Seams};
 use batteuse_shared::time::Millis;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -79,13 +79,18 @@ fn text(r: &Report, dir: &Path) -> String {
                 r.partitions, r.attempts, r.reruns.types, r.reruns.guesses
             ),
         ),
+    ];
+    if r.partitions > 1 {
+        lines.push(("seams", seams(&r.seams)));
+    }
+    let holds = if r.equation.holds { "holds" } else { "does not hold" };
+    lines.extend([
         ("output", format!("{} files, {} in {}", r.files, HumanBytes(r.output_bytes), dir.display())),
         ("digest", r.digest.to_string()),
         ("time", format!("{:.2} s, {:.0} MB/s", r.seconds, r.bytes as f64 / 1e6 / seconds)),
-    ];
-    let holds = if r.equation.holds { "holds" } else { "does not hold" };
-    lines.push(("equation", format!("{} ({holds})", r.equation.records)));
-    lines.push(("", r.equation.bytes.clone()));
+        ("equation", format!("{} ({holds})", r.equation.records)),
+        ("", r.equation.bytes.clone()),
+    ]);
     if let Some(reason) = &r.reason {
         lines.push(("reason", reason.message().to_owned()));
     }
@@ -97,6 +102,19 @@ fn text(r: &Report, dir: &Path) -> String {
         lines.push(("rejects", dir.join(layout::rejects(&r.run)).display().to_string()));
     }
     lines.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
+}
+
+fn seams(s: &Seams) -> String {
+    let mut text =
+        format!("{} certain, {} guessed right, {} guessed wrong", s.certain, s.guessed_right, s.guessed_wrong);
+    if let Some(bytes) = s.bytes_to_merge {
+        let (median, max) = (HumanCount(bytes.median), HumanCount(bytes.max));
+        let _ = write!(text, "; {} merged after {median} bytes (median), {max} at most", s.merged);
+    }
+    if s.never_merged > 0 {
+        let _ = write!(text, "; {} never merged", s.never_merged);
+    }
+    text
 }
 
 fn word(state: RunState) -> &'static str {

@@ -97,6 +97,45 @@ pub struct Reruns {
     pub guesses: u64,
 }
 
+/// How the partitions' true starts were met. In a run that read its whole source the first three add up to the partitions.
+///
+/// It tells how the work went, as [`Reruns`] does: another cut, more workers and faults change it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seams {
+    /// Partitions whose start was given from the beginning.
+    pub certain: u64,
+    /// Partitions whose guessed start was the true one.
+    pub guessed_right: u64,
+    /// Partitions whose guessed start was not the true one: they were parsed again with it given.
+    pub guessed_wrong: u64,
+    /// Of those that were guessed: in how many all start states merged within the range.
+    pub merged: u64,
+    /// Of those that were guessed: in how many they did not.
+    pub never_merged: u64,
+    /// Bytes after which they had merged, where they did; none where there is no such partition.
+    pub bytes_to_merge: Option<BytesToMerge>,
+}
+
+/// After how many bytes all start states had merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BytesToMerge {
+    /// In half of the partitions at most this.
+    pub median: u64,
+    /// In all of them at most this.
+    pub max: u64,
+}
+
+impl BytesToMerge {
+    /// Of these figures, if there are any. The median is one of them: of an even number the lower.
+    #[must_use]
+    pub fn of(mut bytes: Vec<u64>) -> Option<Self> {
+        bytes.sort_unstable();
+        let max = *bytes.last()?;
+        Some(Self { median: bytes[(bytes.len() - 1) / 2], max })
+    }
+}
+
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -120,6 +159,9 @@ pub struct Report {
     pub attempts: u64,
     /// Partitions parsed again.
     pub reruns: Reruns,
+    /// How the partitions' true starts were met.
+    #[serde(default)]
+    pub seams: Seams,
     /// Bytes of the source.
     pub bytes: u64,
     /// Bytes before the first record: BOM, skipped lines, header.
@@ -211,6 +253,13 @@ impl RejectKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_is_one_of_the_figures() {
+        let of = |bytes: &[u64]| BytesToMerge::of(bytes.to_vec()).map(|b| (b.median, b.max));
+        let cases = [of(&[]), of(&[7]), of(&[9, 3]), of(&[64, 1_000, 128]), of(&[4, 1, 3, 2])];
+        assert_eq!(cases, [None, Some((7, 7)), Some((3, 9)), Some((128, 1_000)), Some((2, 4))]);
+    }
 
     #[test]
     fn the_equation_is_checked_not_only_stated() {

@@ -64,10 +64,25 @@ fn the_json_report_has_every_field() {
     // Inspection, the partitions, the finish task.
     assert!(report["attempts"].as_u64().unwrap() >= 7, "{report:#}");
     assert!(report["reruns"]["types"].is_u64() && report["reruns"]["guesses"].is_u64(), "{report:#}");
+    let seams = ["certain", "guessedRight", "guessedWrong"].map(|of| report["seams"][of].as_u64().unwrap());
+    assert_eq!((seams.iter().sum::<u64>(), seams[2]), (5, 0), "{report:#}");
     assert!(report["seconds"].as_f64().unwrap() > 0.0, "{report:#}");
     assert_eq!(report["equation"]["holds"], true);
     assert_eq!(report["equation"]["records"], "read 100 = written 95 + filtered 0 + rejected 5 + quarantined 0");
     assert_eq!(json_file(&run_file(&stage.out(), "report.json")), report);
+}
+
+#[test]
+fn the_text_report_tells_of_seams_where_there_are_any() {
+    for (more, seams) in [(&["--partition-bytes", "100", "--workers", "1"][..], 1), (&[], 0)] {
+        let stage = ragged();
+        let (from, to) = (stage.source.to_str().unwrap(), stage.out());
+        let args = ["run", "--from", from, "--to", to.to_str().unwrap(), "--tolerate", "5"];
+        let ended = batteuse([&args, more].concat()).expect(4);
+        let told: Vec<_> = ended.out.lines().filter(|line| line.starts_with("seams ")).collect();
+        assert_eq!(told.len(), seams, "{}", ended.out);
+        assert!(told.iter().all(|t| t.ends_with(" 5 certain, 0 guessed right, 0 guessed wrong")), "{told:?}");
+    }
 }
 
 #[test]

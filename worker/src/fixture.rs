@@ -9,7 +9,7 @@ use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId};
 use batteuse_shared::layout;
 use batteuse_shared::location::{url_of_dir, url_of_file};
 use batteuse_shared::manifest::{Manifest, ManifestPart};
-use batteuse_shared::report::{Equation, Report, Reruns, RunState};
+use batteuse_shared::report::{Equation, Report, Reruns, RunState, Seams};
 use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::spec::{Columns, Compression, Csv, Ragged};
 use batteuse_shared::table::{Counts, Digest};
@@ -194,6 +194,7 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         accepted: partitions,
         attempts: partitions + 2,
         reruns: Reruns::default(),
+        seams: Seams::default(),
         bytes: source.version.bytes,
         data_start,
         span_bytes,

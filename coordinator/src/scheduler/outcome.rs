@@ -12,6 +12,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::messages::Decision;
+use super::partition::seams;
 use super::run::Run;
 use crate::publish::{Link, PublishPlan};
 
@@ -114,8 +115,9 @@ impl Run {
             attempts: self.journalled_attempts,
             reruns: Reruns {
                 types: self.partitions.iter().filter(|p| p.retyped).count() as u64,
-                guesses: self.partitions.iter().filter(|p| p.guessed_wrong).count() as u64,
+                guesses: self.partitions.iter().filter(|p| p.guessed_wrong()).count() as u64,
             },
+            seams: seams(&self.partitions),
             bytes,
             data_start,
             span_bytes: self.span_bytes(),

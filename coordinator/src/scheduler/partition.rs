@@ -3,9 +3,24 @@
 //! Invariant (SINGLE-DECISION): once accepted, the staged attempt never changes. Pure.
 
 use batteuse_shared::ids::AttemptId;
+use batteuse_shared::report::{BytesToMerge, Seams};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::table::ColumnType;
-use batteuse_shared::task::Parsed;
+use batteuse_shared::task::{Parsed, Seam};
+
+/// How a partition's true start was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    /// It was given to the first attempt that staged.
+    Given,
+    /// It was guessed.
+    Guessed {
+        /// Whether no attempt guessed wrong.
+        right: bool,
+        /// Bytes after which all start states had merged.
+        merged_after: Option<u64>,
+    },
+}
 
 /// A partition as the scheduler knows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +35,8 @@ pub(super) struct Partition {
     pub(super) proven: bool,
     /// Whether the staged attempt is accepted.
     pub(super) accepted: bool,
-    /// Whether it was parsed again for a wrong guess of its start.
-    pub(super) guessed_wrong: bool,
+    /// How its true start was met, once a staged attempt was compared with it.
+    pub(super) met: Option<Met>,
     /// Whether it was parsed again for other types.
     pub(super) retyped: bool,
 }
@@ -34,7 +49,7 @@ impl Partition {
             staged: None,
             proven: false,
             accepted: false,
-            guessed_wrong: false,
+            met: None,
             retyped: false,
         }
     }
@@ -48,12 +63,24 @@ impl Partition {
     /// out: their file names are returned.
     pub(super) fn prove(&mut self, state: StateId) -> Vec<String> {
         let Some((_, parsed)) = self.staged.as_ref().filter(|_| !self.proven) else { return Vec::new() };
-        if self.exit(state).is_some_and(|exit| parsed.first == exit.first) {
+        let right = self.exit(state).is_some_and(|exit| parsed.first == exit.first);
+        let met = match parsed.seam {
+            Seam { given: true, .. } if right => Met::Given,
+            Seam { merged_after, .. } => Met::Guessed { right, merged_after },
+        };
+        if right {
+            // Later attempts, for other types, have their start given: they say nothing new.
+            self.met.get_or_insert(met);
             self.proven = true;
             return Vec::new();
         }
-        self.guessed_wrong = true;
+        self.met = Some(met);
         self.take_out()
+    }
+
+    /// Whether it was parsed again for a wrong guess of its start.
+    pub(super) fn guessed_wrong(&self) -> bool {
+        matches!(self.met, Some(Met::Guessed { right: false, .. }))
     }
 
     /// Compares the staged types with the settled ones. Others are taken out: their file names are returned.
@@ -70,6 +97,25 @@ impl Partition {
         self.proven = false;
         self.staged.take().map(|(_, parsed)| keys(&parsed)).unwrap_or_default()
     }
+}
+
+/// How the true starts of `partitions` were met.
+pub(super) fn seams(partitions: &[Partition]) -> Seams {
+    let (mut seams, mut bytes) = (Seams::default(), Vec::new());
+    for met in partitions.iter().filter_map(|p| p.met) {
+        match met {
+            Met::Given => seams.certain += 1,
+            Met::Guessed { right, merged_after } => {
+                seams.guessed_right += u64::from(right);
+                seams.guessed_wrong += u64::from(!right);
+                seams.never_merged += u64::from(merged_after.is_none());
+                bytes.extend(merged_after);
+            }
+        }
+    }
+    seams.merged = bytes.len() as u64;
+    seams.bytes_to_merge = BytesToMerge::of(bytes);
+    seams
 }
 
 /// Names of everything that an attempt staged.

@@ -7,7 +7,7 @@ use batteuse_shared::ids::{AttemptId, PartitionId};
 use batteuse_shared::layout;
 use batteuse_shared::limits::COLUMNS_MAX;
 use batteuse_shared::span::{Span, StateId};
-use batteuse_shared::task::{FailureClass, Inspected, Parsed};
+use batteuse_shared::task::{FailureClass, Inspected, Parsed, Seam};
 
 use super::partition::keys;
 
@@ -46,8 +46,12 @@ pub(super) fn parsed(
     let rejects_fit = parsed.rejects.as_ref().map_or(0, |r| r.rows) == parsed.counts.rejected;
     let widths = parsed.summaries.len() == columns && parsed.types.as_ref().is_none_or(|t| t.len() == columns);
     let tried = start.is_none_or(|state| parsed.exits.exit(state).is_some());
+    let seam_fits = match parsed.seam {
+        Seam { given: true, merged_after } => start.is_some() && merged_after.is_none(),
+        Seam { given: false, merged_after } => merged_after.is_none_or(|bytes| bytes <= range.bytes()),
+    };
     let part_is_own = parsed.part.as_ref().is_none_or(|p| p.key == layout::staged_part(id, attempt));
     let rejects_are_own = parsed.rejects.as_ref().is_none_or(|r| r.key == layout::staged_rejects(id, attempt));
     let figures = rows_fit && rejects_fit && widths && parsed.counts.conserved();
-    first_inside && span_fits && figures && tried && part_is_own && rejects_are_own
+    first_inside && span_fits && figures && tried && seam_fits && part_is_own && rejects_are_own
 }

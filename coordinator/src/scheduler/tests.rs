@@ -18,6 +18,8 @@ use batteuse_shared::task::{
 };
 use batteuse_shared::time::Millis;
 
+mod seams;
+
 use super::messages::{Accepted, Action, Event, Fact};
 use super::{Run, Scheduler};
 
@@ -71,6 +73,7 @@ struct Report {
     types: Option<ColumnType>,
     rows: u64,
     rejected: u64,
+    merged_after: Option<u64>,
 }
 
 impl Report {
@@ -103,7 +106,7 @@ impl Report {
                 rows: self.rejected,
                 bytes: 9,
             }),
-            seam: Seam::default(),
+            seam: Seam { given: task.start.is_some(), merged_after: self.merged_after },
         }))
     }
 }
@@ -115,8 +118,9 @@ fn plain(lease: &Lease) -> Report {
     let exit = |first| Exit { state: OUTSIDE, first: Some(first) };
     let inside = Exit { state: INSIDE, first: None };
     let exits = BTreeMap::from([(StateId(0), exit(first)), (OUTSIDE, exit(first)), (INSIDE, inside)]);
-    let classes = Classes::INT_SHORT;
-    Report { first, end, exits, classes, types: Some(task.columns[0].ctype), rows: end - first, rejected: 0 }
+    let (types, rows) = (Some(task.columns[0].ctype), end - first);
+    let merged_after = task.start.is_none().then_some(4);
+    Report { first, end, exits, classes: Classes::INT_SHORT, types, rows, rejected: 0, merged_after }
 }
 
 fn finished(lease: &Lease, rows: u64) -> Outcome {
