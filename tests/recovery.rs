@@ -38,14 +38,14 @@ fn run_of(dir: &Path) -> Option<RunId> {
 }
 
 /// The facts of the run that holds `dir`, whose state lies in `state`.
-fn facts(state: &Path, dir: &Path) -> Vec<Fact> {
+pub fn facts(state: &Path, dir: &Path) -> Vec<Fact> {
     let Some(run) = run_of(dir) else { return Vec::new() };
     let replayed = Journal::read::<Fact>(state, &run).unwrap();
     replayed.facts.into_iter().map(|(_, fact)| fact).collect()
 }
 
 /// The state folder of an embedded run into `dir`.
-fn state(dir: &Path) -> PathBuf {
+pub fn state(dir: &Path) -> PathBuf {
     dir.join(layout::EMBEDDED_STATE)
 }
 

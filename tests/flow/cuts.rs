@@ -1,6 +1,13 @@
 //! Where a file is cut, and files that have nothing to cut.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use batteuse_coordinator::scheduler::Fact;
+use serde_json::{Value, json};
+
 use super::{CUTS, Input, Outcome};
+use crate::recovery::facts;
 use crate::support::binary::{Cluster, run};
 use crate::support::published::{parts, run_file, table};
 
@@ -75,6 +82,81 @@ fn wrong_guesses_are_made_and_mended() {
         // Three workers begin with the first three partitions at once; what begins later may know its start already.
         assert!((partitions.min(3) - 1..partitions).contains(&guesses), "{name}: {guesses} guessed wrong");
     }
+}
+
+/// Further lines of a spec that declare the types, so that nothing but a wrong guess is parsed again.
+const DECLARED: &str = "  columns: [{name: id, type: int64}, {name: txt, type: text}, {name: n, type: int64}]\n  \
+                        rejects: {tolerate: {percent: 5}}\n";
+
+/// Asserts that every start that was not given was guessed wrong, is told so and cost one more parse; returns the seams told.
+#[track_caller]
+fn must_be_parsed_twice_at_most(report: &Value, state: &Path, out: &Path) -> Value {
+    let seams = report["seams"].clone();
+    let count = |name: &str| seams[name].as_u64().unwrap();
+    let (partitions, wrong) = (report["partitions"].as_u64().unwrap(), count("guessedWrong"));
+    assert!(count("certain") >= 1, "the first start is never guessed: {seams}");
+    assert_eq!((count("guessedRight"), wrong), (0, partitions - count("certain")), "{seams}");
+    assert_eq!((count("merged") + count("neverMerged"), &report["reruns"]["guesses"]), (wrong, &wrong.into()));
+    let mut parses = BTreeMap::new();
+    for fact in facts(state, out) {
+        match fact {
+            Fact::Staged { partition, .. } => *parses.entry(partition).or_insert(0) += 1,
+            Fact::AttemptFailed { failure, .. } => panic!("{failure:?}"),
+            _ => {}
+        }
+    }
+    assert!(parses.values().all(|&n| n <= 2) && parses.len() as u64 == partitions, "{parses:?}");
+    assert_eq!(parses.values().sum::<u64>(), partitions + wrong, "{parses:?}");
+    seams
+}
+
+#[test]
+fn a_wrong_guess_is_told_and_costs_one_more_parse() {
+    let (input, _) = every_cut_in_a_field();
+    let input = Input { spec: DECLARED, ..input };
+    let (one, report) = input.run(1, 1);
+    let given = json!({
+        "certain": 1, "guessedRight": 0, "guessedWrong": 0, "merged": 0, "neverMerged": 0, "bytesToMerge": null
+    });
+    assert_eq!(report["seams"], given);
+    for (partitions, workers) in [(8, 8), (64, 3)] {
+        let (other, report) = input.run(partitions, workers);
+        one.must_equal(&other, &format!("{partitions} partitions, {workers} workers"));
+        let out = input.out(&format!("p{partitions}-w{workers}"));
+        must_be_parsed_twice_at_most(&report, &crate::recovery::state(&out), &out);
+    }
+    let (_, report) = input.run(8, 1);
+    assert_eq!(report["seams"]["certain"], 8, "one worker never guesses");
+}
+
+#[test]
+fn every_start_but_the_first_is_guessed_wrong_where_all_begin_at_once() {
+    let state = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(state.path());
+    cluster.hire(8);
+    cluster.wait_for_workers(1);
+    let seams_of = |name: &str, input: Input| {
+        let (one, _) = input.run(1, 1);
+        let ended = cluster.submit(&input.write(name, 8), &["--wait", "-o", "json"]);
+        let (other, report) = Outcome::of(&ended, &input.out(name));
+        one.must_equal(&other, name);
+        must_be_parsed_twice_at_most(&report, state.path(), &input.out(name))
+    };
+    let seams = seams_of("fields", Input { spec: DECLARED, ..every_cut_in_a_field().0 });
+    assert_eq!([&seams["certain"], &seams["guessedWrong"], &seams["merged"]], [1, 7, 7]);
+    let [median, max] = ["median", "max"].map(|of| seams["bytesToMerge"][of].as_u64().unwrap() as usize);
+    assert!(RECORD / 2 - 20 < median && median <= max && max < 3 * RECORD, "a field ends within a record: {seams}");
+
+    // One field over all partitions: in the last alone a quote tells inside from outside.
+    let part = 1_300;
+    let (before, after) = ("id,txt,n\n0,\"start\n", "\nend\",0\n");
+    let mut text = before.to_owned() + &"x,fake row,y\n".repeat(8 * part / 13);
+    text.truncate(8 * part - after.len());
+    let csv = "{quote: '\"', delimiter: comma}";
+    let seams = seams_of("field", Input { spec: DECLARED, csv, ..Input::new("field.csv", text + after) });
+    assert_eq!([&seams["certain"], &seams["guessedWrong"], &seams["merged"], &seams["neverMerged"]], [1, 7, 1, 6]);
+    let max = seams["bytesToMerge"]["max"].as_u64().unwrap() as usize;
+    assert!(part - after.len() < max && max <= part, "{seams}");
 }
 
 #[test]
