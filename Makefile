@@ -5,7 +5,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-kernel asan fmt clippy doc tidy deny cargo-deny advisories
+.PHONY: help demo test check bench bench-kernel bench-seams asan fmt clippy doc tidy deny cargo-deny advisories
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ asan: ## the vector kernels and what rests on them, under AddressSanitizer
 
 bench-kernel: ## the kernel alone beside arrow-csv, in pairs
 	$(CARGO) bench --locked --bench kernel
+
+bench-seams: ## what wrong guesses of a partition's start cost, in pairs
+	$(CARGO) bench --locked --bench seams
 
 fmt: ## formatting
 	$(CARGO) fmt --all --check
