@@ -21,7 +21,9 @@ use batteuse_kernel::arch::{self, Carry, Marks, Path as Instructions, Structure}
 use batteuse_kernel::automaton::Automaton;
 use batteuse_kernel::digest::RowDigester;
 use batteuse_kernel::partition::{PartitionParse, Plan, Progress};
-use batteuse_shared::limits::{BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_BYTES, RECORD_BYTES_MAX};
+use batteuse_shared::limits::{
+    BATCH_BYTES_MAX, BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_BYTES, RECORD_BYTES_MAX,
+};
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::{Dialect, Encoding, Ragged};
 use batteuse_shared::table::{Column, ColumnType, Digest};
@@ -138,6 +140,7 @@ fn ours(text: &[u8], schema: &SchemaRef, mut take: impl FnMut(&RecordBatch) -> D
         record_bytes_max: RECORD_BYTES_MAX,
         read_bytes: READ_BYTES,
         batch_rows_max: BATCH_ROWS_MAX,
+        batch_bytes_max: BATCH_BYTES_MAX,
         batch_fields_max: BATCH_FIELDS_MAX,
         index_bytes: INDEX_BYTES,
         path: Instructions::best(),

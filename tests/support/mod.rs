@@ -184,6 +184,7 @@ fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read
         record_bytes_max: case.cap,
         read_bytes,
         batch_rows_max: 5,
+        batch_bytes_max: [10, 100, usize::MAX][read_bytes % 3],
         batch_fields_max: 23,
         // Few, so that records and what is irregular lie over the edges.
         index_bytes: INDEX_BYTES_TRIED[(range.start as usize + read_bytes) % INDEX_BYTES_TRIED.len()],

@@ -7,7 +7,9 @@ use batteuse_kernel::arch::Path;
 use batteuse_kernel::digest::RowDigester;
 use batteuse_kernel::partition::{Batch, Done, PartitionParse, Plan, Progress as Step};
 use batteuse_shared::layout;
-use batteuse_shared::limits::{BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_BYTES, RECORD_BYTES_MAX};
+use batteuse_shared::limits::{
+    BATCH_BYTES_MAX, BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_BYTES, RECORD_BYTES_MAX,
+};
 use batteuse_shared::spec::Compression;
 use batteuse_shared::table::Digest;
 use batteuse_shared::task::{Lease, Outcome, ParseTask, Parsed, StagedPart, StagedRejects, Task};
@@ -64,6 +66,7 @@ fn plan(task: &ParseTask) -> Plan {
         record_bytes_max: RECORD_BYTES_MAX,
         read_bytes: READ_BYTES,
         batch_rows_max: BATCH_ROWS_MAX,
+        batch_bytes_max: BATCH_BYTES_MAX,
         batch_fields_max: BATCH_FIELDS_MAX,
         index_bytes: INDEX_BYTES,
         path: Path::best(),

@@ -44,12 +44,12 @@ impl Index {
         })
     }
 
-    /// What it knows is of no use: the buffer has moved, or something has gone ahead of it.
-    pub(crate) fn forget(&mut self) {
-        self.started = false;
+    /// The buffer's first `by` bytes are dropped.
+    pub(crate) fn shift(&mut self, by: usize) {
+        self.until = self.until.saturating_sub(by);
     }
 
-    /// As [`Index::forget`], where more of the same may come.
+    /// What it knows is of no use, as something has gone ahead of it, and may do so again.
     pub(crate) fn stumble(&mut self) {
         self.started = false;
         self.window_bytes = WINDOW_BYTES_MIN.min(self.window_bytes_max);

@@ -119,13 +119,12 @@ impl Framer {
         }
     }
 
-    /// The buffer moves; no record found so far is of use any more.
-    pub(crate) fn clear(&mut self) {
+    /// The buffer's first `by` bytes are dropped; no record found so far lies in them, or none is of use any more.
+    pub(crate) fn shift(&mut self, by: usize) {
+        self.structure.shift(by as u32);
         if let Some(index) = &mut self.index {
-            index.forget();
+            index.shift(by);
         }
-        self.structure.truncate(0);
-        self.kept = 0;
     }
 
     /// No record found so far is of use any more, but what is known ahead of them is.
@@ -154,7 +153,9 @@ impl Framer {
         }
         self.stand(place.start);
         let scanned = self.by_automaton(bytes, place);
-        self.kept = self.structure.ends.len();
+        if matches!(scanned, Scanned::Record { .. }) {
+            self.kept = self.structure.ends.len();
+        }
         scanned
     }
 
@@ -209,7 +210,10 @@ impl Framer {
         if content >= place.second_mark {
             return Scanned::Cut { mark: place.second_mark };
         }
-        let Some(end) = after_line_end(bytes, content, place.eof) else { return Scanned::More };
+        let Some(end) = after_line_end(bytes, content, place.eof) else {
+            self.next_line -= 1;
+            return self.more();
+        };
         let found = self.found(place.columns, line);
         self.before = line;
         Scanned::Record { content, end, ended: End::Whole, found }
@@ -222,7 +226,7 @@ impl Framer {
             return Scanned::Cut { mark: place.second_mark };
         }
         if !place.eof {
-            return Scanned::More;
+            return self.more();
         }
         let last = self.structure.ends.last().map_or(place.start, |end| end.wrapping_add(1) as usize);
         self.structure.push(bytes.len() as u32, filled(&bytes[last..], self.automaton.quote()));
@@ -232,6 +236,14 @@ impl Framer {
             false => End::Whole,
         };
         Scanned::Record { content: bytes.len(), end: bytes.len(), ended, found }
+    }
+
+    /// The buffer ends too early; when it goes on, so does the index, unless it has dropped what must be counted.
+    fn more(&mut self) -> Scanned {
+        if self.dropped > 0 {
+            self.stumble();
+        }
+        Scanned::More
     }
 
     /// The record from `before` to the ordinal `last`.

@@ -167,6 +167,11 @@ impl Structure {
         }
     }
 
+    /// The text's first `by` bytes are dropped. An end before its first byte wraps around.
+    pub fn shift(&mut self, by: u32) {
+        self.ends.iter_mut().for_each(|end| *end = end.wrapping_sub(by));
+    }
+
     /// The bits of 64 ordinals from `from` on.
     #[inline(always)]
     #[must_use]

@@ -70,6 +70,8 @@ pub struct PartitionParse {
     counts: Counts,
     /// Framed and not decoded yet, at most a block.
     rows: Vec<Row>,
+    /// Bytes of the records of the batch.
+    batch_bytes: usize,
     rejects: Vec<Reject>,
 }
 
@@ -98,6 +100,7 @@ impl PartitionParse {
             last: 0,
             counts: Counts::default(),
             rows: Vec::new(),
+            batch_bytes: 0,
             rejects: Vec::new(),
             framer: Framer::new(automaton, &plan.dialect, plan.path, plan.index_bytes),
             decoder,
@@ -127,7 +130,7 @@ impl PartitionParse {
                     };
                 }
             };
-            if (hungry || self.full())
+            if (self.full() || hungry && self.retains_much())
                 && let Some(batch) = self.flush()
             {
                 return Progress::Batch(batch);
@@ -142,7 +145,19 @@ impl PartitionParse {
     fn full(&self) -> bool {
         let rows = self.decoder.rows() + self.rows.len();
         let fields = rows * self.plan.columns.len();
-        rows.max(self.rejects.len()) >= self.plan.batch_rows_max || fields >= self.plan.batch_fields_max
+        rows.max(self.rejects.len()) >= self.plan.batch_rows_max
+            || fields >= self.plan.batch_fields_max
+            || self.batch_bytes >= self.plan.batch_bytes_max
+    }
+
+    /// Index of the first byte that is still needed: that of the first record that is not decoded, or what comes next.
+    fn needed(&self) -> usize {
+        self.rows.first().map_or(self.pos, |row| (row.offset - self.base) as usize)
+    }
+
+    /// Whether records wait for their block to fill that are better decoded before the buffer grows, though the batch ends then.
+    fn retains_much(&self) -> bool {
+        !matches!(self.mode, Mode::Rows) || self.pos - self.needed() > self.plan.read_bytes
     }
 
     /// Where the bytes wanted go; exactly as long as wanted.
@@ -167,12 +182,13 @@ impl PartitionParse {
 
     /// Drops what is framed, and says what comes next.
     fn want(&mut self) -> Progress {
-        self.framer.clear();
-        self.buffer.copy_within(self.pos..self.held, 0);
-        self.base += self.pos as u64;
-        self.held -= self.pos;
-        self.utf8_until = self.utf8_until.saturating_sub(self.pos);
-        self.pos = 0;
+        let by = self.needed();
+        self.framer.shift(by);
+        self.buffer.copy_within(by..self.held, 0);
+        self.base += by as u64;
+        self.held -= by;
+        self.utf8_until = self.utf8_until.saturating_sub(by);
+        self.pos -= by;
         let offset = self.end();
         debug_assert!(offset < self.plan.source_bytes, "the end of the source ends every mode");
         let inside = self.plan.range.end.saturating_sub(offset);
@@ -294,6 +310,7 @@ impl PartitionParse {
                         self.reject(row, u64::from(row.bytes), None, kind, message, raw);
                     }
                 }
+                self.batch_bytes += end - self.pos;
                 self.pos = end;
                 if self.rows.len() == BLOCK_ROWS {
                     self.decode();
@@ -453,6 +470,7 @@ impl PartitionParse {
         if self.decoder.rows() == 0 && self.rejects.is_empty() {
             return None;
         }
+        self.batch_bytes = 0;
         let decoded = self.decoder.finish();
         self.counts.written += decoded.written;
         let mut rejects = std::mem::take(&mut self.rejects);

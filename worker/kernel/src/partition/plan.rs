@@ -28,10 +28,12 @@ pub struct Plan {
     pub start: Option<StateId>,
     /// The record cap K.
     pub record_bytes_max: u64,
-    /// Bytes of one read; the buffer holds about this much, more only for a long record.
+    /// Bytes of one read; the buffer holds about twice this much, more only for a long record.
     pub read_bytes: usize,
     /// Most rows of one batch.
     pub batch_rows_max: usize,
+    /// Bytes of records at which a batch ends.
+    pub batch_bytes_max: usize,
     /// Fields at which a batch ends.
     pub batch_fields_max: usize,
     /// Bytes indexed at a time.
