@@ -104,8 +104,8 @@ impl Dvf {
 }
 
 impl Records for Dvf {
-    fn columns(&self) -> &'static [&'static str] {
-        &COLUMNS
+    fn append_header(&self, page: &mut Page) {
+        page.header(&COLUMNS);
     }
 
     fn delimiter(&self) -> u8 {

@@ -3,6 +3,7 @@
 //! Pure: it writes into what it is given and knows no files, clock or threads.
 
 mod dvf;
+mod nppes;
 mod page;
 mod quotes;
 mod random;
@@ -28,6 +29,8 @@ pub enum Shape {
     Taxi,
     /// French property sales: 43 columns, `|`, decimal comma, dd/mm/yyyy, many empty fields
     Dvf,
+    /// American health providers: 330 columns, commas, every field in quotes, mostly empty
+    Nppes,
     /// Valid RFC 4180 that misleads a splitter which guesses: quoted fields of 0.8 MB full of lines that look like records
     Quotes,
 }
@@ -61,7 +64,7 @@ pub enum GenerateError {
 
 /// One shape's way to write its records.
 trait Records {
-    fn columns(&self) -> &'static [&'static str];
+    fn append_header(&self, page: &mut Page);
 
     fn delimiter(&self) -> u8 {
         b','
@@ -80,7 +83,7 @@ trait Records {
 pub fn generate(shape: Shape, seed: u64, bytes_max: u64, out: &mut impl Write) -> Result<Generated, GenerateError> {
     let mut records = records(shape, seed);
     let mut page = Page::new(2 * WRITE_BYTES, records.delimiter());
-    page.header(records.columns());
+    records.append_header(&mut page);
     records.append(&mut page);
     let bytes_least = page.bytes().len() as u64;
     if bytes_least > bytes_max {
@@ -111,6 +114,7 @@ fn records(shape: Shape, seed: u64) -> Box<dyn Records> {
         Shape::Sirene => Box::new(sirene::Sirene::new(Tables::embedded(), Random::new(1, seed))),
         Shape::Taxi => Box::new(taxi::Taxi::new(Random::new(2, seed))),
         Shape::Dvf => Box::new(dvf::Dvf::new(Tables::embedded(), Random::new(3, seed))),
+        Shape::Nppes => Box::new(nppes::Nppes::new(Tables::embedded(), Random::new(4, seed))),
         Shape::Quotes => Box::new(quotes::Quotes::new()),
     }
 }

@@ -63,6 +63,10 @@ impl Page {
         for column in columns {
             self.text(column);
         }
+        self.end_header();
+    }
+
+    pub(super) fn end_header(&mut self) {
         self.end_line();
     }
 
@@ -103,6 +107,12 @@ impl Page {
         }
         self.text.push(b'"');
         self.text.push(self.delimiter);
+    }
+
+    pub(super) fn quoted_empty(&mut self, fields: usize) {
+        for _ in 0..fields {
+            self.quoted(&[]);
+        }
     }
 
     pub(super) fn empty(&mut self, fields: usize) {
@@ -200,7 +210,7 @@ impl Page {
 }
 
 /// Days since 1970-01-01 to (year, month, day): Howard Hinnant's `civil_from_days`, for days that are not negative.
-fn civil_date(days: u64) -> (u64, u64, u64) {
+pub(super) fn civil_date(days: u64) -> (u64, u64, u64) {
     const DAYS_FROM_0000_03_01_TO_1970: u64 = 719_468;
     const DAYS_PER_ERA: u64 = 146_097; // 400 years
     let shifted = days + DAYS_FROM_0000_03_01_TO_1970;

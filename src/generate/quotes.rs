@@ -23,8 +23,8 @@ impl Quotes {
 }
 
 impl Records for Quotes {
-    fn columns(&self) -> &'static [&'static str] {
-        &COLUMNS
+    fn append_header(&self, page: &mut Page) {
+        page.header(&COLUMNS);
     }
 
     fn append(&mut self, page: &mut Page) {

@@ -119,8 +119,8 @@ pub(super) struct Sirene {
 }
 
 impl Records for Sirene {
-    fn columns(&self) -> &'static [&'static str] {
-        &COLUMNS
+    fn append_header(&self, page: &mut Page) {
+        page.header(&COLUMNS);
     }
 
     fn append(&mut self, page: &mut Page) {

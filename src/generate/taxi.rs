@@ -62,8 +62,8 @@ impl Taxi {
 }
 
 impl Records for Taxi {
-    fn columns(&self) -> &'static [&'static str] {
-        &COLUMNS
+    fn append_header(&self, page: &mut Page) {
+        page.header(&COLUMNS);
     }
 
     fn append(&mut self, page: &mut Page) {

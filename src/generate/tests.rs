@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SHAPES: [Shape; 4] = [Shape::Sirene, Shape::Taxi, Shape::Dvf, Shape::Quotes];
+const SHAPES: [Shape; 5] = [Shape::Sirene, Shape::Taxi, Shape::Dvf, Shape::Nppes, Shape::Quotes];
 
 fn bytes_of(shape: Shape, seed: u64, bytes_max: u64) -> (Vec<u8>, Generated) {
     let mut bytes = Vec::new();
@@ -21,6 +21,7 @@ fn bytes_are_the_same_for_ever() {
         (Shape::Sirene, 0xa5c9_b75a_33ab_ba39),
         (Shape::Taxi, 0x4da0_19b1_d39f_ed38),
         (Shape::Dvf, 0xe935_1198_802f_691c),
+        (Shape::Nppes, 0x2c92_82f7_ab85_2328),
         (Shape::Quotes, 0xfba7_5a5c_859a_24bd),
     ] {
         let (bytes, _) = bytes_of(shape, 1, 1_000_000);
@@ -36,7 +37,11 @@ fn a_smaller_file_is_a_prefix_and_no_file_exceeds_its_size() {
             let (short, _) = bytes_of(shape, 7, bytes_max);
             assert!(short.len() as u64 <= bytes_max);
             assert!(long.starts_with(&short), "{shape:?} {bytes_max}");
-            let record_or_block_bytes = if shape == Shape::Quotes { 840_000 } else { 1_000 };
+            let record_or_block_bytes = match shape {
+                Shape::Quotes => 840_000,
+                Shape::Nppes => 2_000,
+                _ => 1_000,
+            };
             assert!(short.len() as u64 > bytes_max - record_or_block_bytes, "{shape:?} {bytes_max} {}", short.len());
         }
     }
@@ -74,16 +79,20 @@ fn too_small_a_size_is_refused_with_the_least_one() {
 
 #[test]
 fn seeds_differ() {
-    for shape in [Shape::Sirene, Shape::Taxi, Shape::Dvf] {
-        assert_ne!(bytes_of(shape, 1, 10_000).0, bytes_of(shape, 2, 10_000).0);
+    for shape in [Shape::Sirene, Shape::Taxi, Shape::Dvf, Shape::Nppes] {
+        assert_ne!(bytes_of(shape, 1, 20_000).0, bytes_of(shape, 2, 20_000).0);
     }
 }
 
 #[test]
 fn every_record_has_its_columns_and_the_counts_are_those_of_a_csv_reader() {
-    for (shape, delimiter, columns) in
-        [(Shape::Sirene, b',', 54), (Shape::Taxi, b',', 19), (Shape::Dvf, b'|', 43), (Shape::Quotes, b',', 3)]
-    {
+    for (shape, delimiter, columns) in [
+        (Shape::Sirene, b',', 54),
+        (Shape::Taxi, b',', 19),
+        (Shape::Dvf, b'|', 43),
+        (Shape::Nppes, b',', 330),
+        (Shape::Quotes, b',', 3),
+    ] {
         let (bytes, generated) = bytes_of(shape, 1, 12_000_000);
         // Refuses records whose number of fields differs from the header's.
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(bytes.as_slice());
@@ -109,6 +118,23 @@ fn sirene_has_its_hard_cases_as_often_as_said() {
     assert!(text.contains(", BAT "));
     assert!(text.contains(",\"LE \"\""));
     assert!(text.contains("\nET FILS, \"\""));
+}
+
+#[test]
+fn nppes_quotes_every_field_and_needs_no_quote() {
+    let (bytes, generated) = bytes_of(Shape::Nppes, 1, 4_000_000);
+    let text = String::from_utf8(bytes).unwrap();
+    let (mut fields, mut filled) = (0, 0);
+    for field in text.lines().flat_map(|line| line.split(',')) {
+        let inside = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).expect(field);
+        assert!(!inside.contains('"'), "{field}");
+        fields += 1;
+        filled += usize::from(!inside.is_empty());
+    }
+    assert_eq!(fields as u64, 330 * (1 + generated.rows));
+    assert!(filled * 8 < fields, "{filled} of {fields} fields hold something");
+    let names: std::collections::BTreeSet<_> = text.lines().next().unwrap().split(',').collect();
+    assert_eq!(names.len(), 330);
 }
 
 #[test]
