@@ -32,7 +32,7 @@ asan: ## the vector kernels and what rests on them, under AddressSanitizer
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" $(CARGO) test -p batteuse-kernel --locked --lib \
 		--target "$$(rustc -vV | sed -n 's/^host: //p')" --target-dir "$${CARGO_TARGET_DIR:-target}/asan"
 
-bench-kernel: ## the kernel alone beside arrow-csv, in pairs
+bench-kernel: ## the kernel alone, one thread, beside bare loops and other readers, in pairs; BATTEUSE_BENCH_BYTES likewise
 	$(CARGO) bench --locked --bench kernel
 
 bench-seams: ## what wrong guesses of a partition's start cost, in pairs

@@ -9,6 +9,7 @@ mod fast;
 mod model;
 mod plain;
 mod rust_csv;
+mod split;
 
 use batteuse_kernel::automaton::{Automaton, parse};
 use batteuse_shared::limits::REJECT_RAW_BYTES_MAX;

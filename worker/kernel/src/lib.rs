@@ -14,3 +14,4 @@ pub mod inspect;
 pub mod partition;
 pub mod scan;
 pub mod seam;
+pub mod split;

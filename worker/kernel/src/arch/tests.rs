@@ -402,3 +402,33 @@ fn keys_hold_nothing_but_the_value() {
         }
     }
 }
+
+/// Parity alone, one byte at a time.
+fn outside_by_parity(bytes: &[u8], parity: &mut u64) -> Vec<u32> {
+    let mut found = Vec::new();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' => *parity = !*parity,
+            b',' | b'\n' | b'\r' if *parity == 0 => found.push(at as u32),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn bare_loops_find_what_is_outside_quotes() {
+    let text = b"a,\"b,\n\"\r\n,,,,,,,,,,,,,\"\",c \"\"\"x\"\n".repeat(64);
+    let full = [b','; 4 * BLOCK_BYTES];
+    for bare in ["avx512", "avx2"].into_iter().filter_map(bare::of) {
+        for text in [&text[..], &full, &[b'z'; BLOCK_BYTES], &[b'"'; BLOCK_BYTES], b""] {
+            let (mut parity, mut expected) = (0, 0);
+            for window in text.chunks(3 * BLOCK_BYTES) {
+                let mut out = vec![0; window.len() + BLOCK_BYTES];
+                let count = bare(b',', b'"', window, &mut parity, &mut out);
+                assert_eq!(out[..count], outside_by_parity(window, &mut expected));
+                assert_eq!(parity, expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Typed CSV to Arrow: the kernel as a worker drives it, and arrow-csv over the same memory.
+
+use std::hint::black_box;
+use std::io::Cursor;
+use std::time::Instant;
+
+use arrow_array::RecordBatch;
+use arrow_csv::ReaderBuilder;
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
+use batteuse_kernel::arch::Path as Instructions;
+use batteuse_kernel::automaton::Automaton;
+use batteuse_kernel::digest::RowDigester;
+use batteuse_kernel::partition::{PartitionParse, Plan, Progress};
+use batteuse_shared::limits::{BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_BYTES, RECORD_BYTES_MAX};
+use batteuse_shared::span::Span;
+use batteuse_shared::spec::{Dialect, Encoding, Ragged};
+use batteuse_shared::table::{Column, ColumnType, Digest};
+
+use super::table::Row;
+
+/// Whether the kernel can read a few columns only. When it can, [`plan`] is the place to say which, and the line appears.
+pub const FEW_COLUMNS: bool = false;
+
+/// Rows of arrow-csv's batches: of 1,024 (its own choice) to 65,536 the fastest, or within noise of it, on sirene and taxi.
+const ARROW_CSV_BATCH_ROWS: usize = 4_096;
+
+/// Bytes of our batches: about as many rows.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A text with a header, and how it is to be read.
+pub struct Source<'a> {
+    pub text: &'a [u8],
+    pub dialect: Dialect,
+    pub schema: &'a SchemaRef,
+    /// The columns wanted, when not all are.
+    pub few: Option<Vec<usize>>,
+}
+
+/// Reads a source, hands out each batch, and gives seconds and rows.
+pub type Read = fn(&Source, &mut dyn FnMut(&RecordBatch)) -> (f64, usize);
+
+/// Compares the rows of both, then times them.
+pub fn line(row: &Row, ours: (Read, &Source), peer: (Read, &Source)) {
+    let same = same_columns(ours.1, peer.1);
+    let rows = told(ours, &same);
+    assert_eq!(rows, told(peer, &same), "{}: both must read the same rows", row.measure);
+    let run = |(read, source): (Read, &Source)| {
+        let (seconds, count) = read(source, &mut |batch| {
+            black_box(batch);
+        });
+        assert_eq!(count, rows.0);
+        seconds
+    };
+    row.time(|| run(ours), || run(peer));
+}
+
+/// The columns of the batches that have one type on both sides.
+fn same_columns(ours: &Source, peer: &Source) -> Vec<usize> {
+    let (mine, theirs) = (batch_schema(ours), batch_schema(peer));
+    let same = |at: &usize| mine.field(*at).data_type() == theirs.field(*at).data_type();
+    (0..mine.fields().len()).filter(same).collect()
+}
+
+fn batch_schema(source: &Source) -> Schema {
+    match &source.few {
+        Some(few) => source.schema.project(few).unwrap(),
+        None => source.schema.as_ref().clone(),
+    }
+}
+
+/// Rows, and the digest of the columns asked for.
+fn told((read, source): (Read, &Source), columns: &[usize]) -> (usize, Digest) {
+    let mut digester = RowDigester::new(&batch_schema(source).project(columns).unwrap()).unwrap();
+    let rows = read(source, &mut |batch| {
+        digester.add(&batch.project(columns).unwrap());
+    });
+    (rows.1, digester.digest())
+}
+
+/// Commas, quotes, UTF-8.
+pub fn plain_dialect() -> Dialect {
+    Dialect {
+        delimiter: b",".to_vec(),
+        quote: Some(b'"'),
+        escape: None,
+        comment: None,
+        encoding: Encoding::Utf8,
+        decimal: b'.',
+    }
+}
+
+fn column(field: &FieldRef) -> Column {
+    let ctype = match field.data_type() {
+        DataType::Boolean => ColumnType::Boolean,
+        DataType::Int64 => ColumnType::Int64,
+        DataType::Float64 => ColumnType::Float64,
+        DataType::Date32 => ColumnType::Date,
+        DataType::Timestamp(..) => ColumnType::Timestamp,
+        _ => ColumnType::Text,
+    };
+    Column { name: field.name().clone(), ctype, declared: false, nulls: vec![String::new()] }
+}
+
+/// The whole file as one partition whose start is known.
+fn plan(source: &Source) -> Plan {
+    assert!(source.few.is_none(), "the kernel reads all columns");
+    let header = source.text.iter().position(|&byte| byte == b'\n').unwrap() as u64 + 1;
+    Plan {
+        dialect: source.dialect.clone(),
+        ragged: Ragged::Reject,
+        columns: source.schema.fields().iter().map(column).collect(),
+        range: Span::new(header, source.text.len() as u64),
+        source_bytes: source.text.len() as u64,
+        start: Some(Automaton::new(&source.dialect, RECORD_BYTES_MAX).record_start()),
+        record_bytes_max: RECORD_BYTES_MAX,
+        read_bytes: READ_BYTES,
+        batch_rows_max: BATCH_ROWS_MAX,
+        batch_bytes_max: BATCH_BYTES,
+        batch_fields_max: BATCH_FIELDS_MAX,
+        index_bytes: INDEX_BYTES,
+        path: Instructions::best(),
+    }
+}
+
+/// The kernel, fed as from a file: each read is copied.
+pub fn ours(source: &Source, take: &mut dyn FnMut(&RecordBatch)) -> (f64, usize) {
+    let plan = plan(source);
+    let began = Instant::now();
+    let mut parse = PartitionParse::new(plan);
+    let mut rows = 0;
+    loop {
+        match parse.step() {
+            Progress::Wants { offset, bytes } => {
+                parse.space().copy_from_slice(&source.text[offset as usize..][..bytes]);
+                parse.filled(bytes);
+            }
+            Progress::Batch(batch) => {
+                assert!(batch.rejects.is_empty());
+                let batch = batch.rows.expect("the types fit");
+                rows += batch.num_rows();
+                take(&batch);
+            }
+            Progress::Done(_) => return (began.elapsed().as_secs_f64(), rows),
+        }
+    }
+}
+
+/// arrow-csv, which parses the memory where it lies.
+pub fn arrow(source: &Source, take: &mut dyn FnMut(&RecordBatch)) -> (f64, usize) {
+    let began = Instant::now();
+    let mut builder = ReaderBuilder::new(source.schema.clone()).with_header(true).with_batch_size(ARROW_CSV_BATCH_ROWS);
+    if let Some(few) = &source.few {
+        builder = builder.with_projection(few.clone());
+    }
+    let mut rows = 0;
+    for batch in builder.build_buffered(Cursor::new(source.text)).unwrap() {
+        let batch = batch.unwrap();
+        rows += batch.num_rows();
+        take(&batch);
+    }
+    (began.elapsed().as_secs_f64(), rows)
+}
