@@ -11,14 +11,14 @@ mod plain;
 mod rust_csv;
 mod split;
 
-use batteuse_kernel::automaton::{Automaton, parse};
+use batteuse_kernel::automaton::{Automaton, OracleRecord, parse};
 use batteuse_shared::limits::REJECT_RAW_BYTES_MAX;
 use batteuse_shared::spec::Ragged;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use self::arbitrary::{CAPS, case, cuts, place, read_bytes, text};
-use crate::corpus::{Case, cases, comma};
+use crate::corpus::{Case, cases, comma, told_by_others};
 use crate::support::{partitioned, reasons, sequential};
 
 #[test]
@@ -29,6 +29,20 @@ fn the_corpus_parses_as_the_plain_parse_says() {
             let said = parse(&Automaton::new(&case.dialect, cap), bytes, case.data_start);
             assert_eq!(said, plain::parse(&case.dialect, cap, bytes, case.data_start), "{}, cap {cap}", case.name);
         }
+    }
+}
+
+/// What other parsers are tested to read in their own files.
+#[test]
+fn the_tables_of_others_parse_as_they_say() {
+    let tables = told_by_others();
+    assert!(tables.len() >= 140, "{} files", tables.len());
+    for told in tables {
+        let said = parse(&Automaton::new(&told.case.dialect, u64::MAX), &told.case.bytes, 0);
+        let owned =
+            |record: OracleRecord| record.fields.into_iter().map(|field| String::from_utf8(field).unwrap()).collect();
+        let records: Vec<Vec<String>> = said.records.into_iter().map(owned).collect();
+        assert_eq!(records, told.records, "{}", told.case.name);
     }
 }
 

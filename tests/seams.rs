@@ -7,17 +7,18 @@ use crate::support::{partitioned, sequential};
 const READS: [usize; 4] = [1, 3, 16, 4096];
 
 fn small(case: &Case) -> bool {
-    case.bytes.len() <= 160
+    case.bytes.len() <= 24
 }
 
 #[test]
 fn the_corpus_is_what_it_says() {
     let all = cases();
-    assert!(all.len() >= 60, "{} files", all.len());
+    assert!(all.len() >= 300, "{} files", all.len());
     assert!(all.iter().filter(|c| small(c)).count() >= 20);
     for case in &all {
         assert!(case.bytes.len() < 2_000, "{} has {} bytes", case.name, case.bytes.len());
         assert!(case.columns > 0 && case.data_start <= case.bytes.len() as u64, "{}", case.name);
+        assert_eq!(case.dialect.check(), Ok(()), "{}", case.name);
     }
     let mut names: Vec<_> = all.iter().map(|c| &c.name).collect();
     names.sort();

@@ -2,7 +2,7 @@
 //!
 //! What is left out, and why. It knows no record cap: here the cap is infinite. Its delimiter is one byte. It takes a UTF-8
 //! byte order mark off the front; with us that is done before the first record. Its comments end at LF only, ours at a lone
-//! CR too, and one that ends with the file makes a phantom record: comments only in files without CR that end with LF.
+//! CR too, and one that ends with the file makes a phantom record: comments only in files without a lone CR that end with LF.
 //! An open quote at the end of the file is no exception: the fields are the same, only our verdict differs.
 
 use batteuse_kernel::automaton::{Automaton, OracleParse, parse};
@@ -17,7 +17,11 @@ use crate::corpus::cases;
 fn agreed(dialect: &Dialect, bytes: &[u8]) -> bool {
     dialect.delimiter.len() == 1
         && !bytes.starts_with(b"\xef\xbb\xbf")
-        && (dialect.comment.is_none() || (!bytes.contains(&b'\r') && bytes.ends_with(b"\n")))
+        && (dialect.comment.is_none() || (!has_a_lone_cr(bytes) && bytes.ends_with(b"\n")))
+}
+
+fn has_a_lone_cr(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
 }
 
 fn by_the_crate(dialect: &Dialect, bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
@@ -50,7 +54,7 @@ fn the_corpus_parses_as_the_csv_crate_says() {
             compared += 1;
         }
     }
-    assert!(compared >= 60, "{compared} files compared");
+    assert!(compared >= 650, "{compared} files compared");
 }
 
 proptest! {

@@ -145,7 +145,14 @@ fn verdict(case: &Case, record: &automaton::OracleRecord, raw: &[u8]) -> Result<
         std::cmp::Ordering::Less => Err(RejectKind::MissingColumns),
         std::cmp::Ordering::Greater => Err(RejectKind::TooManyColumns),
         std::cmp::Ordering::Equal if case.integer && !is_integer(&fields[0]) => Err(RejectKind::Cast),
-        std::cmp::Ordering::Equal => Ok(fields.iter().map(|f| text(f, case.dialect.encoding)).collect()),
+        std::cmp::Ordering::Equal => {
+            let mut row: Vec<String> = fields.iter().map(|f| text(f, case.dialect.encoding)).collect();
+            if case.integer && row[0] == "-0" {
+                // A value, not its text.
+                row[0] = "0".to_owned();
+            }
+            Ok(row)
+        }
     }
 }
 
