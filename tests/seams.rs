@@ -1,20 +1,56 @@
 //! The seams: every file of the corpus, cut everywhere, gives what the oracle says of the uncut file.
+//!
+//! Invariant: a file of 40 bytes or less is cut at every place, at every pair of places and at all places; one of 256 bytes or
+//! less at every place, at a sample of pairs and at all places; a longer one at a sample of places. Samples are functions of
+//! the file, so that they are the same every time; they are chosen so that the module takes less than a minute of one
+//! processor without optimization.
+
+use batteuse_kernel::arch::Path;
+use batteuse_shared::span::Span;
 
 use crate::corpus::{Case, cases};
-use crate::support::{partitioned, sequential};
+use crate::support::{Attempts, Truth, partitioned, sequential};
 
-/// Sizes of one read, so that buffers end everywhere too.
-const READS: [usize; 4] = [1, 3, 16, 4096];
+/// The largest of the short reads: every size up to it is tried, so that buffers and blocks of 64 bytes end everywhere too.
+const READ_BYTES_MAX: usize = 70;
+
+/// Places tried of a long file.
+const PLACES_SAMPLED: u64 = 100;
+
+/// Pairs of places tried of a file that is not tiny.
+const PAIRS_SAMPLED: u64 = 25;
+
+fn tiny(case: &Case) -> bool {
+    case.bytes.len() <= 40
+}
 
 fn small(case: &Case) -> bool {
-    case.bytes.len() <= 24
+    case.bytes.len() <= 256
+}
+
+/// The places at which a file can be cut.
+fn places(case: &Case) -> std::ops::Range<u64> {
+    case.data_start + 1..(case.bytes.len() as u64).max(case.data_start + 1)
+}
+
+/// A read size for a range or a cut, any of 1 to the largest with the same right, sometimes all of the file.
+fn some_read(of: u64) -> usize {
+    match of.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 {
+        all if all % 8 == 0 => 4096,
+        mixed => 1 + mixed as usize % READ_BYTES_MAX,
+    }
+}
+
+fn check(case: &Case, cuts: &[u64], read: usize, truth: &Truth) {
+    assert_eq!(&partitioned(case, cuts, read), truth, "{} cut at {cuts:?}, read by {read}", case.name);
 }
 
 #[test]
 fn the_corpus_is_what_it_says() {
     let all = cases();
     assert!(all.len() >= 300, "{} files", all.len());
-    assert!(all.iter().filter(|c| small(c)).count() >= 20);
+    assert!(all.iter().filter(|c| tiny(c)).count() >= 200);
+    assert!(all.iter().filter(|c| small(c)).count() >= 300);
     for case in &all {
         assert!(case.bytes.len() < 2_000, "{} has {} bytes", case.name, case.bytes.len());
         assert!(case.columns > 0 && case.data_start <= case.bytes.len() as u64, "{}", case.name);
@@ -29,34 +65,67 @@ fn the_corpus_is_what_it_says() {
 #[test]
 fn uncut_files_give_what_the_oracle_says() {
     for case in cases() {
-        for read in READS {
-            assert_eq!(partitioned(&case, &[], read), sequential(&case), "{} read by {read}", case.name);
+        let truth = sequential(&case);
+        for read in [3, 4096] {
+            check(&case, &[], read, &truth);
+        }
+        for (read, path) in (1..=READ_BYTES_MAX.min(case.bytes.len())).zip(Path::available().into_iter().cycle()) {
+            let told = Attempts::new(&case, |_| (path, read)).truth(&[]);
+            assert_eq!(told, truth, "{} read by {read}, {}", case.name, path.name());
         }
     }
 }
 
+/// Every cut meets every path, and several sizes of reads: each path has each of them in its turn.
 #[test]
 fn every_single_cut_gives_what_the_oracle_says() {
-    for case in cases() {
-        let truth = sequential(&case);
-        for cut in case.data_start + 1..case.bytes.len() as u64 {
-            let read = READS[cut as usize % READS.len()];
-            assert_eq!(partitioned(&case, &[cut], read), truth, "{} cut at {cut}, read by {read}", case.name);
+    for case in cases().iter().filter(|c| small(c)) {
+        let truth = sequential(case);
+        for cut in places(case) {
+            let reads = [1, 3, some_read(cut), 4096];
+            for (i, path) in Path::available().into_iter().enumerate() {
+                let read = reads[(cut as usize + i) % reads.len()];
+                let told = Attempts::new(case, |_| (path, read)).truth(&[cut]);
+                assert_eq!(told, truth, "{} cut at {cut}, read by {read}, {}", case.name, path.name());
+            }
         }
     }
 }
 
 #[test]
 fn every_pair_of_cuts_gives_what_the_oracle_says() {
-    for case in cases().iter().filter(|c| small(c)) {
+    let paths = Path::available();
+    for case in cases().iter().filter(|c| tiny(c)) {
         let truth = sequential(case);
-        let size = case.bytes.len() as u64;
-        for one in case.data_start + 1..size {
-            for two in one + 1..size {
-                let read = READS[(one + two) as usize % READS.len()];
-                let cut = partitioned(case, &[one, two], read);
-                assert_eq!(cut, truth, "{} cut at {one} and {two}, read by {read}", case.name);
+        // Workers need not have the same instructions, so each range is parsed with others and by other reads.
+        let how = |range: Span| {
+            let of = range.start * 41 + range.end;
+            (paths[of as usize % paths.len()], some_read(of))
+        };
+        let mut attempts = Attempts::new(case, how);
+        for one in places(case) {
+            for two in one..places(case).end {
+                // A pair of a place and itself is a single cut.
+                let cuts = if one == two { &[one][..] } else { &[one, two] };
+                assert_eq!(attempts.truth(cuts), truth, "{} cut at {cuts:?}, each range by its own reads", case.name);
             }
+        }
+    }
+}
+
+#[test]
+fn cuts_of_longer_files_give_what_the_oracle_says() {
+    for case in cases().iter().filter(|c| !tiny(c)) {
+        let truth = sequential(case);
+        let (first, room) = (places(case).start, places(case).end - places(case).start);
+        // Both steps have no divisor in common with most sizes, so that few places are met twice.
+        let sampled = |step: u64, i: u64| first + (i * step + i * i) % room;
+        for i in (0..PLACES_SAMPLED).filter(|_| !small(case)) {
+            check(case, &[sampled(7_919, i)], some_read(i), &truth);
+        }
+        for i in 0..PAIRS_SAMPLED {
+            let (one, two) = (sampled(7_919, i), sampled(104_729, i + 1));
+            check(case, &[one.min(two), one.max(two)], some_read(i), &truth);
         }
     }
 }
@@ -64,7 +133,7 @@ fn every_pair_of_cuts_gives_what_the_oracle_says() {
 #[test]
 fn a_cut_at_every_byte_gives_what_the_oracle_says() {
     for case in cases() {
-        let cuts: Vec<u64> = (case.data_start + 1..case.bytes.len() as u64).collect();
-        assert_eq!(partitioned(&case, &cuts, 4096), sequential(&case), "{}", case.name);
+        let cuts: Vec<u64> = places(&case).collect();
+        check(&case, &cuts, 4096, &sequential(&case));
     }
 }

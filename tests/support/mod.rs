@@ -1,6 +1,5 @@
 //! What several test modules share: running the kernel over a cut file, and the truth to compare it with.
 
-use batteuse_coordinator::fold::Fold;
 use batteuse_kernel::arch::Path;
 use batteuse_kernel::automaton::{self, Automaton, End};
 use batteuse_kernel::infer::classify;
@@ -11,9 +10,11 @@ use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::spec::{Encoding, Ragged};
 use batteuse_shared::table::{Classes, Column, ColumnType, Counts};
 
+mod attempts;
 pub mod binary;
 pub mod published;
 
+pub use self::attempts::Attempts;
 use crate::corpus::Case;
 
 /// A reject with absolute numbers, as `rejects.parquet` has it.
@@ -238,7 +239,7 @@ pub fn partitioned(case: &Case, cuts: &[u64], read_bytes: usize) -> Truth {
     let paths = Path::available();
     let turn = cuts.iter().sum::<u64>() as usize % paths.len();
     let chosen = if cuts.len() < 2 { &paths[..] } else { &paths[turn..=turn] };
-    let mut truths = chosen.iter().map(|&path| join(case, &proven(path, case, cuts, read_bytes)));
+    let mut truths = chosen.iter().map(|&path| Attempts::new(case, |_| (path, read_bytes)).truth(cuts));
     let truth = truths.next().expect("there is a path");
     for (other, path) in truths.zip(&chosen[1..]) {
         assert_eq!(other, truth, "{}: {} and {}", case.name, path.name(), chosen[0].name());
@@ -248,39 +249,13 @@ pub fn partitioned(case: &Case, cuts: &[u64], read_bytes: usize) -> Truth {
 
 /// Column and message of every reject of the file cut at `cuts`.
 pub fn reasons(case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<(Option<u32>, String)> {
-    let rejects = proven(Path::best(), case, cuts, read_bytes).into_iter().flat_map(|(_, rejects, _)| rejects);
-    rejects.map(|reject| (reject.column, reject.message)).collect()
-}
-
-/// Guessed starts, the fold, and re-runs with the start given.
-fn proven(path: Path, case: &Case, cuts: &[u64], read_bytes: usize) -> Vec<Attempt> {
-    let size = case.bytes.len() as u64;
-    let mut bounds = vec![case.data_start];
-    bounds.extend(cuts.iter().filter(|&&c| c > case.data_start && c < size));
-    bounds.push(size);
-    let ranges: Vec<Span> = bounds.windows(2).map(|w| Span::new(w[0], w[1])).collect();
-    let automaton = Automaton::new(&case.dialect, case.cap);
-    let known = |i: usize| (i == 0).then(|| automaton.record_start());
-    let mut attempts: Vec<_> =
-        ranges.iter().enumerate().map(|(i, &range)| attempt_by(path, case, range, known(i), read_bytes)).collect();
-    let maps: Vec<_> = attempts.iter().map(|(_, _, done)| done.exits.clone()).collect();
-    let mut fold = Fold::new(automaton.record_start());
-    fold.extend(|i| maps.get(i));
-    assert_eq!(fold.known(), ranges.len() + 1, "{}: the fold reaches the end", case.name);
-    for (i, slot) in attempts.iter_mut().enumerate() {
-        let state = fold.start(i).expect("known");
-        let exit = maps[i].exit(state).expect("tried");
-        if slot.2.first != exit.first {
-            *slot = attempt_by(path, case, ranges[i], Some(state), read_bytes);
-            assert_eq!(slot.2.first, exit.first, "{}: a given start is the true one", case.name);
-            assert_eq!(slot.2.exits.exit(state), Some(exit), "{}: exits are facts of the bytes", case.name);
-        }
-    }
-    attempts
+    let mut attempts = Attempts::new(case, |_| (Path::best(), read_bytes));
+    let rejects = attempts.proven(cuts).into_iter().flat_map(|(_, rejects, _)| rejects);
+    rejects.map(|reject| (reject.column, reject.message.clone())).collect()
 }
 
 /// Concatenates proven attempts and makes their numbers absolute, as the finish task does.
-fn join(case: &Case, attempts: &[Attempt]) -> Truth {
+fn join(case: &Case, attempts: &[&Attempt]) -> Truth {
     let mut truth = Truth::of(case);
     let mut lines = physical_lines(&case.bytes[..case.data_start as usize]);
     let mut at = case.data_start;
