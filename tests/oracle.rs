@@ -4,7 +4,7 @@
 //! Invariant: what is compared here was written twice, or is stepped one byte at a time. Sizes are chosen so that the
 //! module takes less than a minute without optimization.
 
-mod arbitrary;
+pub mod arbitrary;
 mod fast;
 mod model;
 mod plain;

@@ -5,6 +5,8 @@
 //! the file, so that they are the same every time; they are chosen so that the module takes less than a minute of one
 //! processor without optimization.
 
+mod triples;
+
 use batteuse_kernel::arch::Path;
 use batteuse_shared::span::Span;
 

@@ -11,35 +11,48 @@ use crate::corpus::Case;
 /// Caps: marks at every byte, at few bytes, at the block size of the seam, far away, and nowhere.
 pub const CAPS: [u64; 8] = [1, 2, 3, 5, 8, 64, 1 << 20, u64::MAX];
 
-/// Delimiters, some of which begin again within themselves.
-const DELIMITERS: [&str; 10] = [",", ";", "\t", "||", "|||", "aab|", "<-<->", "¦", "abababac", "aaaaaaaa"];
+/// Delimiters of one byte: what most files have, and what the fastest paths are for.
+const ONE_BYTE: [&str; 6] = [",", ";", "\t", "|", " ", "\u{1f}"];
+
+/// Longer delimiters, most of which begin again within themselves.
+const LONGER: [&str; 8] = ["||", "|||", "aab|", "<-<->", "¦", "§§", "abababac", "aaaaaaaa"];
 
 pub fn dialect() -> impl Strategy<Value = Dialect> {
-    let known = select(&DELIMITERS[..]).prop_map(|delimiter| delimiter.as_bytes().to_vec());
+    let bytes = |delimiter: &str| delimiter.as_bytes().to_vec();
+    let (one_byte, longer) = (select(&ONE_BYTE[..]).prop_map(bytes), select(&LONGER[..]).prop_map(bytes));
     let two_letters = prop::collection::vec(select(&b"|-"[..]), 1..=8);
-    let delimiter = prop_oneof![2 => known, 1 => two_letters];
-    let quote = prop_oneof![6 => Just(Some(b'"')), 1 => Just(Some(b'\'')), 2 => Just(None)];
-    let escape = prop_oneof![3 => Just(None), 1 => Just(Some(b'\\'))];
-    let comment = prop_oneof![2 => Just(None), 1 => Just(Some(b'#'))];
+    let delimiter = prop_oneof![4 => one_byte, 2 => longer, 1 => two_letters];
+    let quote = prop_oneof![6 => Just(Some(b'"')), 1 => Just(Some(b'\'')), 1 => Just(Some(b'`')), 2 => Just(None)];
+    let escape = prop_oneof![6 => Just(None), 1 => Just(Some(b'\\')), 1 => Just(Some(b'^'))];
+    let comment = prop_oneof![6 => Just(None), 2 => Just(Some(b'#')), 1 => Just(Some(b'%'))];
     let encoding = prop_oneof![3 => Just(Encoding::Utf8), 1 => Just(Encoding::Windows1252)];
-    (delimiter, quote, escape, comment, encoding).prop_map(|(delimiter, quote, escape, comment, encoding)| {
-        let dialect = Dialect { delimiter, quote, escape, comment, encoding, decimal: b'.' };
+    let decimal = select(&b".,"[..]);
+    (delimiter, quote, escape, comment, encoding, decimal).prop_map(|knobs| {
+        let (delimiter, quote, escape, comment, encoding, decimal) = knobs;
+        let decimal = if delimiter == b"," { b'.' } else { decimal };
+        let dialect = Dialect { delimiter, quote, escape, comment, encoding, decimal };
         assert_eq!(dialect.check(), Ok(()));
         dialect
     })
 }
 
 /// What files of this dialect are made of; what stands twice is drawn twice as often.
-fn pieces(dialect: &Dialect) -> Vec<Vec<u8>> {
+pub fn pieces(dialect: &Dialect) -> Vec<Vec<u8>> {
     let delimiter = &dialect.delimiter;
     let mut all: Vec<Vec<u8>> =
-        ["\n", "\n", "\r", "\r\n", "a", "b", "7", "7", "#", "\\", "\"", "é"].map(Into::into).to_vec();
+        ["\n", "\n", "\r", "\r\n", "a", "b", "7", "7", "#", "\\", "\"", "\0", "é"].map(Into::into).to_vec();
     all.extend([delimiter.clone(), delimiter.clone(), delimiter.clone()]);
     all.extend((1..delimiter.len()).map(|k| delimiter[..k].to_vec()));
     if let Some(quote) = dialect.quote {
         let opening = [delimiter, &[quote][..]].concat();
         let closing = [&[quote][..], delimiter].concat();
         all.extend([vec![quote], vec![quote], vec![quote, quote], opening, closing, vec![quote, b'\n']]);
+    }
+    if let Some(escape) = dialect.escape {
+        all.extend([vec![escape], vec![escape, escape], vec![escape, dialect.quote.unwrap_or(escape)]]);
+    }
+    if let Some(comment) = dialect.comment {
+        all.extend([vec![comment], vec![b'\n', comment], vec![comment, dialect.quote.unwrap_or(comment), b'\n']]);
     }
     // Half a UTF-8 sequence, a continuation byte alone, and enough ordinary bytes to cross a block of any fast path.
     all.extend([vec![0xc3], vec![0xa9], vec![b'x'; 40]]);
