@@ -5,7 +5,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-kernel bench-seams asan fmt clippy doc tidy deny cargo-deny advisories
+.PHONY: help demo test check bench bench-kernel bench-seams asan triples fmt clippy doc tidy deny cargo-deny advisories
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,10 @@ bench-kernel: ## the kernel alone, one thread, beside bare loops and other reade
 
 bench-seams: ## what wrong guesses of a partition's start cost, in pairs
 	$(CARGO) bench --locked --bench seams
+
+triples: ## 10^7 made-up (dialect, file, cut) triples against the oracle, in release mode; BATTEUSE_SEED for others
+	BATTEUSE_TRIPLES="$${BATTEUSE_TRIPLES:-10000000}" $(CARGO) test --release --locked --test batteuse -- \
+		--nocapture seams::triples
 
 fmt: ## formatting
 	$(CARGO) fmt --all --check
