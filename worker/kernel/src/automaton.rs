@@ -212,10 +212,10 @@ fn transition(d: &Dialect, base: u8, byte: u8) -> u8 {
 /// A byte outside quotes that ends no line: how much of the delimiter has matched after it (KMP on self-overlap).
 fn delimiter(d: &Dialect, base: u8, byte: u8) -> u8 {
     let pattern = d.delimiter.as_slice();
-    let matched = if base >= PARTIAL { (base - PARTIAL + 1) as usize } else { 0 };
-    let mut seen = pattern[..matched.min(pattern.len())].to_vec();
-    seen.push(byte);
-    let longest = (1..=seen.len().min(pattern.len())).rev().find(|&k| seen.ends_with(&pattern[..k]));
+    let matched = if base >= PARTIAL { (base - PARTIAL + 1) as usize } else { 0 }.min(pattern.len());
+    // What has been seen is `pattern[..matched]` and the byte; its longest end that is a beginning of the pattern counts.
+    let ends = |k: usize| pattern[k - 1] == byte && pattern[..k - 1] == pattern[matched + 1 - k..matched];
+    let longest = (1..=(matched + 1).min(pattern.len())).rev().find(|&k| ends(k));
     match longest {
         Some(k) if k == pattern.len() => FIELD_START,
         Some(k) => PARTIAL + k as u8 - 1,
