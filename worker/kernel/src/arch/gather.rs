@@ -4,9 +4,6 @@
 
 use super::{Fields, GATHERED_BYTES, Gathered};
 
-/// Rows up to which they are taken one by one: below, the lanes without a row cost more than finding those with one.
-const SPARSE_ROWS_MAX: u32 = 20;
-
 /// See [`super::gather`].
 #[inline(always)]
 pub(super) fn gather(from: &Fields<'_>, column: u32, rows: u64, out: &mut Gathered) -> u64 {
@@ -18,23 +15,18 @@ pub(super) fn gather(from: &Fields<'_>, column: u32, rows: u64, out: &mut Gather
     };
     // Ordinals and offsets are of 32 bits.
     let (pair_last, start_last) = (pair_last.min(u32::MAX as usize) as u32, start_last.min(u32::MAX as usize) as u32);
-    let mut take = |row: usize| {
+    // Row by row: instructions that gather are no faster on the processors we know.
+    each_bit(rows, |row| {
         let at = from.ordinals[row].wrapping_add(column).min(pair_last);
         // SAFETY: there are two ends from `pair_last` on, and `at` is no greater.
         let [before, end] = unsafe { from.ends.as_ptr().add(at as usize).cast::<[u32; 2]>().read() };
         let start = before.wrapping_add(from.delimiter_bytes);
-        let clamped = start.min(start_last);
         out.starts[row] = start;
         out.bytes[row] = u64::from(end.wrapping_sub(start));
-        // SAFETY: there are more than eight bytes from `start_last` on, and `clamped` is no greater; bytes have no alignment.
-        let head = unsafe { from.text.as_ptr().add(clamped as usize).cast::<[u8; 8]>().read() };
+        // SAFETY: there are more than eight bytes from `start_last` on, and the place is no greater; bytes have no alignment.
+        let head = unsafe { from.text.as_ptr().add(start.min(start_last) as usize).cast::<[u8; 8]>().read() };
         out.low[row] = u64::from_le_bytes(head);
-    };
-    if rows.count_ones() <= SPARSE_ROWS_MAX {
-        each_bit(rows, &mut take);
-    } else {
-        (0..64).for_each(&mut take);
-    }
+    });
     let (mut quoted, mut gathered) = (0, 0);
     for row in 0..64 {
         quoted |= u64::from(out.low[row] & 0xff == u64::from(from.quote) && out.bytes[row] >= 2) << row;

@@ -77,45 +77,103 @@ unsafe fn blocks<L: Lane, const ESCAPES: bool>(
 ) -> Result<(), usize> {
     // A block yields at most as many positions as it has bytes, and `emit` may write a whole block beyond the last one.
     out.ends.reserve(bytes.len() + BLOCK_BYTES);
+    out.lines.reserve(bytes.len() + BLOCK_BYTES);
     // Of each word of bits the next one is written too.
     out.filled.resize((out.ends.len() + bytes.len()) / 64 + 2, 0);
     let quotes = if marks.quote.is_some() { u64::MAX } else { 0 };
+    let mut cursor = Cursor {
+        ends: out.ends.as_mut_ptr(),
+        length: out.ends.len(),
+        filled: out.filled.as_mut_ptr(),
+        pending: out.filled[out.ends.len() / 64] & !(u64::MAX << (out.ends.len() % 64)),
+        lines: out.lines.as_mut_ptr(),
+        line_count: out.lines.len(),
+        odd: &mut out.odd,
+    };
     let mut state = *carry;
     let mut blocks = bytes.chunks_exact(BLOCK_BYTES);
-    let mut at = 0;
+    let (mut at, mut regular) = (0, true);
     for block in &mut blocks {
         // SAFETY: the chunk has 64 bytes; the caller vouches for the instructions.
         let masks = unsafe { lane.masks::<ESCAPES>(block.as_ptr()) };
         // SAFETY: `reserve` made room for every byte and a block more, and what is written so far is less than `at`; the
         // caller vouches for the instructions.
-        let regular =
-            unsafe { step::<L, ESCAPES>(masks, quotes, BLOCK_BYTES as u32, base + at as u32, &mut state, out) };
+        regular =
+            unsafe { step::<L, ESCAPES>(masks, quotes, BLOCK_BYTES as u32, base + at as u32, &mut state, &mut cursor) };
         if !regular {
-            return Err(at);
+            break;
         }
         at += BLOCK_BYTES;
     }
     let rest = blocks.remainder();
-    if !rest.is_empty() {
+    if regular && !rest.is_empty() {
         let mut padded = [0; BLOCK_BYTES];
         padded[..rest.len()].copy_from_slice(rest);
         // SAFETY: the copy has 64 bytes; the caller vouches for the instructions.
         let masks = unsafe { lane.masks::<ESCAPES>(padded.as_ptr()) };
+        let count = rest.len() as u32;
         // SAFETY: as above.
-        let regular =
-            unsafe { step::<L, ESCAPES>(masks, quotes, rest.len() as u32, base + at as u32, &mut state, out) };
-        if !regular {
-            return Err(at);
-        }
+        regular = unsafe { step::<L, ESCAPES>(masks, quotes, count, base + at as u32, &mut state, &mut cursor) };
+    }
+    let (length, line_count) = (cursor.length, cursor.line_count);
+    // SAFETY: so many were written, of each: in the room reserved.
+    unsafe {
+        out.ends.set_len(length);
+        out.lines.set_len(line_count);
+    }
+    if !regular {
+        return Err(at);
     }
     *carry = state;
     Ok(())
+}
+/// Where the next values of a structure are written.
+struct Cursor<'o> {
+    ends: *mut u32,
+    length: usize,
+    filled: *mut u64,
+    /// The bits of the word of `filled` that `length` lies in, as far as they are known.
+    pending: u64,
+    lines: *mut u32,
+    line_count: usize,
+    odd: &'o mut Vec<u32>,
+}
+
+impl Cursor<'_> {
+    /// Notes the ends in `structure`, the line ends among them, and those that end a field that is not empty.
+    ///
+    /// # Safety
+    /// There is room for 64 more of each, and the processor has the lane's instructions.
+    #[inline(always)]
+    unsafe fn note<L: Lane>(&mut self, base: u32, structure: u64, mut line: u64, filled: u64) {
+        let (word, bit) = (self.length / 64, self.length % 64);
+        let ordinal = |line: u64| self.length as u32 + (structure & !line & line.wrapping_sub(1)).count_ones();
+        // Most blocks have no line end or one (two of a CR LF): two are written without asking.
+        let (first, second) = (ordinal(line), ordinal(line & line.wrapping_sub(1)));
+        let count = line.count_ones() as usize;
+        // SAFETY: as the caller's: 64 ends, their bits in this word and the next, and 64 lines.
+        unsafe {
+            self.lines.add(self.line_count).cast::<[u32; 2]>().write([first, second]);
+            for i in 2..count {
+                line &= line - 1;
+                self.lines.add(self.line_count + i).write(ordinal(line & (line - 1)));
+            }
+            let bits = L::extract(filled, structure);
+            let here = self.pending | bits << bit;
+            let next = (bits >> 1) >> (63 - bit);
+            self.filled.add(word).cast::<[u64; 2]>().write([here, next]);
+            L::emit(structure, base, self.ends.add(self.length));
+            self.line_count += count;
+            self.length += structure.count_ones() as usize;
+            self.pending = if self.length / 64 == word { here } else { next };
+        }
+    }
 }
 
 /// One block, of which the first `bytes` count, at least one. False when it is irregular.
 ///
 /// # Safety
-/// `out` has room for 64 more values and their bits, and the processor has the lane's instructions.
+/// The cursor has room for 64 more of each value, and the processor has the lane's instructions.
 #[inline(always)]
 unsafe fn step<L: Lane, const ESCAPES: bool>(
     masks: Masks,
@@ -123,64 +181,51 @@ unsafe fn step<L: Lane, const ESCAPES: bool>(
     bytes: u32,
     base: u32,
     carry: &mut Carry,
-    out: &mut Structure,
+    cursor: &mut Cursor<'_>,
 ) -> bool {
     let valid = u64::MAX >> (64 - bytes);
     let escaped = if ESCAPES { escaped(masks.escape & valid, bytes, &mut carry.escaping) } else { 0 };
     let quote = masks.quote & quotes & valid & !escaped;
     let line = masks.line & valid;
     let either = line | (masks.delimiter & valid);
+    if quote | carry.inside | carry.opening | carry.closing == 0 {
+        // No quote is near: nothing is irregular or odd.
+        let filled = either & !(either << 1 | carry.structure);
+        carry.structure = last::<1>(either, bytes, carry.structure);
+        // SAFETY: as the caller's.
+        unsafe { cursor.note::<L>(base, either, line, filled) };
+        return true;
+    }
     // SAFETY: the caller vouches for the instructions.
     let inside = unsafe { L::prefix_xor(quote) } ^ carry.inside;
     let structure = either & !inside;
     let (opening, closing) = (quote & inside, quote & !inside);
-    let after_structure = behind::<1>(structure, carry.structure);
-    let after_closing = behind::<1>(closing, carry.closing);
-    let may_open = after_structure | after_closing | behind::<1>(opening, carry.opening);
+    let after_structure = structure << 1 | carry.structure;
+    let after_closing = closing << 1 | carry.closing >> 2;
+    let may_open = after_structure | after_closing | opening << 1 | carry.opening >> 1;
     if (opening & !may_open) | (after_closing & valid & !(either | quote)) != 0 {
         return false;
     }
-    let bare = after_closing & behind::<2>(opening, carry.opening) & !behind::<3>(closing, carry.closing);
+    let bare = after_closing & (opening << 2 | carry.opening) & !(closing << 3 | carry.closing);
     let filled = structure & !(after_structure | bare);
     let odd = (opening & after_closing) | (inside & if ESCAPES { line | (masks.escape & valid) } else { line });
     // No quote is beyond the last valid byte, so the parity there is that of the highest bit.
     carry.inside = ((inside as i64) >> 63) as u64;
-    carry.structure = last(structure, bytes, carry.structure);
-    carry.opening = last(opening, bytes, carry.opening);
-    carry.closing = last(closing, bytes, carry.closing);
-    let length = out.ends.len();
-    let mut ends = line & structure;
-    while ends != 0 {
-        out.lines.push(length as u32 + (structure & (ends & ends.wrapping_neg()).wrapping_sub(1)).count_ones());
-        ends &= ends - 1;
-    }
+    carry.structure = last::<1>(structure, bytes, carry.structure);
+    carry.opening = last::<2>(opening, bytes, carry.opening);
+    carry.closing = last::<3>(closing, bytes, carry.closing);
     if odd != 0 {
-        mark_odd(odd, structure, length as u32, &mut out.odd);
+        mark_odd(odd, structure, cursor.length as u32, cursor.odd);
     }
-    // SAFETY: the caller vouches for the instructions.
-    let bits = unsafe { L::extract(filled, structure) };
-    debug_assert!(out.ends.capacity() - length >= BLOCK_BYTES && out.filled.len() > length / 64 + 1, "room was made");
-    // SAFETY: there is room for 64 more values, and for their bits: so the caller.
-    unsafe {
-        let word = out.filled.get_unchecked_mut(length / 64..=length / 64 + 1);
-        *word.get_unchecked_mut(0) = *word.get_unchecked(0) & !(u64::MAX << (length % 64)) | bits << (length % 64);
-        *word.get_unchecked_mut(1) = (bits >> 1) >> (63 - length % 64);
-        L::emit(structure, base, out.ends.as_mut_ptr().add(length));
-        out.ends.set_len(length + structure.count_ones() as usize);
-    }
+    // SAFETY: as the caller's.
+    unsafe { cursor.note::<L>(base, structure, line & structure, filled) };
     true
 }
 
-/// The mask moved up by `BY` bytes, over the edge of the block.
+/// The last `N` bits of `before`, of `N` bits, and the `bytes` lowest of `mask`, 1 to 64.
 #[inline(always)]
-fn behind<const BY: u32>(mask: u64, before: u64) -> u64 {
-    mask << BY | before >> (64 - BY)
-}
-
-/// The last 64 bytes' mask after `bytes` more, 1 to 64.
-#[inline(always)]
-fn last(mask: u64, bytes: u32, before: u64) -> u64 {
-    if bytes == 64 { mask } else { mask << (64 - bytes) | before >> bytes }
+fn last<const N: u32>(mask: u64, bytes: u32, before: u64) -> u64 {
+    if bytes >= N { mask >> (bytes - N) } else { (mask << N | before) >> bytes }
 }
 
 /// The bytes that stand behind an escape that is not escaped itself; `escaping` tells of the byte before, and is told of the last

@@ -100,15 +100,16 @@ pub struct Marks {
     pub escape: Option<u8>,
 }
 
-/// What one block tells the next. The first is that of a record's start.
-///
-/// The masks are those of the last 64 bytes, the last byte's bit the highest.
+/// What one block tells the next. The first is that of a record's start. The last byte's bit is the highest of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Carry {
     /// All ones inside quotes, else zero.
     inside: u64,
+    /// Whether the last byte is structural.
     structure: u64,
+    /// Which of the last two bytes open a quote.
     opening: u64,
+    /// Which of the last three close one.
     closing: u64,
     /// 1 when the last byte is an escape that is not escaped itself, else 0.
     escaping: u64,
@@ -118,7 +119,7 @@ impl Carry {
     /// At a record's start: as if a line had just ended.
     #[must_use]
     pub fn record_start() -> Self {
-        Self { inside: 0, structure: 1 << 63, opening: 0, closing: 0, escaping: 0 }
+        Self { inside: 0, structure: 1, opening: 0, closing: 0, escaping: 0 }
     }
 
     /// Whether a quote is open.

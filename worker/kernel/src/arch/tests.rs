@@ -44,9 +44,11 @@ fn plainly(marks: Marks, bytes: &[u8]) -> (Structure, Result<Carry, usize>) {
         }
     }
     out.odd.dedup();
-    let mask = |kind| (0..64).zip(kinds.iter().rev()).fold(0, |mask, (i, k)| mask | u64::from(*k == kind) << (63 - i));
+    let of = |kind, bits| {
+        (0..bits).zip(kinds.iter().rev()).fold(0, |of, (i, k)| of | u64::from(*k == kind) << (bits - 1 - i))
+    };
     let inside = if inside { u64::MAX } else { 0 };
-    let (structure, opening, closing) = (mask(b's'), mask(b'o'), mask(b'c'));
+    let (structure, opening, closing) = (of(b's', 1), of(b'o', 2), of(b'c', 3));
     (out, Ok(Carry { inside, structure, opening, closing, escaping: escaping.into() }))
 }
 
