@@ -186,6 +186,7 @@ fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read
         dialect: case.dialect.clone(),
         ragged: case.ragged,
         columns: columns(case),
+        read: (0..case.columns).collect(),
         range,
         source_bytes: case.bytes.len() as u64,
         start,

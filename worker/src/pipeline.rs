@@ -60,6 +60,8 @@ fn plan(task: &ParseTask) -> Plan {
         dialect: task.dialect.clone(),
         ragged: task.ragged,
         columns: task.columns.clone(),
+        // There is no transformation yet: every column is written.
+        read: (0..task.columns.len()).collect(),
         range: task.range,
         source_bytes: task.source.version.bytes,
         start: task.start,

@@ -10,7 +10,7 @@ mod value;
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_buffer::{BooleanBuffer, Buffer};
 use arrow_schema::{Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
@@ -28,7 +28,9 @@ use crate::frame::{BLOCK_ROWS, Rows};
 pub struct Decoder {
     schema: SchemaRef,
     columns: Vec<Typed>,
-    /// Indices of `columns`: those that can reject a row first, so that the others know which rows are written.
+    /// Indices of the `columns` that are read, ascending.
+    read: Vec<usize>,
+    /// The same: those that can reject a row first, so that the others know which rows are written.
     order: Vec<usize>,
     encoding: Encoding,
     decimal: u8,
@@ -93,10 +95,12 @@ struct Under {
 }
 
 impl Decoder {
-    /// A decoder for records of these columns. Decimals have `scale <= precision <= 38`.
+    /// A decoder for records of these columns, of which those with the indices `read`, ascending, are decoded. Decimals have
+    /// `scale <= precision <= 38`.
     #[must_use]
-    pub fn new(columns: &[Column], dialect: &Dialect, path: Path) -> Self {
-        let fields = columns.iter().map(|column| Field::new(&column.name, data_type(column.ctype), true));
+    pub fn new(columns: &[Column], read: &[usize], dialect: &Dialect, path: Path) -> Self {
+        let fields = read.iter().map(|&index| &columns[index]);
+        let fields = fields.map(|column| Field::new(&column.name, data_type(column.ctype), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let typed = |column: &Column| Typed {
             ctype: column.ctype,
@@ -105,11 +109,12 @@ impl Decoder {
             cells: Cells::new(column.ctype, column.declared),
         };
         let columns: Vec<_> = columns.iter().map(typed).collect();
-        let mut order: Vec<_> = (0..columns.len()).collect();
+        let mut order = read.to_vec();
         order.sort_by_key(|&index| (!columns[index].can_miss(), index));
         Self {
             schema,
             order,
+            read: read.to_vec(),
             encoding: dialect.encoding,
             decimal: dialect.decimal,
             path,
@@ -132,7 +137,7 @@ impl Decoder {
         self.schema.clone()
     }
 
-    /// The summary of each column over the written records of all batches so far; empty for declared columns.
+    /// The summary of each column over the written records of all batches so far; empty for those declared or not read.
     #[must_use]
     pub fn summaries(&self) -> &[Classes] {
         &self.summaries
@@ -165,7 +170,8 @@ impl Decoder {
             return Vec::new();
         }
         self.filled.clear();
-        for column in (0..rows.columns).step_by(BLOCK_ROWS) {
+        let read = self.read.last().map_or(0, |last| last + 1);
+        for column in (0..read).step_by(BLOCK_ROWS) {
             self.filled.extend(rows.filled(self.path, column));
         }
         std::iter::zip(&mut self.ordinals, rows.rows).for_each(|(ordinal, row)| *ordinal = row.ordinal);
@@ -252,14 +258,15 @@ impl Decoder {
             }
             return Decoded { rows: None, written };
         }
-        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(|column| column.cells.finish()).collect();
+        let arrays: Vec<ArrayRef> = self.read.iter().map(|&index| self.columns[index].cells.finish()).collect();
         let typed = |(field, array): (&Arc<Field>, &ArrayRef)| match array.data_type() {
             held if held == field.data_type() => Arc::clone(field),
             held => Arc::new(field.as_ref().clone().with_data_type(held.clone())),
         };
         let fields: Vec<_> = std::iter::zip(self.schema.fields(), &arrays).map(typed).collect();
-        let mut batch =
-            RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("columns are of equal length");
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let mut batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+            .expect("columns are of equal length");
         if misses > 0 {
             let kept = rejected.into_iter().map(|word| !word).collect::<Vec<u64>>();
             let kept = BooleanArray::new(BooleanBuffer::new(Buffer::from_vec(kept), 0, rows), None);

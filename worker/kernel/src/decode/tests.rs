@@ -105,7 +105,9 @@ impl Framed {
         let rows = rows.map(|rows| {
             let digest = crate::digest::rows(&rows);
             let columns = rows.columns().iter().map(plain).collect();
-            let plain = RecordBatch::try_new(decoder.schema(), columns).expect("the decoder's schema");
+            let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+            let plain = RecordBatch::try_new_with_options(decoder.schema(), columns, &options);
+            let plain = plain.expect("the decoder's schema");
             assert_eq!(digest, crate::digest::rows(&plain), "a dictionary has the digest of its texts");
             plain
         });
@@ -117,8 +119,12 @@ impl Framed {
     }
 }
 
+fn every(columns: &[Column]) -> Vec<usize> {
+    (0..columns.len()).collect()
+}
+
 fn decoder(columns: &[Column], encoding: Encoding) -> Decoder {
-    Decoder::new(columns, &dialect(encoding), Path::best())
+    Decoder::new(columns, &every(columns), &dialect(encoding), Path::best())
 }
 
 fn frame(records: &[&[&str]]) -> Framed {
@@ -390,8 +396,8 @@ proptest! {
             // With an empty null alone, and with others: two ways through the decoder.
             let mut plain = inferred(&[ctype]);
             plain[0].nulls = vec![String::new()];
-            let fast = frame(&[&[&value]]).decode(&mut Decoder::new(&plain, &dialect, Path::best()));
-            let mut decoder = Decoder::new(&inferred(&[ctype]), &dialect, Path::best());
+            let fast = frame(&[&[&value]]).decode(&mut Decoder::new(&plain, &[0], &dialect, Path::best()));
+            let mut decoder = Decoder::new(&inferred(&[ctype]), &[0], &dialect, Path::best());
             let decoded = frame(&[&[&value]]).decode(&mut decoder);
             let fits = null || class.within(takes(ctype));
             prop_assert_eq!((decoder.fits(), decoded.rows.is_some(), decoded.written), (fits, fits, 1));
@@ -405,7 +411,7 @@ proptest! {
             }
             // Declared, the same values fit, and long integers as doubles.
             let declared = [column("c", ctype, true)];
-            let misses = frame(&[&[&value]]).decode(&mut Decoder::new(&declared, &dialect, Path::best())).misses;
+            let misses = frame(&[&[&value]]).decode(&mut Decoder::new(&declared, &[0], &dialect, Path::best())).misses;
             let rounds = ctype == ColumnType::Float64 && class == Classes::INT_LONG;
             prop_assert_eq!(misses.is_empty(), fits || rounds);
         }
@@ -492,4 +498,44 @@ fn a_field_that_padding_added_is_null_where_an_empty_one_is_not() {
     assert_eq!((decoded.misses.len(), rows.num_rows()), (0, 2));
     assert_eq!((rows.column(0).is_null(0), rows.column(0).is_null(1)), (false, true));
     assert_eq!((rows.column(1).is_null(0), rows.column(1).is_null(1)), (false, true));
+}
+
+#[test]
+fn columns_that_nobody_reads_are_not_looked_at() {
+    // More columns than a block has rows; every third one is read, some of them declared and missed.
+    let kind = |i: usize| match i % 4 {
+        0 => (ColumnType::Int64, true),
+        1 => (ColumnType::Text, false),
+        2 => (ColumnType::Date, false),
+        _ => (ColumnType::Float64, false),
+    };
+    let columns: Vec<Column> = (0..150).map(|i| column(&format!("c{i}"), kind(i).0, kind(i).1)).collect();
+    let value = |row: usize, i: usize| match i % 4 {
+        0 if (row + i) % 50 == 7 => "x".to_owned(),
+        0 => (row * i).to_string(),
+        1 => format!("t{}", row % 7),
+        2 => format!("2024-01-{:02}", 1 + (row + i) % 28),
+        _ => format!("{row}.{i}"),
+    };
+    let records: Vec<Vec<String>> = (0..200).map(|row| (0..150).map(|i| value(row, i)).collect()).collect();
+    let records: Vec<Vec<&[u8]>> =
+        records.iter().map(|record| record.iter().map(|field| field.as_bytes()).collect()).collect();
+    let framed = Framed::new(&records);
+    let read: Vec<usize> = (0..150).filter(|i| i % 3 == 2).collect();
+    let mut few = Decoder::new(&columns, &read, &dialect(Encoding::Utf8), Path::best());
+    let found = framed.decode(&mut few);
+    // The same columns as a file of their own.
+    let own: Vec<Column> = read.iter().map(|&i| columns[i].clone()).collect();
+    let records: Vec<Vec<&[u8]>> = records.iter().map(|record| read.iter().map(|&i| record[i]).collect()).collect();
+    let mut all = decoder(&own, Encoding::Utf8);
+    let want = Framed::new(&records).decode(&mut all);
+    assert_eq!((found.rows, found.written), (want.rows, want.written));
+    let misses = want.misses.into_iter().map(|miss| Miss { column: read[miss.column as usize] as u32, ..miss });
+    assert_eq!(found.misses, misses.collect::<Vec<_>>());
+    assert!(found.written < 200, "some rows miss");
+    let summaries: Vec<Classes> = read.iter().map(|&i| few.summaries()[i]).collect();
+    assert_eq!(summaries, all.summaries());
+    assert!((0..150).filter(|i| i % 3 != 2).all(|i| few.summaries()[i] == Classes::default()));
+    let mut none = Decoder::new(&columns, &[], &dialect(Encoding::Utf8), Path::best());
+    assert_eq!(framed.decode(&mut none).rows.expect("nothing to misfit").num_rows(), 200);
 }

@@ -80,7 +80,7 @@ impl PartitionParse {
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let automaton = Automaton::new(&plan.dialect, plan.record_bytes_max);
-        let decoder = Decoder::new(&plan.columns, &plan.dialect, plan.path);
+        let decoder = Decoder::new(&plan.columns, &plan.read, &plan.dialect, plan.path);
         let (a, mode) = match plan.start {
             Some(_) => (plan.range.start, Mode::Seeking),
             None => (plan.range.start.saturating_sub(1), Mode::Guessing),

@@ -20,6 +20,8 @@ pub struct Plan {
     pub ragged: Ragged,
     /// Columns, in file order.
     pub columns: Vec<Column>,
+    /// Indices of the columns that somebody reads, ascending: batches have these; the others are not looked at.
+    pub read: Vec<usize>,
     /// The planned range `[a, b)`.
     pub range: Span,
     /// Size of the source.
