@@ -26,6 +26,7 @@
 //! Invariant: every path gives the same positions, carries and verdicts; which one runs is chosen once per process.
 #![expect(unsafe_code, reason = "vector instructions; this is their one home")]
 
+pub(crate) mod arrays;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

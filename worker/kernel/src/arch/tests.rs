@@ -434,3 +434,52 @@ fn bare_loops_find_what_is_outside_quotes() {
         }
     }
 }
+
+#[test]
+fn arrays_are_made_of_parts_that_arrow_would_take_and_no_others() {
+    use std::sync::Arc;
+
+    use arrow_array::{Array, StringArray};
+    use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+
+    let nulls = |bits: &[bool]| Some(NullBuffer::from(bits.to_vec()));
+    let good: [(&[i32], &str, Option<NullBuffer>); 5] = [
+        (&[0], "", None),
+        (&[0, 0, 3, 3], "abc", None),
+        (&[0, 2, 4], "éab", nulls(&[true, false])),
+        (&[0, 2], "abc", None),
+        (&[0, 4, 4, 8], "𝄞𝄞", nulls(&[true, true, true])),
+    ];
+    for (ends, text, nulls) in good {
+        let made = arrays::texts(ends.to_vec(), text.into(), nulls.clone()).expect("good parts");
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(ends.to_vec()));
+        let want = StringArray::try_new(offsets, Buffer::from(text.as_bytes()), nulls).expect("arrow takes them");
+        assert_eq!(made, want);
+        made.to_data().validate_full().expect("arrow's own checks");
+    }
+    let bad: [(&[i32], &[u8], Option<NullBuffer>); 9] = [
+        (&[], b"", None),
+        (&[1, 2], b"abc", None),
+        (&[0, 4], b"abc", None),
+        (&[0, 2, 1], b"abc", None),
+        (&[0, -1], b"abc", None),
+        (&[0, -1, 2], b"abc", None),
+        (&[0, 1, 3], "éa".as_bytes(), None),
+        (&[0, 2], b"a\xff", None),
+        (&[0, 1], b"a", nulls(&[true, false])),
+    ];
+    for (ends, bytes, nulls) in bad {
+        assert_eq!(arrays::texts(ends.to_vec(), bytes.to_vec(), nulls), None, "{ends:?} of {bytes:?}");
+    }
+    let values = || Arc::new(StringArray::from(vec!["a", "b"])) as arrow_array::ArrayRef;
+    let made = arrays::coded(vec![1, 0, 1], values(), nulls(&[true, false, true])).expect("good codes");
+    made.to_data().validate_full().expect("arrow's own checks");
+    assert_eq!((made.len(), made.null_count()), (3, 1));
+    assert!(arrays::coded(vec![0, 2], values(), None).is_none());
+    assert!(arrays::coded(vec![0, 2], values(), nulls(&[true, false])).is_none(), "nor under a null");
+    assert!(arrays::coded(vec![0], values(), nulls(&[true, true])).is_none());
+    assert_eq!(
+        arrays::coded(vec![], Arc::new(StringArray::from(Vec::<&str>::new())), None).map(|made| made.len()),
+        Some(0)
+    );
+}

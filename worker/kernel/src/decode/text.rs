@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::UInt16Type;
-use arrow_array::{ArrayRef, DictionaryArray, StringArray, UInt16Array, new_null_array};
-use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{ArrayRef, StringArray, new_null_array};
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use batteuse_shared::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_VALUES_MAX};
 use batteuse_shared::table::Classes;
@@ -156,15 +155,22 @@ impl Dictionary {
         arch::keys(block.path, &block.lanes.gathered, &mut block.lanes.keys);
         let codes = &mut self.codes[from..];
         let mut missing = valid & !plain;
-        let (keys, mask) = (&block.lanes.keys, self.slots.len() - 1);
+        let (keys, lengths, mask) = (&block.lanes.keys, &block.lanes.gathered.bytes, self.slots.len() - 1);
         each_bit(plain, |row| {
-            let slot = &self.slots[keys.hashes[row] as usize & mask];
-            let same = slot.low == keys.low[row] && slot.high == keys.high[row];
-            if same && slot.bytes == block.lanes.gathered.bytes[row] as u32 && slot.bytes <= SHORT_TEXT_BYTES as u32 {
-                codes[row] = slot.code;
-            } else {
-                missing |= 1 << row;
+            let (low, high, bytes) = (keys.low[row], keys.high[row], lengths[row] as u32);
+            let mut at = keys.hashes[row] as usize & mask;
+            for _ in 0..PROBES_MAX {
+                let slot = &self.slots[at];
+                if slot.low == low && slot.high == high && slot.bytes == bytes && bytes <= SHORT_TEXT_BYTES as u32 {
+                    codes[row] = slot.code;
+                    return;
+                }
+                if slot.bytes == FREE {
+                    break;
+                }
+                at = (at + 1) & mask;
             }
+            missing |= 1 << row;
         });
         while missing != 0 {
             let row = missing.trailing_zeros() as usize;
@@ -266,8 +272,9 @@ impl Dictionary {
             Arc::new(Written { ends: self.ends.clone(), bytes: self.bytes.clone() }.texts(None))
         });
         let array: ArrayRef = Arc::clone(array) as ArrayRef;
-        let keys = UInt16Array::new(codes.into(), nulls);
-        Arc::new(DictionaryArray::<UInt16Type>::try_new(keys, array).expect("a code is given with its entry"))
+        Arc::new(
+            arch::arrays::coded(codes, array, nulls).expect("a code is given with its text, the first with the first"),
+        )
     }
 }
 
@@ -289,53 +296,73 @@ impl Written {
     }
 
     fn append(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) -> u64 {
-        let mut valid = block.candidates();
-        let plain = if block.nulls.is_only_empty() { block.gather_text(valid) } else { 0 };
-        let mut at = self.bytes.len();
-        if plain != 0 {
-            block.gather_high();
-            // Room for each plain text, and to copy the last one at full width.
-            let mut room = SHORT_TEXT_BYTES;
-            each_bit(plain, |row| room += block.lanes.gathered.bytes[row] as usize);
-            self.bytes.resize(at + room, 0);
+        let candidates = block.candidates();
+        let from = self.ends.len();
+        let plain = if block.nulls.is_only_empty() { block.gather_text(candidates) } else { 0 };
+        let valid = if plain == candidates {
+            self.append_plain(block, candidates);
+            candidates
+        } else {
+            self.append_each(block, candidates, plain)
+        };
+        if summary.is_some_and(|classes| classes != Classes::TEXT) {
+            each_bit(valid, |row| {
+                let text = self.ends[from + row - 1] as usize..self.ends[from + row] as usize;
+                let learnt = classify(&self.bytes[text], block.decimal);
+                *summary = summary.map(|classes| classes.join(learnt));
+            });
         }
-        let learns = summary.is_some_and(|classes| classes != Classes::TEXT);
+        valid
+    }
+
+    /// Appends the values of `rows`, which were gathered; nothing for the others.
+    fn append_plain(&mut self, block: &mut Block<'_, '_, '_, '_>, rows: u64) {
+        block.gather_high();
+        let gathered = &block.lanes.gathered;
+        let mut at = self.bytes.len();
+        let mut room = SHORT_TEXT_BYTES;
+        each_bit(rows, |row| room += gathered.bytes[row] as usize);
+        self.bytes.resize(at + room, 0);
+        let from = self.ends.len();
+        self.ends.resize(from + block.rows, 0);
+        for (row, end) in self.ends[from..].iter_mut().enumerate() {
+            let bytes = if rows >> row & 1 == 1 { gathered.bytes[row & 63] as usize } else { 0 };
+            if bytes <= SHORT_TEXT_BYTES {
+                // Most texts are short: those are copied at full width, and what is too much is written over again.
+                let both = u128::from(gathered.low[row & 63]) | u128::from(gathered.high[row & 63]) << 64;
+                self.bytes[at..at + SHORT_TEXT_BYTES].copy_from_slice(&both.to_le_bytes());
+            } else {
+                self.bytes[at..at + bytes].copy_from_slice(block.text(row));
+            }
+            at += bytes;
+            // A batch holds far less than 2 GiB.
+            *end = at as i32;
+        }
+        self.bytes.truncate(at);
+    }
+
+    /// Appends the values of `rows`, of which those in `plain` were gathered; the word of those that are no nulls.
+    fn append_each(&mut self, block: &mut Block<'_, '_, '_, '_>, rows: u64, plain: u64) -> u64 {
+        let mut valid = rows;
         for row in 0..block.rows {
-            let (bit, start) = (1 << row, at);
+            let bit = 1 << row;
             if plain & bit != 0 {
-                let bytes = block.lanes.gathered.bytes[row] as usize;
-                if bytes <= SHORT_TEXT_BYTES {
-                    // Most texts are short: those are copied at full width, and what is too much is written over again.
-                    let (low, high) = (block.lanes.gathered.low[row], block.lanes.gathered.high[row]);
-                    let both = u128::from(low) | u128::from(high) << 64;
-                    self.bytes[at..at + SHORT_TEXT_BYTES].copy_from_slice(&both.to_le_bytes());
-                } else {
-                    self.bytes[at..at + bytes].copy_from_slice(block.text(row));
-                }
-                at += bytes;
-            } else if valid & bit != 0 {
+                self.bytes.extend_from_slice(block.text(row));
+            } else if rows & bit != 0 {
                 let text = block.values.get(row, block.column).unwrap_or_default();
                 if block.nulls.contain(text) {
                     valid &= !bit;
                 } else {
-                    self.bytes.splice(at..at, text.iter().copied());
-                    at += text.len();
+                    self.bytes.extend_from_slice(text);
                 }
             }
-            // A batch holds far less than 2 GiB.
-            self.ends.push(at as i32);
-            if learns && valid & bit != 0 {
-                let learnt = classify(&self.bytes[start..at], block.decimal);
-                *summary = summary.map(|classes| classes.join(learnt));
-            }
+            self.ends.push(self.bytes.len() as i32);
         }
-        self.bytes.truncate(at);
         valid
     }
 
     fn texts(self, nulls: Option<NullBuffer>) -> StringArray {
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.ends));
-        StringArray::try_new(offsets, Buffer::from_vec(self.bytes), nulls)
+        arch::arrays::texts(self.ends, self.bytes, nulls)
             .expect("records are validated, and delimiters, quotes and escapes are whole characters")
     }
 }
