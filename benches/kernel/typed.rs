@@ -106,7 +106,7 @@ fn column(field: &FieldRef) -> Column {
         DataType::Timestamp(..) => ColumnType::Timestamp,
         _ => ColumnType::Text,
     };
-    Column { name: field.name().clone(), ctype, declared: false, nulls: vec![String::new()] }
+    Column { name: field.name().clone(), ctype, declared: false, format: None, nulls: vec![String::new()] }
 }
 
 /// The whole file as one partition whose start is known.

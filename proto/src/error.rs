@@ -2,6 +2,7 @@
 //!
 //! Invariant: an error names the field, so that the side that wrote it can be mended.
 
+use batteuse_shared::format::BadFormat;
 use batteuse_shared::ids::BadName;
 
 /// Why a message from the wire is not a value of the vocabulary.
@@ -76,6 +77,12 @@ pub enum BadValue {
     /// A decimal mark that is none.
     #[error("byte {0} is no decimal mark: use '.' or ','")]
     DecimalMark(u8),
+    /// Not a format, or not one of the column's type.
+    #[error(transparent)]
+    Format(#[from] BadFormat),
+    /// A format of a column whose type is inferred.
+    #[error("a column whose type is not declared has no format")]
+    FormatOfInferred,
     /// Two exits for one start state.
     #[error("state {0} is listed twice")]
     StateTwice(u8),

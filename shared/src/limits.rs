@@ -153,6 +153,9 @@ pub const NAME_BYTES_MAX: usize = 100;
 /// Longest name of a job, in bytes: a run's id of at most 100 begins with it.
 pub const JOB_NAME_BYTES_MAX: usize = 60;
 
+/// Most bytes of a value of a declared date or time format: the kernel reads such values in three words of eight bytes.
+pub const FORMAT_BYTES_MAX: usize = 24;
+
 /// Most texts that mean null for one column: each value of the column is compared with each of them.
 pub const NULLS_MAX: usize = 100;
 

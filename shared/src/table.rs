@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::format::Format;
+
 /// The type of a column of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,7 +53,8 @@ impl fmt::Display for ColumnType {
 /// Why a text names no column type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no column type: use text, boolean, int64, float64, decimal(p,s) with s <= p <= 38, date, timestamp or timestamptz"
+    "{0:?} is no column type: use text, boolean, int64, float64, decimal(p,s) with s <= p <= 38, date, timestamp (either with a \
+     format such as date(%d/%m/%Y) too) or timestamptz"
 )]
 pub struct BadColumnType(pub String);
 
@@ -91,6 +94,9 @@ pub struct Column {
     pub ctype: ColumnType,
     /// Whether the spec declares the type: then a value that does not fit rejects its record, and no summary is taken.
     pub declared: bool,
+    /// How the values of a declared date or timestamp are written; none: as ISO 8601.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// Decoded values that mean null.
     pub nulls: Vec<String>,
 }

@@ -42,7 +42,7 @@ fn mistakes(text: impl AsRef<[u8]>) -> Vec<String> {
 
 #[test]
 fn what_cannot_be_read_is_told_with_its_line() {
-    let types = "use text, boolean, int64, float64, decimal(p,s) with s <= p <= 38, date, timestamp or timestamptz";
+    let types = "use text, boolean, int64, float64, decimal(p,s) with s <= p <= 38, date, timestamp (either with a format such as date(%d/%m/%Y) too) or timestamptz";
     let yaml =
         "see the indentation and the marks here and just before, and put text of marks such as | # , ' in quotes";
     let no_text = "there is no text here: YAML takes ~, null, nothing and what begins with # for no value; put the text in quotes";
@@ -207,15 +207,18 @@ spec:
         (Some(vec![b'\t']), Some(None), Some(b'#'))
     );
     assert_eq!(csv.nulls, ["1", "no", "0x1F"]);
-    let columns = read(spec("{}", "  columns:\n    infer: true\n    b: decimal(5, 2)\n    a: text\n"))
-        .expect("a map")
-        .spec
-        .columns;
+    let columns = read(spec(
+        "{}",
+        "  columns:\n    infer: true\n    b: decimal(5, 2)\n    a: text\n    c: timestamp(%d/%m/%Y %H:%M)\n",
+    ))
+    .expect("a map")
+    .spec
+    .columns;
     let names = |columns: Columns| match columns {
         Columns::Some(declared) => declared.into_iter().map(|(name, ctype)| format!("{name} {ctype}")).collect(),
         other => vec![format!("{other:?}")],
     };
-    assert_eq!(names(columns), ["b decimal(5,2)", "a text"]);
+    assert_eq!(names(columns), ["b decimal(5,2)", "a text", "c timestamp(%d/%m/%Y %H:%M)"]);
 }
 
 /// The job of a source, an output and `words`.

@@ -49,7 +49,8 @@ impl Truth {
 fn columns(case: &Case) -> Vec<Column> {
     let ctype = |i| if i == 0 && case.integer { ColumnType::Int64 } else { ColumnType::Text };
     let declared = |i| ctype(i) == ColumnType::Int64;
-    let column = |i| Column { name: format!("c{i}"), ctype: ctype(i), declared: declared(i), nulls: Vec::new() };
+    let column =
+        |i| Column { name: format!("c{i}"), ctype: ctype(i), declared: declared(i), format: None, nulls: Vec::new() };
     (0..case.columns).map(column).collect()
 }
 

@@ -59,7 +59,7 @@ fn inspected(ctype: ColumnType) -> Outcome {
         encoding: Encoding::Utf8,
         decimal: b'.',
     };
-    let column = Column { name: "a".to_owned(), ctype, declared: false, nulls: Vec::new() };
+    let column = Column { name: "a".to_owned(), ctype, declared: false, format: None, nulls: Vec::new() };
     let found = Inspected { dialect, data_start: 2, start: StateId(0), preamble_lines: 1, columns: vec![column] };
     Outcome::Inspected(Box::new(found))
 }

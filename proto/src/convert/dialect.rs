@@ -4,9 +4,9 @@
 //! `Job::check` before it is ever sent.
 
 use batteuse_shared::limits::{COLUMNS_MAX, DELIMITER_BYTES_MAX, SKIP_LINES_MAX};
-use batteuse_shared::spec::{Auto, ColumnSpec, Columns, Compression, Csv, Dialect, Encoding, Ragged};
-use batteuse_shared::table::ColumnType;
+use batteuse_shared::spec::{Auto, ColumnSpec, Columns, Compression, Csv, DeclaredType, Dialect, Encoding, Ragged};
 
+use super::table::format_of;
 use super::{Read, Twinned, byte, length, list, messages, optional, optional_byte, present, twinned, within};
 use crate::error::{BadValue, WireError};
 use crate::v1;
@@ -99,7 +99,11 @@ impl TryFrom<v1::Csv> for Csv {
 impl From<Columns> for v1::Columns {
     fn from(columns: Columns) -> Self {
         use v1::columns::Kind;
-        let declared = |(name, ctype): (String, ColumnType)| v1::DeclaredType { name, column_type: Some(ctype.into()) };
+        let declared = |(name, DeclaredType { ctype, format }): (String, DeclaredType)| v1::DeclaredType {
+            name,
+            column_type: Some(ctype.into()),
+            format: format.map(String::from),
+        };
         let kind = match columns {
             Columns::Infer => Kind::Infer(v1::Nothing {}),
             Columns::AllText => Kind::AllText(v1::Nothing {}),
@@ -116,7 +120,9 @@ impl TryFrom<v1::Columns> for Columns {
     fn try_from(wire: v1::Columns) -> Read<Self> {
         use v1::columns::Kind;
         let declared = |wire: v1::DeclaredType| {
-            present("DeclaredType.column_type", wire.column_type).map(|ctype: ColumnType| (wire.name, ctype))
+            let ctype = present("DeclaredType.column_type", wire.column_type)?;
+            let format = format_of(ctype, "DeclaredType.format", wire.format)?;
+            Ok((wire.name, DeclaredType { ctype, format }))
         };
         Ok(match wire.kind.ok_or(WireError::Missing("Columns.kind"))? {
             Kind::Infer(v1::Nothing {}) => Self::Infer,
@@ -133,7 +139,12 @@ impl TryFrom<v1::Columns> for Columns {
 impl From<ColumnSpec> for v1::ColumnSpec {
     fn from(column: ColumnSpec) -> Self {
         let ColumnSpec { name, ctype, nulls } = column;
-        Self { name, column_type: ctype.map(Into::into), nulls: nulls.map(|values| v1::Nulls { values }) }
+        Self {
+            name,
+            column_type: ctype.map(|declared| declared.ctype.into()),
+            nulls: nulls.map(|values| v1::Nulls { values }),
+            format: ctype.and_then(|declared| declared.format).map(String::from),
+        }
     }
 }
 
@@ -141,8 +152,15 @@ impl TryFrom<v1::ColumnSpec> for ColumnSpec {
     type Error = WireError;
 
     fn try_from(wire: v1::ColumnSpec) -> Read<Self> {
-        let v1::ColumnSpec { name, column_type, nulls } = wire;
-        Ok(Self { name, ctype: optional(column_type)?, nulls: nulls.map(|n| n.values) })
+        let v1::ColumnSpec { name, column_type, nulls, format } = wire;
+        let ctype = match optional(column_type)? {
+            Some(ctype) => Some(DeclaredType { ctype, format: format_of(ctype, "ColumnSpec.format", format)? }),
+            None if format.is_some() => {
+                return Err(WireError::invalid("ColumnSpec.format", BadValue::FormatOfInferred));
+            }
+            None => None,
+        };
+        Ok(Self { name, ctype, nulls: nulls.map(|n| n.values) })
     }
 }
 

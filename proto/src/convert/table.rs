@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use batteuse_shared::format::Format;
 use batteuse_shared::limits::COLUMNS_MAX;
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
@@ -70,8 +71,8 @@ fn plain_type(raw: i32) -> Read<ColumnType> {
 
 impl From<Column> for v1::Column {
     fn from(column: Column) -> Self {
-        let Column { name, ctype, declared, nulls } = column;
-        Self { name, column_type: Some(ctype.into()), declared, nulls }
+        let Column { name, ctype, declared, format, nulls } = column;
+        Self { name, column_type: Some(ctype.into()), declared, nulls, format: format.map(String::from) }
     }
 }
 
@@ -79,9 +80,20 @@ impl TryFrom<v1::Column> for Column {
     type Error = WireError;
 
     fn try_from(wire: v1::Column) -> Read<Self> {
-        let v1::Column { name, column_type, declared, nulls } = wire;
-        Ok(Self { name, ctype: present("Column.column_type", column_type)?, declared, nulls })
+        let v1::Column { name, column_type, declared, nulls, format } = wire;
+        let ctype = present("Column.column_type", column_type)?;
+        let format = format_of(ctype, "Column.format", format)?;
+        if format.is_some() && !declared {
+            return Err(WireError::invalid("Column.format", BadValue::FormatOfInferred));
+        }
+        Ok(Self { name, ctype, declared, format, nulls })
     }
+}
+
+/// The format of values of a type, where there is one.
+pub(super) fn format_of(ctype: ColumnType, field: &'static str, wire: Option<String>) -> Read<Option<Format>> {
+    let format = wire.map(|text| text.parse().and_then(|format: Format| format.of(ctype))).transpose();
+    format.map_err(|bad| WireError::invalid(field, bad))
 }
 
 /// The columns of a table: at most [`COLUMNS_MAX`], names unique.

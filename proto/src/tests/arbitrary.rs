@@ -6,7 +6,7 @@ use batteuse_shared::ids::{AttemptId, PartitionId, RunId, WorkerId};
 use batteuse_shared::limits::{PARTITIONS_MAX, SLOTS_MAX, SOURCE_BYTES_MAX};
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
-use batteuse_shared::spec::{Auto, ColumnSpec, Columns, Compression, Csv, Dialect, Encoding, Ragged};
+use batteuse_shared::spec::{Auto, ColumnSpec, Columns, Compression, Csv, DeclaredType, Dialect, Encoding, Ragged};
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
     Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Lease, Outcome, ParseTask, Parsed,
@@ -61,9 +61,22 @@ fn column_type() -> impl Strategy<Value = ColumnType> {
     ]
 }
 
+fn declared_type() -> impl Strategy<Value = DeclaredType> {
+    let formatted =
+        ["date(%d/%m/%Y)", "date(%Y%m%d)", "timestamp(%d/%m/%Y %H:%M)", "timestamp(%%%Y-%m-%dT%H.%M.%S.%3f)"];
+    let formatted = select(formatted.map(|text| text.parse().expect(text)).to_vec());
+    prop_oneof![3 => column_type().prop_map(DeclaredType::from), 1 => formatted]
+}
+
 fn columns() -> impl Strategy<Value = Vec<Column>> {
-    btree_map(words(), (column_type(), any::<bool>(), vec(words(), 0..3)), 0..6).prop_map(|by_name| {
-        let column = |(name, (ctype, declared, nulls))| Column { name, ctype, declared, nulls };
+    btree_map(words(), (declared_type(), any::<bool>(), vec(words(), 0..3)), 0..6).prop_map(|by_name| {
+        let column = |(name, (DeclaredType { ctype, format }, declared, nulls))| Column {
+            name,
+            ctype,
+            declared,
+            format: format.filter(|_| declared),
+            nulls,
+        };
         by_name.into_iter().map(column).collect()
     })
 }
@@ -124,12 +137,12 @@ fn csv() -> impl Strategy<Value = Csv> {
 }
 
 fn given_columns() -> impl Strategy<Value = Columns> {
-    let spec = (words(), option::of(column_type()), option::of(vec(words(), 0..3)))
+    let spec = (words(), option::of(declared_type()), option::of(vec(words(), 0..3)))
         .prop_map(|(name, ctype, nulls)| ColumnSpec { name, ctype, nulls });
     prop_oneof![
         Just(Columns::Infer),
         Just(Columns::AllText),
-        vec((words(), column_type()), 0..4).prop_map(Columns::Some),
+        vec((words(), declared_type()), 0..4).prop_map(Columns::Some),
         vec(spec, 0..4).prop_map(Columns::All),
     ]
 }

@@ -3,7 +3,7 @@
 use batteuse_shared::ids::{AttemptId, RunId};
 use batteuse_shared::limits::{COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX, PARTITIONS_MAX, SLOTS_MAX};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
-use batteuse_shared::spec::{Columns, Compression, Csv, Dialect};
+use batteuse_shared::spec::{ColumnSpec, Columns, Compression, Csv, Dialect};
 use batteuse_shared::table::{Column, ColumnType, Counts};
 use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome, Parsed, StagedPart, Task};
 use prost::Message;
@@ -29,7 +29,7 @@ fn unknown(field: &str, value: i32) -> String {
 }
 
 fn column(name: &str) -> v1::Column {
-    Column { name: name.to_owned(), ctype: ColumnType::Text, declared: false, nulls: Vec::new() }.into()
+    Column { name: name.to_owned(), ctype: ColumnType::Text, declared: false, format: None, nulls: Vec::new() }.into()
 }
 
 fn dialect() -> v1::Dialect {
@@ -131,6 +131,18 @@ fn dialects_types_and_compressions_are_checked() {
     let plain = |raw| v1::ColumnType { kind: Some(v1::column_type::Kind::Plain(raw)) };
     assert_eq!(refusal::<ColumnType, _>(plain(0)), missing("ColumnType.plain"));
     assert_eq!(refusal::<ColumnType, _>(plain(8)), unknown("ColumnType.plain", 8));
+    let format = |declared, format: &str| {
+        let column_type = Some(ColumnType::Date.into());
+        refusal::<Column, _>(v1::Column { column_type, declared, format: Some(format.to_owned()), ..column("a") })
+    };
+    assert_eq!(format(true, "%d/%d"), "Column.format: %d is there twice: keep one");
+    assert_eq!(
+        format(true, "%d/%m/%Y %H:%M"),
+        "Column.format: this is how a timestamp is written: declare timestamp(%d/%m/%Y %H:%M)"
+    );
+    assert_eq!(format(false, "%d/%m/%Y"), "Column.format: a column whose type is not declared has no format");
+    let spec = v1::ColumnSpec { format: Some("%d/%m/%Y".to_owned()), ..v1::ColumnSpec::default() };
+    assert_eq!(refusal::<ColumnSpec, _>(spec), "ColumnSpec.format: a column whose type is not declared has no format");
     let zstd = |level| v1::Compression { kind: Some(v1::compression::Kind::Zstd(level)) };
     assert_eq!(refusal::<Compression, _>(zstd(0)), "Compression.zstd: 0 is not between 1 and 22");
     assert_eq!(refusal::<Compression, _>(zstd(256 + 3)), "Compression.zstd: 259 is not between 1 and 22");

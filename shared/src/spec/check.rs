@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::given::{ascii_byte, iconv_command};
-use super::{API_VERSION, Auto, Columns, Compression, Csv, Dialect, Job, KIND, Source, Tolerance};
+use super::{API_VERSION, Auto, Columns, Compression, Csv, DeclaredType, Dialect, Job, KIND, Source, Tolerance};
 use crate::table::ColumnType;
 use crate::{limits, location};
 
@@ -266,7 +266,7 @@ fn check_nulls(path: &str, nulls: &[String], found: &mut Found) {
 
 fn check_columns(columns: &Columns, found: &mut Found) {
     let path = "spec.columns";
-    let (names, types): (Vec<&str>, Vec<Option<ColumnType>>) = match columns {
+    let (names, types): (Vec<&str>, Vec<Option<DeclaredType>>) = match columns {
         Columns::Infer | Columns::AllText => return,
         Columns::Some(declared) => declared.iter().map(|(name, ctype)| (name.as_str(), Some(*ctype))).unzip(),
         Columns::All(list) => list.iter().map(|column| (column.name.as_str(), column.ctype)).unzip(),
@@ -280,7 +280,7 @@ fn check_columns(columns: &Columns, found: &mut Found) {
         found.add(path, format!("{count} columns are too many: a file has at most {max}"));
     }
     let mut seen = BTreeSet::new();
-    for (i, (&name, ctype)) in names.iter().zip(types).enumerate() {
+    for (i, (&name, declared)) in names.iter().zip(types).enumerate() {
         let at = |field: &str| if is_list { format!("{path}[{i}].{field}") } else { path.to_owned() };
         if !seen.insert(name) {
             found.add(at("name"), format!("the column {name:?} is given twice: name each column once"));
@@ -291,11 +291,15 @@ fn check_columns(columns: &Columns, found: &mut Found) {
                 "in a map `infer` is no column's name: for a column of that name write a list of {name, type}",
             );
         }
-        if let Some(ColumnType::Decimal { precision, scale }) = ctype
+        let Some(DeclaredType { ctype, format }) = declared else { continue };
+        if let ColumnType::Decimal { precision, scale } = ctype
             && (!(1..=38).contains(&precision) || scale > precision)
         {
             let words = "use decimal(p,s) with 1 <= p <= 38 and s <= p";
             found.add(at("type"), format!("decimal({precision},{scale}) of {name:?} is out of range: {words}"));
+        }
+        if let Some(Err(bad)) = format.map(|format| format.of(ctype)) {
+            found.add(at("type"), format!("the format of {name:?} does not fit {ctype}: {bad}"));
         }
     }
     if let Columns::All(list) = columns {

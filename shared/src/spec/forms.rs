@@ -9,8 +9,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ColumnSpec, Columns};
-use crate::table::ColumnType;
+use super::{ColumnSpec, Columns, DeclaredType};
 
 /// `auto`, or the text itself.
 pub(super) mod text_or_auto {
@@ -49,16 +48,16 @@ pub(super) mod text_or_none {
 pub(super) mod type_or_infer {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    use crate::table::ColumnType;
+    use crate::spec::DeclaredType;
 
-    pub fn serialize<S: Serializer>(value: &Option<ColumnType>, to: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(value: &Option<DeclaredType>, to: S) -> Result<S::Ok, S::Error> {
         match value {
             None => to.serialize_str("infer"),
-            Some(ctype) => to.collect_str(ctype),
+            Some(declared) => to.collect_str(declared),
         }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ColumnType>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DeclaredType>, D::Error> {
         let text = String::deserialize(from)?;
         if text == "infer" { Ok(None) } else { text.parse().map(Some).map_err(de::Error::custom) }
     }
@@ -155,20 +154,11 @@ impl Serialize for Columns {
                 let mut map = to.serialize_map(Some(declared.len() + 1))?;
                 map.serialize_entry("infer", &true)?;
                 for (name, ctype) in declared {
-                    map.serialize_entry(name, &ctype.to_string())?;
+                    map.serialize_entry(name, ctype)?;
                 }
                 map.end()
             }
         }
-    }
-}
-
-/// A type written as text, so that a bad one is reported where it stands.
-struct TypeText(ColumnType);
-
-impl<'de> Deserialize<'de> for TypeText {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map(Self).map_err(de::Error::custom)
     }
 }
 
@@ -211,7 +201,7 @@ impl<'de> Visitor<'de> for ColumnsVisitor {
         let (mut infer, mut declared) = (false, Vec::new());
         while let Some(key) = map.next_key::<String>()? {
             if key != "infer" {
-                declared.push((key, map.next_value::<TypeText>()?.0));
+                declared.push((key, map.next_value::<DeclaredType>()?));
             } else if infer {
                 return Err(de::Error::custom("infer is given twice: remove one"));
             } else {

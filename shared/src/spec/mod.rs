@@ -3,18 +3,19 @@
 //! Invariant: a [`Job`] that passed [`Job::check`] is unambiguous. Reading YAML, with lines in errors, is the binary's part.
 
 mod check;
+mod declared;
 mod forms;
 mod given;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::SpecProblem;
+pub use declared::{BadDeclaredType, DeclaredType};
 pub use forms::{BadBytes, parse_bytes};
 use forms::{byte_size, text_or_auto, text_or_none, type_or_infer};
 pub use given::iconv_command;
 
 use crate::limits;
-use crate::table::ColumnType;
 
 /// `apiVersion` of this form of the spec.
 pub const API_VERSION: &str = "batteuse.dev/v1alpha1";
@@ -169,7 +170,7 @@ pub enum Columns {
     /// `text`: every column is declared text.
     AllText,
     /// `{infer: true, name: type, ...}`: these are declared, the others inferred. In the order given.
-    Some(Vec<(String, ColumnType)>),
+    Some(Vec<(String, DeclaredType)>),
     /// A list: every column of the file, by name when there is a header, by position when there is none.
     All(Vec<ColumnSpec>),
 }
@@ -182,7 +183,7 @@ pub struct ColumnSpec {
     pub name: String,
     /// Declared type; absent or `infer`: inferred.
     #[serde(default, rename = "type", with = "type_or_infer")]
-    pub ctype: Option<ColumnType>,
+    pub ctype: Option<DeclaredType>,
     /// Values that mean null here; absent: those of the dialect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nulls: Option<Vec<String>>,

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::format::Format;
+use crate::table::ColumnType;
 
 fn auto() -> impl Strategy<Value = Auto<String>> {
     prop_oneof![Just(Auto::Auto), "[^a]{0,4}".prop_map(Auto::Given), Just(Auto::Given("none".to_owned()))]
@@ -19,13 +21,29 @@ fn column_type() -> impl Strategy<Value = ColumnType> {
     ]
 }
 
+fn declared_type() -> impl Strategy<Value = DeclaredType> {
+    prop_oneof![3 => column_type().prop_map(DeclaredType::from), 1 => formatted()]
+}
+
+/// A date or a timestamp with a format: its parts in any order, a mark before each.
+fn formatted() -> impl Strategy<Value = DeclaredType> {
+    const PARTS: [&str; 7] = ["%Y", "%m", "%d", "%H", "%M", "%S", "%3f"];
+    let parts = prop::sample::select(vec![3, 5, 6, 7]).prop_map(|count| PARTS[..count].to_vec()).prop_shuffle();
+    let marks = vec(prop::sample::select(vec!["", "/", ".", " ", "%%", "(", ")", "\"", "T", ","]), 7);
+    (parts, marks).prop_map(|(parts, marks)| {
+        let text: String = std::iter::zip(marks, parts).flat_map(|(mark, part)| [mark, part]).collect();
+        let format: Format = text.parse().expect("a format");
+        DeclaredType { ctype: format.ctype(), format: Some(format) }
+    })
+}
+
 fn columns() -> impl Strategy<Value = Columns> {
-    let listed = (".{0,6}", option::of(column_type()), option::of(vec(".{0,3}", 0..3)))
+    let listed = (".{0,6}", option::of(declared_type()), option::of(vec(".{0,3}", 0..3)))
         .prop_map(|(name, ctype, nulls)| ColumnSpec { name, ctype, nulls });
     prop_oneof![
         Just(Columns::Infer),
         Just(Columns::AllText),
-        vec(("[^i].{0,5}", column_type()), 0..4).prop_map(Columns::Some),
+        vec(("[^i].{0,5}", declared_type()), 0..4).prop_map(Columns::Some),
         vec(listed, 0..4).prop_map(Columns::All),
     ]
 }
@@ -115,7 +133,8 @@ fn good_specs_pass() {
         csv(json!({"delimiter": "‡", "encoding": "utf-8"})),
         csv(json!({"escape": "\\", "skipLines": limits::SKIP_LINES_MAX, "nulls": ["", "NA", "null"]})),
         ("spec.partition", json!({"bytes": "1GB"})),
-        ("spec.columns", json!({"infer": true, "siret": "text", "prix": "decimal(12,2)"})),
+        ("spec.columns", json!({"infer": true, "siret": "text", "prix": "decimal(12,2)", "jour": "date(%d/%m/%Y)"})),
+        ("spec.columns", json!([{"name": "a", "type": "timestamp(%d/%m/%Y %H:%M:%S)"}, {"name": "b", "type": "date"}])),
         ("spec.columns", json!([{"name": "infer"}, {"name": "b", "type": "infer", "nulls": []}, {"name": ""}])),
         ("spec.rejects", json!({"tolerate": {"percent": 100}})),
     ] {
@@ -272,19 +291,28 @@ fn every_other_rule_says_where_and_what_to_do() {
 }
 
 #[test]
+fn declared_types_round_trip_as_text() {
+    for text in ["text", "decimal(12,2)", "date", "date(%d/%m/%Y)", "date((%d) %m.%Y)", "timestamp(%d/%m/%Y %H:%M)"] {
+        assert_eq!(text.parse::<DeclaredType>().expect(text).to_string(), text);
+    }
+}
+
+#[test]
 fn values_that_no_text_gives_are_checked_too() {
     let mut job = with(&[]);
     job.spec.columns = Columns::Some(vec![
-        ("infer".to_owned(), ColumnType::Text),
-        ("a".to_owned(), ColumnType::Decimal { precision: 3, scale: 4 }),
-        ("a".to_owned(), ColumnType::Text),
+        ("infer".to_owned(), ColumnType::Text.into()),
+        ("a".to_owned(), ColumnType::Decimal { precision: 3, scale: 4 }.into()),
+        ("a".to_owned(), ColumnType::Text.into()),
+        ("b".to_owned(), DeclaredType { ctype: ColumnType::Timestamp, format: "%d/%m/%Y".parse().ok() }),
     ]);
     job.spec.output.parquet.compression = Compression::Zstd(0);
     job.spec.rejects.tolerate.percent = Some(f64::NAN);
     job.spec.source.csv.comment = Some("\0".to_owned());
-    let paths: Vec<String> = job.check().expect_err("five problems").into_iter().map(|p| p.path).collect();
+    let paths: Vec<String> = job.check().expect_err("seven problems").into_iter().map(|p| p.path).collect();
     let want = [
         "source.csv.comment",
+        "columns",
         "columns",
         "columns",
         "columns",
@@ -330,6 +358,27 @@ fn forms_that_cannot_be_read_say_why() {
         ("spec.columns", json!({"infer": false, "a": "text"}), "infer can only be true"),
         ("spec.columns", json!({"infer": true, "a": "int"}), "\"int\" is no column type: use text, boolean"),
         ("spec.columns", json!([{"name": "a", "type": "decimal(40,2)"}]), "\"decimal(40,2)\" is no column type"),
+        (
+            "spec.columns",
+            json!({"infer": true, "a": "date(%d/%m/%y)"}),
+            "\"date(%d/%m/%y)\" is no column type: \"%y\" is no part of a format: use %Y, %m, %d, %H, %M, %S and %3f",
+        ),
+        (
+            "spec.columns",
+            json!([{"name": "a", "type": "timestamp(%d/%m/%Y)"}]),
+            "\"timestamp(%d/%m/%Y)\" is no column type: this is how a date is written: declare date(%d/%m/%Y)",
+        ),
+        (
+            "spec.columns",
+            json!({"infer": true, "a": "date()"}),
+            "\"date()\" is no column type: it has no %Y: a date has",
+        ),
+        ("spec.columns", json!({"infer": true, "a": "date(%Y"}), "\"date(%Y\" is no column type: use text, boolean"),
+        (
+            "spec.columns",
+            json!({"infer": true, "a": "timestamptz(%Y)"}),
+            "(either with a format such as date(%d/%m/%Y) too)",
+        ),
         ("spec.columns", json!([{"name": "a", "nul": []}]), "unknown field `nul`"),
         ("spec.partition.bytes", json!("64 MX"), "\"64 MX\" is no size: write a whole number"),
         ("spec.partition.bytes", json!(-1), "expected a whole number of bytes"),

@@ -13,8 +13,13 @@ use crate::fixture::{Folder, lease, run};
 use crate::pipeline::execute;
 
 fn columns() -> Vec<Column> {
-    let column =
-        |name: &str| Column { name: name.to_owned(), ctype: ColumnType::Text, declared: true, nulls: Vec::new() };
+    let column = |name: &str| Column {
+        name: name.to_owned(),
+        ctype: ColumnType::Text,
+        declared: true,
+        format: None,
+        nulls: Vec::new(),
+    };
     vec![column("a"), column("b")]
 }
 

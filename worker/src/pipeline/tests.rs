@@ -30,7 +30,7 @@ fn dirty(records: u64) -> Vec<u8> {
 }
 
 fn declared() -> Columns {
-    Columns::Some(vec![("id".to_owned(), ColumnType::Int64)])
+    Columns::Some(vec![("id".to_owned(), ColumnType::Int64.into())])
 }
 
 fn rejects(table: &Table) -> RecordBatch {

@@ -29,7 +29,7 @@ fn dialect(encoding: Encoding) -> Dialect {
 }
 
 fn column(name: &str, ctype: ColumnType, declared: bool) -> Column {
-    Column { name: name.to_owned(), ctype, declared, nulls: vec![String::new(), "NA".to_owned()] }
+    Column { name: name.to_owned(), ctype, declared, format: None, nulls: vec![String::new(), "NA".to_owned()] }
 }
 
 fn inferred(types: &[ColumnType]) -> Vec<Column> {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use batteuse_shared::limits;
-use batteuse_shared::spec::{ColumnSpec, Columns, Csv, Encoding};
+use batteuse_shared::spec::{ColumnSpec, Columns, Csv, DeclaredType, Encoding};
 use batteuse_shared::table::{Column, ColumnType};
 
 use super::dialect::Settled;
@@ -125,10 +125,10 @@ fn short_enough(columns: &[Column]) -> Result<(), Refusal> {
 
 /// The column at `index`, as far as the spec declares it.
 fn column(csv: &Csv, columns: &Columns, index: usize, name: String) -> Result<Column, Refusal> {
-    let (ctype, nulls) = match columns {
+    let (given, nulls) = match columns {
         Columns::Infer => (None, None),
-        Columns::AllText => (Some(ColumnType::Text), None),
-        Columns::Some(declared) => (declared.iter().find(|(of, _)| *of == name).map(|&(_, ctype)| ctype), None),
+        Columns::AllText => (Some(ColumnType::Text.into()), None),
+        Columns::Some(declared) => (declared.iter().find(|(of, _)| *of == name).map(|&(_, given)| given), None),
         Columns::All(list) => match list.iter().find(|column| column.name == name) {
             Some(ColumnSpec { ctype, nulls, .. }) => (*ctype, nulls.clone()),
             None => return Err(Refusal::MissingInList { name, position: index + 1 }),
@@ -136,8 +136,9 @@ fn column(csv: &Csv, columns: &Columns, index: usize, name: String) -> Result<Co
     };
     Ok(Column {
         name,
-        ctype: ctype.unwrap_or(ColumnType::Text),
-        declared: ctype.is_some(),
+        ctype: given.map_or(ColumnType::Text, |given| given.ctype),
+        declared: given.is_some(),
+        format: given.and_then(|given: DeclaredType| given.format),
         nulls: nulls.unwrap_or_else(|| csv.nulls.clone()),
     })
 }

@@ -520,7 +520,11 @@ fn inspect_refuses_what_two_readings_explain() {
 }
 
 fn list(names: &[(&str, Option<ColumnType>)]) -> Columns {
-    let column = |&(name, ctype): &(&str, Option<ColumnType>)| ColumnSpec { name: name.to_owned(), ctype, nulls: None };
+    let column = |&(name, ctype): &(&str, Option<ColumnType>)| ColumnSpec {
+        name: name.to_owned(),
+        ctype: ctype.map(Into::into),
+        nulls: None,
+    };
     Columns::All(names.iter().map(column).collect())
 }
 
@@ -531,7 +535,10 @@ fn inspect_honours_declared_columns() {
     let shown = |columns: &Columns| found(columns).map(|found| show(&found)).map_err(|refusal| refusal.to_string());
     let want = |columns: &str| Ok(format!(", \\\" utf-8 . @20 +1 {columns}"));
     assert_eq!(shown(&Columns::AllText), want("siren:text,effectif:text,prix:text"));
-    let some = Columns::Some(vec![("siren".to_owned(), ColumnType::Text), ("effectif".to_owned(), ColumnType::Int64)]);
+    let some = Columns::Some(vec![
+        ("siren".to_owned(), ColumnType::Text.into()),
+        ("effectif".to_owned(), ColumnType::Int64.into()),
+    ]);
     assert_eq!(shown(&some), want("siren:text,effectif:int64,prix:int64"));
     let declared: Vec<bool> = found(&some).expect("it is read").columns.iter().map(|column| column.declared).collect();
     assert_eq!(declared, [true, true, false]);
@@ -542,7 +549,7 @@ fn inspect_honours_declared_columns() {
         assert!(refusal.contains(words), "{refusal}");
     };
     refused(
-        &Columns::Some(vec![("Sirene".to_owned(), ColumnType::Text)]),
+        &Columns::Some(vec![("Sirene".to_owned(), ColumnType::Text.into())]),
         "\"Sirene\", which is no column of the file: nearest are \"siren\", ",
     );
     refused(&list(&[("siren", None), ("prix", None)]), "column 2, \"effectif\", is not in the list");
@@ -562,7 +569,7 @@ fn inspect_honours_declared_columns_without_header() {
 
 #[test]
 fn inspect_takes_commas_of_a_declared_float_column_for_decimal_marks() {
-    let columns = Columns::Some(vec![("prix".to_owned(), ColumnType::Float64)]);
+    let columns = Columns::Some(vec![("prix".to_owned(), ColumnType::Float64.into())]);
     let found = run(b"id;prix\n1;2,5\n2;n/a\n", &Csv::default(), &columns).expect("it is read");
     assert_eq!(show(&found), "; \\\" utf-8 , @8 +1 id:int64,prix:float64");
 }
