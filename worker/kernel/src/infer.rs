@@ -1,10 +1,12 @@
 //! What one value is: the grammars of the types, and the class of a value in the lattice of types.
 //!
 //! Invariant: [`classify`] is the class of what [`parse`] returns and decoding takes its values from [`parse`] too, so a
-//! value fits a guessed type if and only if its class lies within that type. It trims nothing, knows no nulls and never
+//! value fits a guessed type if and only if its class lies within that type; only where a format is declared it takes them from
+//! [`parse_as`]. It trims nothing, knows no nulls and never
 //! fails: what fits no grammar is text.
 
-use batteuse_shared::table::Classes;
+use batteuse_shared::format::{Format, Place};
+use batteuse_shared::table::{Classes, ColumnType};
 
 /// Integers below this in magnitude have at most 15 digits, and are exact as doubles.
 const SHORT_BOUND: u64 = 1_000_000_000_000_000;
@@ -191,6 +193,25 @@ fn parse_moment(value: &[u8]) -> Option<Value> {
     let (fraction, zone) = parse_fraction(rest)?;
     let micros = midnight(days) + parse_time(time)? + fraction;
     Some(if zone.is_empty() { Value::Timestamp(micros) } else { Value::TimestampUtc(micros - parse_zone(zone)?) })
+}
+
+/// Reads a decoded non-null value of a column with a declared format: a date or a timestamp, or text where it is none of that
+/// format. The calendar is the one of ISO 8601 values.
+#[must_use]
+pub fn parse_as(format: &Format, value: &[u8]) -> Value {
+    let mut iso = *b"0000-00-00T00:00:00.000";
+    let mut fits = value.len() == format.places().len();
+    for (&byte, place) in value.iter().zip(format.places()) {
+        match *place {
+            Place::Literal(literal) => fits &= byte == literal,
+            Place::Digit(at) => {
+                fits &= byte.is_ascii_digit();
+                iso[usize::from(at)] = byte;
+            }
+        }
+    }
+    let moment = if format.ctype() == ColumnType::Date { &iso[..10] } else { &iso[..] };
+    if fits { parse_moment(moment).unwrap_or(Value::Text) } else { Value::Text }
 }
 
 /// The start of a day, in microseconds since 1970-01-01T00:00:00.
@@ -417,6 +438,36 @@ mod tests {
         assert_eq!(utc("2001-09-09T03:46:40+02:00"), 1_000_000_000_000_000);
         assert_eq!(utc("2001-09-08T20:16:40-0530"), 1_000_000_000_000_000);
         assert_eq!(utc("1970-01-01T00:00:00.5-00:01"), 60_500_000);
+    }
+
+    #[test]
+    fn formats_are_read_as_they_say() {
+        let read = |format: &str, value: &str| parse_as(&format.parse().expect(format), value.as_bytes());
+        let iso = |value: &str| parse(value.as_bytes(), b'.');
+        for (format, value, want) in [
+            ("%d/%m/%Y", "29/02/2024", "2024-02-29"),
+            ("%m/%d/%Y", "02/29/2024", "2024-02-29"),
+            ("%Y%m%d", "00010203", "0001-02-03"),
+            ("%% le %d.%m.%Y", "% le 31.12.9999", "9999-12-31"),
+            ("%d/%m/%Y %H:%M:%S", "09/09/2001 01:46:40", "2001-09-09T01:46:40"),
+            ("%d/%m/%Y %H:%M", "31/12/1969 23:59", "1969-12-31T23:59:00"),
+            ("%S%M%H%Y%d%m%3f", "59022320241205678", "2024-05-12T23:02:59.678"),
+        ] {
+            assert_eq!(read(format, value), iso(want), "{format}: {value}");
+            assert_ne!(iso(want), Value::Text, "{want}");
+            for bad in [format!("{value} "), format!(" {value}"), value[1..].to_owned(), want.replace('T', " ") + " "] {
+                assert_eq!(read(format, &bad), Value::Text, "{format}: {bad}");
+            }
+        }
+        for bad in
+            ["29/02/2023", "00/01/2024", "01/13/2024", "01/01/0000", "1/01/2024 ", "01-01-2024", "01/01/202é", ""]
+        {
+            assert_eq!(read("%d/%m/%Y", bad), Value::Text, "{bad}");
+        }
+        for bad in ["01/01/2024 24:00", "01/01/2024 12:60", "01/01/2024T12:00", "01/01/2024 1:000", "01/01/2024 -1:00"]
+        {
+            assert_eq!(read("%d/%m/%Y %H:%M", bad), Value::Text, "{bad}");
+        }
     }
 
     #[test]

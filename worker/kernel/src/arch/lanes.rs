@@ -8,7 +8,7 @@ use super::{Doubles, Gathered, Keys, Longs};
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
-const ZEROS: u64 = b'0' as u64 * ONES;
+pub(super) const ZEROS: u64 = b'0' as u64 * ONES;
 /// The powers of ten that a double holds exactly and a short fraction may need.
 const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 const DAY_SECONDS: i64 = 86_400;
@@ -181,7 +181,7 @@ fn eight_digits(digits: u64) -> u64 {
 
 /// The bits of 64 lanes.
 #[inline(always)]
-fn bits(lanes: &[u64; 64]) -> u64 {
+pub(super) fn bits(lanes: &[u64; 64]) -> u64 {
     let mut bits = 0;
     for (i, lane) in lanes.iter().enumerate() {
         bits |= lane << i;
@@ -262,8 +262,15 @@ fn quotient(number: &Number) -> f64 {
 fn date(head: u64, tail: u64) -> (i64, bool) {
     const HYPHENS: u64 = (b'-' as u64) << 32 | (b'-' as u64) << 56;
     let hyphens = head & (0xff << 32 | 0xff << 56) == HYPHENS;
+    // The month's digits stand one byte further on than wanted.
     let digits = ((head & 0xffff_ffff) | (head >> 8 & 0xffff_0000_0000) | tail << 48) ^ ZEROS;
-    // YYYY MM DD: the month's digits stood one byte further on.
+    let (days, good) = day(digits);
+    (days, hyphens && good)
+}
+
+/// YYYYMMDD, a digit a byte: as [`date`].
+#[inline(always)]
+pub(super) fn day(digits: u64) -> (i64, bool) {
     let numbers = pairs(digits);
     let year = (numbers & 0xff) * 100 + (numbers >> 16 & 0xff);
     let (month, day) = (numbers >> 32 & 0xff, numbers >> 48 & 0xff);
@@ -271,8 +278,7 @@ fn date(head: u64, tail: u64) -> (i64, bool) {
     let leap = year & 3 == 0 && (year != century * 100 || century & 3 == 0);
     let february = if leap { 29 } else { 28 };
     let month_days = if month == 2 { february } else { 30 + ((month + (month >> 3)) & 1) };
-    let good =
-        hyphens && all_digits(digits) && year != 0 && month.wrapping_sub(1) < 12 && day.wrapping_sub(1) < month_days;
+    let good = all_digits(digits) && year != 0 && month.wrapping_sub(1) < 12 && day.wrapping_sub(1) < month_days;
     // Years are counted from March, so that the leap day is a year's last.
     let early = u64::from(month < 3);
     let (year, month) = (year.saturating_sub(early), month + 12 * early);
@@ -281,6 +287,18 @@ fn date(head: u64, tail: u64) -> (i64, bool) {
     let days = year * 365 + (year >> 2) - century + (century >> 2) + before_month + day;
     // Days from 0000-02-29 to 1970-01-01.
     (days.wrapping_sub(719_469) as i64, good)
+}
+
+/// The microseconds from 1970-01-01T00:00:00 to a time of a day, which is HHMMSS and so many thousandths, a digit a byte, and
+/// whether it is one.
+#[inline(always)]
+pub(super) fn moment(days: i64, clock: u64, thousandths: u64) -> (i64, bool) {
+    let numbers = pairs(clock);
+    let (hours, minutes, seconds) = (numbers & 0xff, numbers >> 16 & 0xff, numbers >> 32 & 0xff);
+    let millis = (thousandths & 0xff) * 100 + (thousandths >> 8 & 0xff) * 10 + (thousandths >> 16 & 0xff);
+    let second = days * DAY_SECONDS + (hours * 3_600 + minutes * 60 + seconds) as i64;
+    let good = all_digits(clock) && all_digits(thousandths) && hours < 24 && minutes < 60 && seconds < 60;
+    ((second * 1_000 + millis as i64) * 1_000, good)
 }
 
 /// See [`super::dates`].
@@ -305,19 +323,13 @@ pub(super) fn timestamps(gathered: &Gathered, tails: &[u64; 64], out: &mut Longs
         let separator = middle >> 16 & 0xff;
         let colons = middle >> 40 & 0xff == u64::from(b':') && tail & 0xff == u64::from(b':');
         let clock = (middle >> 24 & 0xffff) | (middle >> 48) << 16 | (tail >> 8 & 0xffff) << 32 | (ZEROS >> 48) << 48;
-        let clock = clock ^ ZEROS;
-        let numbers = pairs(clock);
-        let (hours, minutes, seconds) = (numbers & 0xff, numbers >> 16 & 0xff, numbers >> 32 & 0xff);
         // `.mmm`, or nothing.
         let point = bytes == 23 && tail >> 24 & 0xff == u64::from(b'.');
         let thousandths = if point { (tail >> 32 & 0x00ff_ffff) ^ (ZEROS >> 40) } else { 0 };
-        let millis = (thousandths & 0xff) * 100 + (thousandths >> 8 & 0xff) * 10 + (thousandths >> 16 & 0xff);
-        let second = days * DAY_SECONDS + (hours * 3_600 + minutes * 60 + seconds) as i64;
-        out.values[i] = (second * 1_000 + millis as i64) * 1_000;
-        let is_clock =
-            colons && all_digits(clock) && all_digits(thousandths) && hours < 24 && minutes < 60 && seconds < 60;
+        let (micros, is_moment) = moment(days, clock ^ ZEROS, thousandths);
+        out.values[i] = micros;
         let separated = separator == u64::from(b'T') || separator == u64::from(b' ');
-        good[i] = u64::from(is_date && is_clock && separated && (bytes == 19 || point));
+        good[i] = u64::from(is_date && is_moment && colons && separated && (bytes == 19 || point));
     }
     out.good = bits(&good);
 }

@@ -36,9 +36,12 @@ mod bare;
 mod gather;
 mod generic;
 mod lanes;
+mod moments;
 mod portable;
 
 use std::sync::OnceLock;
+
+pub use moments::Template;
 
 /// Bytes of a block: as many as a mask has bits.
 pub const BLOCK_BYTES: usize = 64;
@@ -370,6 +373,14 @@ by_path! {
 by_path! {
     /// Reads `YYYY-MM-DD[T ]HH:MM:SS[.mmm]` as microseconds since 1970-01-01T00:00:00; `tails` are the bytes 16 to 24.
     lanes::timestamps(gathered: &Gathered, tails: &[u64; 64], out: &mut Longs)
+}
+by_path! {
+    /// Reads dates of a format as days since 1970-01-01; `tails` are the bytes 16 to 24, of use when it [is long](Template::is_long).
+    moments::dates_as(template: &Template, gathered: &Gathered, tails: &[u64; 64], out: &mut Longs)
+}
+by_path! {
+    /// Reads moments of a format as microseconds since 1970-01-01T00:00:00; `tails` as for dates.
+    moments::timestamps_as(template: &Template, gathered: &Gathered, tails: &[u64; 64], out: &mut Longs)
 }
 
 #[cfg(test)]

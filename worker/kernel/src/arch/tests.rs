@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::infer::{Value, parse};
 
+mod formats;
+
 /// What [`index`] must give for `bytes`, one byte at a time: the structure, and the carry or the first irregular byte.
 fn plainly(marks: Marks, bytes: &[u8]) -> (Structure, Result<Carry, usize>) {
     let (mut inside, mut escaping) = (false, false);

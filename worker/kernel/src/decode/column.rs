@@ -16,9 +16,9 @@ use batteuse_shared::table::{Classes, ColumnType};
 
 use super::text::Texts;
 use super::value::{Nulls, Values};
-use crate::arch::{self, Doubles, Fields, Gathered, Keys, Longs, Path};
+use crate::arch::{self, Doubles, Fields, Gathered, Keys, Longs, Path, Template};
 use crate::frame::BLOCK_ROWS;
-use crate::infer::{Value, midnight, parse, parse_decimal};
+use crate::infer::{Value, midnight, parse, parse_as, parse_decimal};
 
 /// The Arrow type in which a column's values are held; texts may be held as a dictionary too.
 pub(super) fn data_type(ctype: ColumnType) -> DataType {
@@ -89,6 +89,8 @@ pub(super) struct Block<'b, 'r, 'd, 's> {
     pub(super) odd: u64,
     pub(super) nulls: &'b Nulls,
     pub(super) decimal: u8,
+    /// Of a column with a format.
+    pub(super) template: Option<&'b Template>,
     pub(super) path: Path,
     pub(super) fields: Fields<'b>,
     pub(super) lanes: &'b mut Lanes,
@@ -119,6 +121,14 @@ impl<'b> Block<'b, '_, '_, '_> {
     pub(super) fn gather_high(&mut self) {
         let Gathered { starts, high, .. } = &mut self.lanes.gathered;
         arch::gather_second(self.path, self.fields.text, 8, starts, high);
+    }
+
+    /// The third eight bytes of what was gathered.
+    #[inline(always)]
+    fn gather_tails(&self) -> [u64; BLOCK_ROWS] {
+        let mut tails = [0; BLOCK_ROWS];
+        arch::gather_second(self.path, self.fields.text, 16, &self.lanes.gathered.starts, &mut tails);
+        tails
     }
 
     /// Gathers the candidates that are read in lanes: none where a value that they read may mean null.
@@ -163,13 +173,16 @@ impl<'b> Block<'b, '_, '_, '_> {
         read: impl Fn(Value, &[u8]) -> Option<T>,
     ) -> u64 {
         let mut valid = 0;
-        let (column, nulls, decimal) = (self.column, self.nulls, self.decimal);
+        let (column, nulls, decimal, template) = (self.column, self.nulls, self.decimal, self.template);
         each_bit(left, |row| {
             let text = self.values.get(row, column).unwrap_or_default();
             if nulls.contain(text) {
                 return;
             }
-            let value = parse(text, decimal);
+            let value = match template {
+                Some(template) => parse_as(template.format(), text),
+                None => parse(text, decimal),
+            };
             appended.classes = appended.classes.join(value.class());
             match read(value, text) {
                 Some(value) => {
@@ -355,7 +368,13 @@ fn dates(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i32>, appended: &mut A
     let lanes = block.gather_typed();
     let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
     block.gather_high();
-    arch::dates(block.path, &block.lanes.gathered, &mut read);
+    match block.template {
+        Some(template) => {
+            let tails = if template.is_long() { block.gather_tails() } else { [0; BLOCK_ROWS] };
+            arch::dates_as(block.path, template, &block.lanes.gathered, &tails, &mut read);
+        }
+        None => arch::dates(block.path, &block.lanes.gathered, &mut read),
+    }
     let good = read.good & lanes;
     if good != 0 {
         appended.classes = Classes::DATE;
@@ -370,10 +389,12 @@ fn dates(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i32>, appended: &mut A
 fn timestamps(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i64>, appended: &mut Appended) -> u64 {
     let lanes = block.gather_typed();
     let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
-    let mut tails = [0; BLOCK_ROWS];
     block.gather_high();
-    arch::gather_second(block.path, block.fields.text, 16, &block.lanes.gathered.starts, &mut tails);
-    arch::timestamps(block.path, &block.lanes.gathered, &tails, &mut read);
+    let tails = block.gather_tails();
+    match block.template {
+        Some(template) => arch::timestamps_as(block.path, template, &block.lanes.gathered, &tails, &mut read),
+        None => arch::timestamps(block.path, &block.lanes.gathered, &tails, &mut read),
+    }
     let good = read.good & lanes;
     if good != 0 {
         appended.classes = Classes::TIMESTAMP;

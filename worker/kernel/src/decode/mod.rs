@@ -20,7 +20,7 @@ use batteuse_shared::table::{Classes, Column, ColumnType};
 
 use self::column::{Appended, Block, Cells, Lanes, data_type, each_bit};
 use self::value::{Nulls, Scratch, Values};
-use crate::arch::{Fields, Path};
+use crate::arch::{Fields, Path, Template};
 use crate::frame::{BLOCK_ROWS, Rows};
 
 /// Decodes the records of one attempt, batch after batch.
@@ -52,6 +52,8 @@ pub struct Decoder {
 struct Typed {
     ctype: ColumnType,
     declared: bool,
+    /// Of a column with a format.
+    template: Option<Box<Template>>,
     nulls: Nulls,
     cells: Cells,
 }
@@ -105,7 +107,8 @@ impl Decoder {
         let typed = |column: &Column| Typed {
             ctype: column.ctype,
             declared: column.declared,
-            nulls: Nulls::new(&column.nulls),
+            template: column.format.map(|format| Box::new(Template::new(format))),
+            nulls: Nulls::new(&column.nulls, column.format.as_ref()),
             cells: Cells::new(column.ctype, column.declared),
         };
         let columns: Vec<_> = columns.iter().map(typed).collect();
@@ -196,7 +199,7 @@ impl Decoder {
     /// Decodes a block of rows of one column.
     #[inline]
     fn column(&mut self, column: usize, under: &mut Under, values: &mut Values<'_, '_, '_>, misses: &mut Vec<Miss>) {
-        let Typed { ctype, declared, nulls, cells } = &mut self.columns[column];
+        let Typed { ctype, declared, template, nulls, cells } = &mut self.columns[column];
         let summary = &mut self.summaries[column];
         if !self.fits && (*declared && *ctype == ColumnType::Text || *summary == Classes::TEXT) {
             // There will be no rows, and there is nothing left to learn.
@@ -226,6 +229,7 @@ impl Decoder {
             odd: under.odd,
             nulls,
             decimal: self.decimal,
+            template: template.as_deref(),
             path: self.path,
         };
         if *ctype == ColumnType::Text {
@@ -243,7 +247,11 @@ impl Decoder {
         under.rejected |= misfits;
         each_bit(misfits, |row| {
             let text = values.get(row, column).unwrap_or_default();
-            misses.push(Miss { row, column: column as u32, message: mismatch(text, *ctype, self.decimal) });
+            let expected = match template {
+                Some(template) => format!("a valid {}", template.format()),
+                None => expected(*ctype, self.decimal),
+            };
+            misses.push(Miss { row, column: column as u32, message: mismatch(text, *ctype, &expected) });
         });
     }
 
@@ -283,13 +291,18 @@ fn present(rows: &Rows<'_>, column: usize) -> u64 {
 }
 
 /// Why a value does not fit its declared type, in words.
-fn mismatch(text: &[u8], ctype: ColumnType, decimal: u8) -> String {
+fn mismatch(text: &[u8], ctype: ColumnType, expected: &str) -> String {
     // A character has at most four bytes; a cut one at the end is past the characters shown.
     let head = &text[..text.len().min(4 * (REJECT_VALUE_CHARS_MAX + 1))];
     let shown: String = String::from_utf8_lossy(head).chars().take(REJECT_VALUE_CHARS_MAX).collect();
     let cut = if shown.len() < text.len() { "..." } else { "" };
+    format!("{shown:?}{cut} is no {ctype}: expected {expected}")
+}
+
+/// How the values of a type are written.
+fn expected(ctype: ColumnType, decimal: u8) -> String {
     let mark = char::from(decimal);
-    let expected = match ctype {
+    match ctype {
         ColumnType::Boolean => "true or false".to_owned(),
         ColumnType::Int64 => "digits without leading zeros, within 64 bits".to_owned(),
         ColumnType::Float64 => format!("a finite number with {mark:?} as decimal mark, without leading zeros"),
@@ -301,8 +314,7 @@ fn mismatch(text: &[u8], ctype: ColumnType, decimal: u8) -> String {
         ColumnType::Timestamp => "YYYY-MM-DD HH:MM:SS[.ffffff] without zone".to_owned(),
         ColumnType::TimestampUtc => "YYYY-MM-DD HH:MM:SS[.ffffff] with Z or an offset such as +02:00".to_owned(),
         ColumnType::Text => "text".to_owned(),
-    };
-    format!("{shown:?}{cut} is no {ctype}: expected {expected}")
+    }
 }
 
 #[cfg(test)]

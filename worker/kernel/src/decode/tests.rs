@@ -14,6 +14,8 @@ use crate::arch::Structure;
 use crate::frame::Row;
 use crate::infer::classify;
 
+mod formats;
+
 const GUESSES: [ColumnType; 7] = [
     ColumnType::Boolean,
     ColumnType::Int64,

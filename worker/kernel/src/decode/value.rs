@@ -2,10 +2,12 @@
 //!
 //! Invariant: a value is its bytes after unescaping and transcoding; null tokens are compared with that, quoted or not.
 
+use batteuse_shared::format::Format;
 use batteuse_shared::spec::Encoding;
 use encoding_rs::WINDOWS_1252;
 
 use crate::frame::Rows;
+use crate::infer::{Value, parse_as};
 
 /// Reads the values of one block of rows.
 pub(super) struct Values<'r, 'b, 's> {
@@ -50,7 +52,7 @@ fn transcode(value: &[u8], out: &mut Vec<u8>) {
 pub(super) struct Nulls {
     empty: bool,
     others: Vec<Vec<u8>>,
-    /// Whether one of the others may be a value of some type but text.
+    /// Whether one of the others may be a value of some type but text: of the column's format, where it has one.
     typed: bool,
 }
 
@@ -70,10 +72,13 @@ impl Nulls {
         self.typed
     }
 
-    pub(super) fn new(tokens: &[String]) -> Self {
+    pub(super) fn new(tokens: &[String], format: Option<&Format>) -> Self {
         let others = tokens.iter().filter(|token| !token.is_empty()).map(|token| token.clone().into_bytes());
         let others: Vec<Vec<u8>> = others.collect();
-        let typed = others.iter().any(|token| token[0].is_ascii_digit() || token[0] == b'-');
+        let typed = others.iter().any(|token| match format {
+            Some(format) => parse_as(format, token) != Value::Text,
+            None => token[0].is_ascii_digit() || token[0] == b'-',
+        });
         Self { empty: tokens.iter().any(String::is_empty), others, typed }
     }
 
