@@ -86,6 +86,43 @@ fn journeys_by_taxi() {
 }
 
 #[test]
+fn transfers_of_land_with_their_dates_declared() {
+    let input = Input::generated("dvf", "1MB");
+    let input = Input { spec: "  columns: {infer: true, Date mutation: date(%d/%m/%Y)}\n", ..input };
+    let outcome = input.run_however_cut();
+    assert_eq!(outcome.code, 0);
+    let iso = |line: &str| {
+        let mut fields: Vec<String> = line.split('|').map(str::to_owned).collect();
+        let day: Vec<&str> = fields[8].split('/').collect();
+        fields[8] = day.iter().rev().copied().collect::<Vec<_>>().join("-");
+        fields.join("|") + "\n"
+    };
+    assert_eq!(outcome.table().type_of("Date mutation"), "date");
+    let text: String = str::from_utf8(&input.bytes()).unwrap().lines().map(iso).collect();
+    must_hold(outcome.table(), &text, b'|');
+}
+
+#[test]
+fn moments_of_a_format_and_those_that_are_none() {
+    let mut text = "id;vu\n".to_owned();
+    for i in 0..2_000 {
+        let day = i % 31 + 1;
+        text += &format!("{i};{day:02}/02/2024 1{}:30\n", i % 10);
+    }
+    let spec = "  columns: [{name: id, type: int64}, {name: vu, type: timestamp(%d/%m/%Y %H:%M)}]\n  \
+                rejects: {tolerate: {percent: 10}}\n";
+    let outcome = Input { spec, ..Input::new("moments.csv", &text) }.run_however_cut();
+    assert_eq!(outcome.code, 4);
+    let good: Vec<i32> = (0..2_000).filter(|i| i % 31 < 29).collect();
+    let want =
+        good.iter().map(|i| vec![Some(i.to_string()), Some(format!("2024-02-{:02}T1{}:30:00Z", i % 31 + 1, i % 10))]);
+    must_equal(&want.collect::<Vec<_>>(), &outcome.table().rows, "moments written and read");
+    assert_eq!(outcome.rejects.len(), 2_000 - good.len());
+    let said = outcome.rejects[0][8].as_deref();
+    assert_eq!(said, Some("\"30/02/2024 19:30\" is no timestamp: expected a valid %d/%m/%Y %H:%M"));
+}
+
+#[test]
 fn quoted_fields_full_of_lines_that_look_like_records() {
     let input = Input::generated("quotes", "3MB");
     let outcome = input.run_however_cut();
