@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use encoding_rs::WINDOWS_1252;
 
-/// The columns of dvf, with the type that its one date is to have.
+/// The columns of dvf.
 const DVF: [(&str, Kind); 43] = {
     use Kind::{Code, Date, Decimal, Integer};
     [
@@ -68,13 +68,13 @@ enum Kind {
     Date,
 }
 
-/// The types that inspection finds in dvf, but the date's.
-pub fn dvf_schema(date: DataType) -> SchemaRef {
+/// The types that inspection finds in dvf, and a date where one is declared.
+pub fn dvf_schema() -> SchemaRef {
     let of = |kind| match kind {
         Kind::Code => DataType::Utf8,
         Kind::Integer => DataType::Int64,
         Kind::Decimal => DataType::Float64,
-        Kind::Date => date.clone(),
+        Kind::Date => DataType::Date32,
     };
     let fields: Vec<Field> = DVF.iter().map(|&(name, kind)| Field::new(name, of(kind), true)).collect();
     Arc::new(Schema::new(fields))
