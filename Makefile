@@ -1,11 +1,13 @@
 # The commands of the house. On a fresh Debian machine rustup, git, make and a C compiler are enough for `demo` and `test`.
 
 CARGO ?= cargo
-# The version whose configuration deny.toml is written for.
+# Tools that are installed where they are missing; deny.toml is written for this version.
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-kernel bench-seams asan triples fmt clippy doc tidy deny cargo-deny advisories
+.PHONY: help demo test check bench bench-kernel bench-seams asan triples fuzz cargo-fuzz fmt clippy doc tidy deny \
+	cargo-deny advisories
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,11 +44,26 @@ triples: ## 10^7 made-up (dialect, file, cut) triples against the oracle, in rel
 	BATTEUSE_TRIPLES="$${BATTEUSE_TRIPLES:-10000000}" $(CARGO) test --release --locked --test batteuse -- \
 		--nocapture seams::triples
 
+# What is found anew stays out of the tree; `cargo fuzz cmin` makes a corpus small that is to be committed. Longer inputs are no
+# larger files: those are made of pieces. Comparisons are not traced: that halves the speed, and the pieces know all that matters.
+fuzz: cargo-fuzz ## the fuzz targets scan, seam and decode, 30 minutes each; BATTEUSE_FUZZ_SECONDS for another time each
+	@set -e; for target in scan seam decode; do \
+		found="$${CARGO_TARGET_DIR:-target}/fuzz/corpus/$$target"; mkdir -p "$$found"; set -x; \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --no-trace-compares --target-dir "$${CARGO_TARGET_DIR:-target}/fuzz" \
+			$$target "$$found" fuzz/corpus/$$target -- -max_total_time="$${BATTEUSE_FUZZ_SECONDS:-1800}" \
+			-max_len=1500 -timeout=30 -print_final_stats=1; \
+	done
+
+cargo-fuzz:
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+
 fmt: ## formatting
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 
 clippy: ## lints; a warning fails
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}" --locked -- -D warnings
 
 doc: ## documentation; a broken link fails
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked

@@ -15,8 +15,9 @@ pub struct Place {
     pub reason: &'static str,
 }
 
-/// Outside the product: the integration tests and the benchmarks see all crates. Unit tests see all that their package has.
-const OUTSIDE: [&str; 2] = ["tests/", "benches/"];
+/// Outside the product: the integration tests, the benchmarks and the fuzz targets see all crates. Unit tests see all that their
+/// package has.
+const OUTSIDE: [&str; 3] = ["tests/", "benches/", "fuzz/"];
 
 const fn place(family: &'static str, places: &'static [&'static str], reason: &'static str) -> Place {
     Place { family, places, reason }
@@ -69,7 +70,7 @@ fn within(path: &str, place: &str) -> bool {
 
 /// Fires on a path whose crate may not be named in this file, and on the process's surroundings outside the command line.
 pub fn imports(path: &str, text: &str) -> Vec<Finding> {
-    if is_test_file(path) || path.starts_with("benches/") {
+    if is_test_file(path) || OUTSIDE.iter().any(|outside| path.starts_with(outside)) {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -128,7 +129,8 @@ pub fn entries(text: &str) -> Vec<Entry<'_>> {
     found
 }
 
-/// Fires on a dependency that no file of the package may name. `dev-dependencies` may serve tests and benchmarks too.
+/// Fires on a dependency that no file of the package may name. `dev-dependencies` may serve tests and benchmarks too, and all of a
+/// package outside the product is like them.
 pub fn manifest(path: &str, text: &str, packages: &[String]) -> Vec<Finding> {
     let package = path.trim_end_matches("Cargo.toml");
     let mut found = Vec::new();
@@ -143,7 +145,8 @@ pub fn manifest(path: &str, text: &str, packages: &[String]) -> Vec<Finding> {
             }
             continue;
         };
-        let outside = if entry.section == "dev-dependencies" { &OUTSIDE[..] } else { &[] };
+        let serves = entry.section == "dev-dependencies" || OUTSIDE.contains(&package);
+        let outside = if serves { &OUTSIDE[..] } else { &[] };
         let mut places = rule.places.iter().chain(outside);
         if !places.any(|place| package.starts_with(place) || package_of(place, packages) == package) {
             let advice = format!("{} is not for this package: {} ({})", entry.key, rule.reason, allowed(rule));
@@ -184,6 +187,7 @@ mod tests {
         );
         assert_eq!(fires("worker/src/pipeline.rs", "#[cfg(test)] mod tests { use parquet::file::reader; }"), 0);
         assert_eq!(fires("tests/flow.rs", "use parquet::file::reader;"), 0);
+        assert_eq!(fires("fuzz/src/cell.rs", "use arrow_array::RecordBatch;"), 0);
         assert_eq!(fires("coordinator/src/autoscale.rs", "use kube::Client;"), 1);
     }
 
@@ -213,6 +217,7 @@ mod tests {
         assert_eq!(fires("worker/kernel/Cargo.toml", "[dependencies]\nrayon.workspace = true\n"), 1);
         assert_eq!(fires("worker/kernel/Cargo.toml", "[dependencies]\narrow-array.workspace = true\n"), 0);
         assert_eq!(fires("proto/Cargo.toml", "[build-dependencies]\ntonic-prost-build.workspace = true\n"), 0);
+        assert_eq!(fires("fuzz/Cargo.toml", "[dependencies]\nbatteuse-kernel = { path = \"../worker/kernel\" }\n"), 0);
         assert_eq!(fires("Cargo.toml", "[dependencies]\nbatteuse-new.workspace = true\n"), 1);
     }
 }
