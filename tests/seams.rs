@@ -78,31 +78,33 @@ fn uncut_files_give_what_the_oracle_says() {
     }
 }
 
-/// The file cut at every place, by every path, read by each of `reads`.
-fn every_cut(case: &Case, reads: impl Fn(u64) -> Vec<usize>) {
-    let truth = sequential(case);
-    for cut in places(case) {
-        for read in reads(cut) {
-            for path in Path::available() {
-                let told = Attempts::new(case, |_| (path, read)).truth(&[cut]);
-                assert_eq!(told, truth, "{} cut at {cut}, read by {read}, {}", case.name, path.name());
-            }
-        }
-    }
-}
-
-/// Reads of every size up to the file's split it into blocks in every way that reads can.
+/// Reads of every size up to the file's split it into blocks in every way that reads can; which path reads it by which turns with
+/// the cut, so that each meets all.
 #[test]
 fn every_cut_of_tiny_files_gives_what_the_oracle_says() {
+    let paths = Path::available();
     for case in cases().iter().filter(|c| tiny(c)) {
-        every_cut(case, |_| (1..=case.bytes.len()).collect());
+        let truth = sequential(case);
+        for (cut, read) in places(case).flat_map(|cut| (1..=case.bytes.len()).map(move |read| (cut, read))) {
+            let path = paths[(cut as usize + read) % paths.len()];
+            let told = Attempts::new(case, |_| (path, read)).truth(&[cut]);
+            assert_eq!(told, truth, "{} cut at {cut}, read by {read}, {}", case.name, path.name());
+        }
     }
 }
 
 #[test]
 fn every_cut_of_small_files_gives_what_the_oracle_says() {
     for case in cases().iter().filter(|c| small(c) && !tiny(c)) {
-        every_cut(case, |cut| vec![1, 3, some_read(cut), 4096]);
+        let truth = sequential(case);
+        for cut in places(case) {
+            for read in [1, 3, some_read(cut), 4096] {
+                for path in Path::available() {
+                    let told = Attempts::new(case, |_| (path, read)).truth(&[cut]);
+                    assert_eq!(told, truth, "{} cut at {cut}, read by {read}, {}", case.name, path.name());
+                }
+            }
+        }
     }
 }
 
@@ -149,5 +151,64 @@ fn a_cut_at_every_byte_gives_what_the_oracle_says() {
     for case in cases() {
         let cuts: Vec<u64> = places(&case).collect();
         check(&case, &cuts, 4096, &sequential(&case));
+    }
+}
+
+/// Records of more fields than are kept of an open one, whole and open at the buffer's end, with something in the surplus or not.
+#[test]
+fn records_of_very_many_fields_give_what_the_oracle_says() {
+    use batteuse_shared::limits::RECORD_BYTES_MAX;
+    use batteuse_shared::spec::Ragged;
+
+    let commas = |count: usize| ",".repeat(count);
+    let quoted = |count: usize| "\"\"\"\",".repeat(count);
+    let text = [
+        format!("a,b{}\nc,d\n", commas(9_000)),
+        format!("a,b{}x\r\n\n\ne,f\n", commas(20_000)),
+        format!("\"\"\"\",b{}{}\ng,h\n", commas(6_000), quoted(3_000)),
+        format!("i,\"j\n\"{}", commas(12_000)),
+    ]
+    .concat();
+    for ragged in [Ragged::Reject, Ragged::Pad] {
+        let case = Case {
+            name: "very many fields".to_owned(),
+            bytes: text.clone().into_bytes(),
+            dialect: crate::corpus::comma(),
+            data_start: 0,
+            columns: 2,
+            integer: false,
+            ragged,
+            cap: RECORD_BYTES_MAX,
+        };
+        let truth = sequential(&case);
+        assert_eq!(truth.counts.read, 7);
+        for (cut, read) in [(5, 64), (9_010, 1_000), (30_000, 70_000), (45_000, 4_096), (50_000, 7_777)] {
+            check(&case, &[], read, &truth);
+            check(&case, &[cut], read, &truth);
+        }
+    }
+}
+
+/// Blank lines and rejects in turn, for longer than any buffer: what is known of them is let go.
+#[test]
+fn rejects_among_blank_lines_give_what_the_oracle_says() {
+    use batteuse_shared::limits::RECORD_BYTES_MAX;
+    use batteuse_shared::spec::Ragged;
+
+    let case = Case {
+        name: "rejects among blank lines".to_owned(),
+        bytes: ["x\n", &"\n".repeat(700)].concat().repeat(60).into_bytes(),
+        dialect: crate::corpus::comma(),
+        data_start: 0,
+        columns: 2,
+        integer: false,
+        ragged: Ragged::Reject,
+        cap: RECORD_BYTES_MAX,
+    };
+    let truth = sequential(&case);
+    assert_eq!((truth.counts.rejected, truth.counts.blank), (60, 60 * 700));
+    for read in [100, 1_000, 4_096, 1 << 20] {
+        check(&case, &[], read, &truth);
+        check(&case, &[20_000], read, &truth);
     }
 }

@@ -64,6 +64,7 @@ pub fn attempt(case: &Case, columns: &[Column], range: Span, start: Option<State
         dialect: case.dialect.clone(),
         ragged: case.ragged,
         columns: columns.to_vec(),
+        read: (0..columns.len()).collect(),
         range,
         source_bytes: case.bytes.len() as u64,
         start,

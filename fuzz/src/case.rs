@@ -255,7 +255,13 @@ fn column(u: &mut Unstructured<'_>, i: usize) -> Result<Column> {
     // Decimals are never guessed.
     let declared = kind & 0x80 != 0 || matches!(ctype, ColumnType::Decimal { .. });
     let nulls = NULLS.iter().enumerate().filter(|(bit, _)| nulls >> bit & 1 == 1);
-    Ok(Column { name: format!("c{i}"), ctype, declared, nulls: nulls.map(|(_, &null)| null.to_owned()).collect() })
+    Ok(Column {
+        name: format!("c{i}"),
+        ctype,
+        format: None,
+        declared,
+        nulls: nulls.map(|(_, &null)| null.to_owned()).collect(),
+    })
 }
 
 /// Line ends, LF, CR LF and lone CR.

@@ -72,6 +72,13 @@ pub const DICTIONARY_VALUES_MAX: usize = 4_096;
 /// Most bytes of the texts of such a dictionary: the page that the Parquet writer makes of it holds a MiB too.
 pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 
+/// Most values, and most bytes of texts, of all these dictionaries of an attempt together: its columns share them evenly. With slots
+/// and arrays that is some 150 MB at most, and what a file of 54 columns needs is not cut.
+pub const DICTIONARIES_VALUES_MAX: usize = 1 << 18;
+
+/// See [`DICTIONARIES_VALUES_MAX`].
+pub const DICTIONARIES_BYTES_MAX: usize = 64 << 20;
+
 /// Encoded bytes at which a Parquet row group is flushed, so that memory stays bounded for wide rows.
 pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
 

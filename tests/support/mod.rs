@@ -193,9 +193,10 @@ fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read
         start,
         record_bytes_max: case.cap,
         read_bytes,
-        batch_rows_max: 5,
+        // Few, so that batches end; or enough that blocks fill.
+        batch_rows_max: [5, 64, 130][(range.end as usize + read_bytes) % 3],
         batch_bytes_max: [10, 100, usize::MAX][read_bytes % 3],
-        batch_fields_max: 23,
+        batch_fields_max: [23, usize::MAX][read_bytes / 3 % 2],
         // Few, so that records and what is irregular lie over the edges.
         index_bytes: INDEX_BYTES_TRIED[(range.start as usize + read_bytes) % INDEX_BYTES_TRIED.len()],
         path,

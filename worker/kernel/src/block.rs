@@ -46,6 +46,8 @@ impl Index {
 
     /// The buffer's first `by` bytes are dropped.
     pub(crate) fn shift(&mut self, by: usize) {
+        // What lies behind the bytes dropped was not looked at, if even that was: it begins anew.
+        self.started &= by <= self.until;
         self.until = self.until.saturating_sub(by);
     }
 

@@ -133,7 +133,7 @@ impl Framer {
         if !started {
             self.structure.truncate(0);
             self.kept = 0;
-        } else if 2 * self.before >= self.structure.ends.len() {
+        } else if 2 * self.before >= self.structure.ends.len().max(128) {
             let from = self.before / 64 * 64;
             self.structure.forget(from);
             self.before -= from;
@@ -282,8 +282,14 @@ impl Framer {
         let latest = self.structure.ends[length - 1];
         self.structure.ends.truncate(from);
         self.structure.push(latest, false);
-        // An odd field makes its record odd, wherever it is.
-        self.structure.odd.iter_mut().for_each(|ordinal| *ordinal = (*ordinal).min(from as u32));
+        // An odd field makes its record odd, wherever it is: one of them is enough.
+        let odd = &mut self.structure.odd;
+        let beyond = odd.partition_point(|&ordinal| (ordinal as usize) < from);
+        if beyond < odd.len() {
+            odd[beyond] = from as u32;
+            odd.truncate(beyond + 1);
+            self.next_odd = self.next_odd.min(odd.len());
+        }
     }
 
     /// By the automaton, from the end `before` on, which is the last one there is.

@@ -214,8 +214,8 @@ fn placeholders<T: Copy + Default>(out: &mut Vec<T>, rows: usize) -> &mut [T] {
 }
 
 impl Cells {
-    /// An empty column.
-    pub(super) fn new(ctype: ColumnType, declared: bool) -> Self {
+    /// An empty column, one of so many.
+    pub(super) fn new(ctype: ColumnType, declared: bool, columns: usize) -> Self {
         let held = match ctype {
             ColumnType::Boolean => Held::Boolean(Vec::new()),
             ColumnType::Int64 => Held::Int64(Vec::new()),
@@ -226,7 +226,7 @@ impl Cells {
             ColumnType::Date => Held::Date(Vec::new()),
             ColumnType::Timestamp => Held::Timestamp(Vec::new()),
             ColumnType::TimestampUtc => Held::TimestampUtc(Vec::new()),
-            ColumnType::Text => Held::Text(Texts::new()),
+            ColumnType::Text => Held::Text(Texts::new(columns)),
         };
         Self { held, valid: Vec::new(), rows: 0 }
     }
@@ -272,7 +272,8 @@ impl Cells {
     /// Appends a block of a column of text; joins the values' classes to `summary` until it is text.
     pub(super) fn append_text(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) {
         let Held::Text(texts) = &mut self.held else { unreachable!("cells are made for their column") };
-        self.valid.push(texts.append(block, summary));
+        let valid = texts.append(block, &self.valid, summary);
+        self.valid.push(valid);
         self.rows += block.rows;
     }
 

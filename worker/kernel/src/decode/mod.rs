@@ -109,7 +109,7 @@ impl Decoder {
             declared: column.declared,
             template: column.format.map(|format| Box::new(Template::new(format))),
             nulls: Nulls::new(&column.nulls, column.format.as_ref()),
-            cells: Cells::new(column.ctype, column.declared),
+            cells: Cells::new(column.ctype, column.declared, read.len()),
         };
         let columns: Vec<_> = columns.iter().map(typed).collect();
         let mut order = read.to_vec();
@@ -262,7 +262,7 @@ impl Decoder {
         let written = rows as u64 - misses;
         if !self.fits {
             for column in &mut self.columns {
-                column.cells = Cells::new(column.ctype, column.declared);
+                column.cells = Cells::new(column.ctype, column.declared, self.read.len());
             }
             return Decoded { rows: None, written };
         }

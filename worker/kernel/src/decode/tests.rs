@@ -541,3 +541,37 @@ fn columns_that_nobody_reads_are_not_looked_at() {
     let mut none = Decoder::new(&columns, &[], &dialect(Encoding::Utf8), Path::best());
     assert_eq!(framed.decode(&mut none).rows.expect("nothing to misfit").num_rows(), 200);
 }
+
+#[test]
+fn nulls_take_no_room_when_a_dictionary_is_written_out() {
+    // The first text is long, and each null would repeat it; the last one is too much for a dictionary.
+    let (long, longer) = ("a".repeat(900_000), "b".repeat(200_000));
+    let mut records: Vec<Vec<&[u8]>> = vec![vec![long.as_bytes()]];
+    records.extend(std::iter::repeat_n(vec![&b""[..]], 5_000));
+    records.push(vec![longer.as_bytes()]);
+    let framed = Framed::new(&records);
+    let mut decoder = decoder(&inferred(&[ColumnType::Text]), Encoding::Utf8);
+    let rows = framed.decode(&mut decoder).rows.expect("text takes all");
+    let column = rows.column(0).as_string::<i32>();
+    assert_eq!((column.value_data().len(), column.null_count()), (1_100_000, 5_000));
+    assert_eq!((column.value(0).len(), column.value(5_001).len()), (900_000, 200_000));
+}
+
+#[test]
+fn dictionaries_of_many_columns_share_their_room() {
+    let columns: Vec<Column> = (0..8_192).map(|i| column(&format!("c{i}"), ColumnType::Text, false)).collect();
+    let records: Vec<Vec<String>> = (0..70).map(|row| (0..8_192).map(|i| format!("v{row}.{i}")).collect()).collect();
+    let records: Vec<Vec<&[u8]>> =
+        records.iter().map(|record| record.iter().map(|field| field.as_bytes()).collect()).collect();
+    let framed = Framed::new(&records);
+    let mut decoder = decoder(&columns, Encoding::Utf8);
+    for row in 0..framed.rows.len() {
+        // A batch each.
+        let rows = framed.decode_range(&mut decoder, row..row + 1).rows.expect("text takes all");
+        assert_eq!(texts(&rows, 5), [Some(format!("v{row}.5").as_str())]);
+    }
+    // More values than each column may keep: none is a dictionary any more.
+    decoder.add(&framed.rows(0..1));
+    let rows = decoder.finish().rows.expect("text takes all");
+    assert!(rows.columns().iter().all(|array| array.data_type() == &data_type(ColumnType::Text)));
+}

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, StringArray, new_null_array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
-use batteuse_shared::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_VALUES_MAX};
+use batteuse_shared::limits::{
+    DICTIONARIES_BYTES_MAX, DICTIONARIES_VALUES_MAX, DICTIONARY_BYTES_MAX, DICTIONARY_VALUES_MAX,
+};
 use batteuse_shared::table::Classes;
 
 use super::column::{Block, each_bit};
 use super::value::Nulls;
 use crate::arch;
+use crate::frame::BLOCK_ROWS;
 use crate::infer::classify;
 
 /// Distinct values from which on a dictionary must pay: an eighth of the values seen at most.
@@ -46,6 +49,9 @@ struct Written {
 
 #[derive(Debug)]
 struct Dictionary {
+    /// Most texts, and most bytes of them.
+    values_max: usize,
+    bytes_max: usize,
     /// Ends of the texts, by code, behind a zero.
     ends: Vec<i32>,
     /// The texts, one after the other.
@@ -87,8 +93,11 @@ impl Default for Slot {
 struct Full;
 
 impl Texts {
-    pub(super) fn new() -> Self {
+    /// No text yet, of one of so many columns, which share the room for dictionaries.
+    pub(super) fn new(columns: usize) -> Self {
         let dictionary = Dictionary {
+            values_max: DICTIONARY_VALUES_MAX.min(DICTIONARIES_VALUES_MAX / columns.max(1)),
+            bytes_max: DICTIONARY_BYTES_MAX.min(DICTIONARIES_BYTES_MAX / columns.max(1)),
             ends: vec![0],
             bytes: Vec::new(),
             slots: vec![Slot::default(); 64],
@@ -101,8 +110,14 @@ impl Texts {
         Self { form: Form::Dictionary(dictionary), bytes_before: 0 }
     }
 
-    /// Appends a block; the word of values that are not null. Joins the values' classes to `summary` until it is text.
-    pub(super) fn append(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) -> u64 {
+    /// Appends a block; the word of values that are not null, of which `valid` has those of the batch's earlier blocks. Joins the
+    /// values' classes to `summary` until it is text.
+    pub(super) fn append(
+        &mut self,
+        block: &mut Block<'_, '_, '_, '_>,
+        valid: &[u64],
+        summary: &mut Option<Classes>,
+    ) -> u64 {
         if let Form::Dictionary(dictionary) = &mut self.form {
             let before = dictionary.codes.len();
             match dictionary.append(block) {
@@ -114,7 +129,7 @@ impl Texts {
                 }
                 Err(Full) => {
                     dictionary.codes.truncate(before);
-                    self.form = Form::Written(dictionary.write_out());
+                    self.form = Form::Written(dictionary.write_out(valid));
                 }
             }
         }
@@ -212,8 +227,8 @@ impl Dictionary {
     /// Takes in `text`, which is new.
     #[cold]
     fn insert(&mut self, text: &[u8], nulls: &Nulls, decimal: u8) -> Result<u16, Full> {
-        let fits = self.bytes.len() + text.len() <= DICTIONARY_BYTES_MAX;
-        if !fits || self.ends.len() > DICTIONARY_VALUES_MAX {
+        let fits = self.bytes.len() + text.len() <= self.bytes_max;
+        if !fits || self.ends.len() > self.values_max {
             return Err(Full);
         }
         let code = (self.ends.len() - 1) as u16;
@@ -225,7 +240,7 @@ impl Dictionary {
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len() as i32);
         self.array = None;
-        if 2 * self.ends.len() > self.slots.len() {
+        if 2 * (self.ends.len() - 1) > self.slots.len() {
             self.slots = vec![Slot::default(); 2 * self.slots.len()];
             (0..=code).for_each(|code| self.place(code));
         } else {
@@ -251,13 +266,14 @@ impl Dictionary {
         &self.bytes[self.ends[code as usize] as usize..self.ends[code as usize + 1] as usize]
     }
 
-    /// The batch so far, written out.
-    fn write_out(&self) -> Written {
+    /// The batch so far, written out; `valid` has a word for each of its blocks. What is null has a code like any other, and no text.
+    fn write_out(&self, valid: &[u64]) -> Written {
         let mut written = Written::new(self.codes.len(), 0);
-        for &code in &self.codes {
-            // A null has the code 0, if there is one yet.
-            written.bytes.extend_from_slice(if self.ends.len() == 1 { &[] } else { self.text(code) });
-            written.ends.push(written.bytes.len() as i32);
+        for (codes, valid) in std::iter::zip(self.codes.chunks(BLOCK_ROWS), valid) {
+            for (row, &code) in codes.iter().enumerate() {
+                written.bytes.extend_from_slice(if valid >> row & 1 == 1 { self.text(code) } else { &[] });
+                written.ends.push(written.bytes.len() as i32);
+            }
         }
         written
     }

@@ -24,6 +24,8 @@ use crate::seam::Lockstep;
 
 /// Bytes of a read beyond the range's end, where only the last record's rest is wanted. Doubles with the record.
 const TAIL_READ_BYTES: usize = 64 << 10;
+/// Most bytes of a read that doubles with a long record, so that the buffer stays near the record's own size.
+const READ_BYTES_MAX: usize = 8 << 20;
 /// Bytes behind those of the buffer, so that short values are read at full width.
 const SLACK_BYTES: usize = 64;
 /// Bytes validated as UTF-8 at a time: they stay in the nearest caches.
@@ -157,7 +159,7 @@ impl PartitionParse {
 
     /// Whether records wait for their block to fill that are better decoded before the buffer grows, though the batch ends then.
     fn retains_much(&self) -> bool {
-        !matches!(self.mode, Mode::Rows) || self.pos - self.needed() > self.plan.read_bytes
+        !matches!(self.mode, Mode::Rows) || self.pos - self.needed() > self.plan.batch_bytes_max
     }
 
     /// Where the bytes wanted go; exactly as long as wanted.
@@ -182,6 +184,9 @@ impl PartitionParse {
 
     /// Drops what is framed, and says what comes next.
     fn want(&mut self) -> Progress {
+        if self.rows.is_empty() {
+            self.framer.release();
+        }
         let by = self.needed();
         self.framer.shift(by);
         self.buffer.copy_within(by..self.held, 0);
@@ -192,11 +197,12 @@ impl PartitionParse {
         let offset = self.end();
         debug_assert!(offset < self.plan.source_bytes, "the end of the source ends every mode");
         let inside = self.plan.range.end.saturating_sub(offset);
-        // A record longer than a read is looked at from its start again: reads double with it.
+        // A record longer than a read may be looked at from its start again: reads double with it, up to a bound.
+        let doubled = self.held.min(READ_BYTES_MAX) as u64;
         let most = if inside > 0 {
-            inside.min(self.plan.read_bytes.max(self.held) as u64)
+            inside.min(doubled.max(self.plan.read_bytes as u64))
         } else {
-            self.held.max(TAIL_READ_BYTES) as u64
+            doubled.max(TAIL_READ_BYTES as u64)
         };
         let most = most.max(1).min(self.plan.source_bytes - offset) as usize;
         self.wanted = most;
