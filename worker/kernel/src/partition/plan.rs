@@ -97,7 +97,7 @@ pub struct Done {
 /// What the machine does next.
 #[derive(Debug)]
 pub enum Progress {
-    /// It wants up to `bytes` bytes from `offset`: fill [`PartitionParse::space`], then call [`PartitionParse::filled`].
+    /// It wants up to `bytes` bytes from `offset`: fill [`space`](super::PartitionParse::space), then call [`filled`](super::PartitionParse::filled).
     Wants {
         /// Absolute offset.
         offset: u64,
