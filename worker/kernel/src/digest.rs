@@ -21,8 +21,9 @@ use arrow_schema::{DataType, Schema, TimeUnit};
 use batteuse_shared::table::{ColumnType, Digest};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-/// Rows laid out at a time: their bytes stay in the nearest caches, and their validity is one word.
-const BLOCK_ROWS: usize = 64;
+use crate::arch::each_bit;
+use crate::frame::BLOCK_ROWS;
+
 /// Texts up to this length are copied at full width, without asking for their own.
 const SHORT_TEXT_BYTES: usize = 16;
 
@@ -193,15 +194,6 @@ fn word(nulls: Option<&NullBuffer>, rows: Range<usize>) -> u64 {
     match bytes {
         Some(bytes) if from.is_multiple_of(8) => u64::from_le_bytes(*bytes) & all,
         _ => (0..).zip(rows).fold(0, |word, (bit, row)| word | u64::from(nulls.is_valid(row)) << bit),
-    }
-}
-
-/// Hands on the place of each bit that is set.
-#[inline(always)]
-fn each_bit(mut word: u64, mut each: impl FnMut(usize)) {
-    while word != 0 {
-        each(word.trailing_zeros() as usize);
-        word &= word - 1;
     }
 }
 

@@ -148,9 +148,7 @@ impl Framer {
         if let Some(scanned) = self.by_index(bytes, place) {
             return scanned;
         }
-        if let Some(index) = &mut self.index {
-            index.stumble();
-        }
+        self.stumble();
         self.stand(place.start);
         let scanned = self.by_automaton(bytes, place);
         if matches!(scanned, Scanned::Record { .. }) {

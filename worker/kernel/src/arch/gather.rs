@@ -2,7 +2,7 @@
 //!
 //! Invariant: no load leaves its slice, whatever the ends and ordinals say: places are clamped first.
 
-use super::{Fields, GATHERED_BYTES, Gathered};
+use super::{Fields, GATHERED_BYTES, Gathered, each_bit};
 
 /// See [`super::gather`].
 #[inline(always)]
@@ -53,14 +53,5 @@ pub(super) fn gather_second(text: &[u8], by: u32, starts: &[u32; 64], out: &mut 
         let at = start.saturating_add(by).min(last);
         // SAFETY: there are eight bytes from `last` on, and `at` is no greater; bytes have no alignment.
         *out = u64::from_le_bytes(unsafe { text.as_ptr().add(at as usize).cast::<[u8; 8]>().read() });
-    }
-}
-
-/// Hands on the place of each bit that is set.
-#[inline(always)]
-fn each_bit(mut word: u64, mut each: impl FnMut(usize)) {
-    while word != 0 {
-        each(word.trailing_zeros() as usize & 63);
-        word &= word - 1;
     }
 }

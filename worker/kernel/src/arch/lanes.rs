@@ -189,58 +189,59 @@ pub(super) fn bits(lanes: &[u64; 64]) -> u64 {
     bits
 }
 
+/// The number in a lane, of at most eight bytes or, if `WIDE`, sixteen.
+#[inline(always)]
+fn number_at<const WIDE: bool>(gathered: &Gathered, i: usize, decimal: u64) -> Number {
+    if WIDE {
+        wide_number([gathered.low[i], gathered.high[i]], gathered.bytes[i], decimal)
+    } else {
+        number(gathered.low[i], gathered.bytes[i], decimal)
+    }
+}
+
 /// See [`super::longs`].
 #[inline(always)]
 pub(super) fn longs(gathered: &Gathered, out: &mut Longs) {
-    let mut good = [0; 64];
-    for i in 0..64 {
-        // The mark is one that no number has.
-        let number = number(gathered.low[i], gathered.bytes[i], u64::MAX);
-        out.values[i] = signed(&number);
-        good[i] = u64::from(number.good && number.places == 0);
-    }
-    out.good = bits(&good);
+    longs_of::<false>(gathered, out);
 }
 
 /// See [`super::wide_longs`].
 #[inline(always)]
 pub(super) fn wide_longs(gathered: &Gathered, out: &mut Longs) {
+    longs_of::<true>(gathered, out);
+}
+
+#[inline(always)]
+fn longs_of<const WIDE: bool>(gathered: &Gathered, out: &mut Longs) {
     let mut good = [0; 64];
     for i in 0..64 {
-        let number = wide_number([gathered.low[i], gathered.high[i]], gathered.bytes[i], u64::MAX);
-        out.values[i] = signed(&number);
+        // The mark is one that no number has.
+        let number = number_at::<WIDE>(gathered, i, u64::MAX);
+        let digits = number.digits as i64;
+        out.values[i] = if number.negative { -digits } else { digits };
         good[i] = u64::from(number.good && number.places == 0);
     }
     out.good = bits(&good);
 }
 
-#[inline(always)]
-fn signed(number: &Number) -> i64 {
-    let digits = number.digits as i64;
-    if number.negative { -digits } else { digits }
-}
-
 /// See [`super::doubles`].
 #[inline(always)]
 pub(super) fn doubles(gathered: &Gathered, decimal: u8, out: &mut Doubles) {
-    let decimal = u64::from(decimal) * ONES;
-    let (mut good, mut whole) = ([0; 64], [0; 64]);
-    for i in 0..64 {
-        let number = number(gathered.low[i], gathered.bytes[i], decimal);
-        out.values[i] = quotient(&number);
-        good[i] = u64::from(number.good);
-        whole[i] = u64::from(number.places == 0);
-    }
-    (out.good, out.whole) = (bits(&good), bits(&whole));
+    doubles_of::<false>(gathered, decimal, out);
 }
 
 /// See [`super::wide_doubles`].
 #[inline(always)]
 pub(super) fn wide_doubles(gathered: &Gathered, decimal: u8, out: &mut Doubles) {
+    doubles_of::<true>(gathered, decimal, out);
+}
+
+#[inline(always)]
+fn doubles_of<const WIDE: bool>(gathered: &Gathered, decimal: u8, out: &mut Doubles) {
     let decimal = u64::from(decimal) * ONES;
     let (mut good, mut whole) = ([0; 64], [0; 64]);
     for i in 0..64 {
-        let number = wide_number([gathered.low[i], gathered.high[i]], gathered.bytes[i], decimal);
+        let number = number_at::<WIDE>(gathered, i, decimal);
         out.values[i] = quotient(&number);
         good[i] = u64::from(number.good);
         whole[i] = u64::from(number.places == 0);

@@ -215,6 +215,15 @@ pub fn index(
     }
 }
 
+/// Hands on the place of each bit of `word` that is set, the lowest first.
+#[inline(always)]
+pub(crate) fn each_bit(mut word: u64, mut each: impl FnMut(usize)) {
+    while word != 0 {
+        each(word.trailing_zeros() as usize & 63);
+        word &= word - 1;
+    }
+}
+
 /// Where the fields of up to 64 rows lie.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'b> {

@@ -16,7 +16,7 @@ use batteuse_shared::table::{Classes, ColumnType};
 
 use super::text::Texts;
 use super::value::{Nulls, Values};
-use crate::arch::{self, Doubles, Fields, Gathered, Keys, Longs, Path, Template};
+use crate::arch::{self, Doubles, Fields, Gathered, Keys, Longs, Path, Template, each_bit};
 use crate::frame::BLOCK_ROWS;
 use crate::infer::{Value, midnight, parse, parse_as, parse_decimal};
 
@@ -158,10 +158,15 @@ impl<'b> Block<'b, '_, '_, '_> {
         &self.fields.text[start..start + self.lanes.gathered.bytes[row] as usize]
     }
 
-    /// Whether a value of the rows `rows` has more than eight bytes.
+    /// As [`Block::gather_typed`]; whether one of them has more than eight bytes, and their second eight are gathered too.
     #[inline(always)]
-    fn any_wide(&self, rows: u64) -> bool {
-        arch::wide(self.path, &self.lanes.gathered) & rows != 0
+    fn gather_numbers(&mut self) -> (u64, bool) {
+        let lanes = self.gather_typed();
+        let wide = arch::wide(self.path, &self.lanes.gathered) & lanes != 0;
+        if wide {
+            self.gather_high();
+        }
+        (lanes, wide)
     }
 
     /// Reads the candidates of `left` one by one: puts each where `read` makes it out; the word of those that are values and fit.
@@ -193,15 +198,6 @@ impl<'b> Block<'b, '_, '_, '_> {
             }
         });
         valid
-    }
-}
-
-/// Hands on the place of each bit that is set.
-#[inline(always)]
-pub(super) fn each_bit(mut word: u64, mut each: impl FnMut(usize)) {
-    while word != 0 {
-        each(word.trailing_zeros() as usize);
-        word &= word - 1;
     }
 }
 
@@ -326,13 +322,9 @@ fn booleans(block: &mut Block<'_, '_, '_, '_>, appended: &mut Appended) -> (u64,
 }
 
 fn longs(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i64>, appended: &mut Appended) -> u64 {
-    let lanes = block.gather_typed();
+    let (lanes, wide) = block.gather_numbers();
     let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
-    let wide = block.any_wide(lanes);
     let longs = if wide { arch::wide_longs } else { arch::longs };
-    if wide {
-        block.gather_high();
-    }
     longs(block.path, &block.lanes.gathered, &mut read);
     let good = read.good & lanes;
     if good != 0 {
@@ -345,13 +337,9 @@ fn longs(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i64>, appended: &mut A
 }
 
 fn doubles(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<f64>, long: LongIntegers, appended: &mut Appended) -> u64 {
-    let lanes = block.gather_typed();
+    let (lanes, wide) = block.gather_numbers();
     let mut read = Doubles { values: [0.0; BLOCK_ROWS], good: 0, whole: 0 };
-    let wide = block.any_wide(lanes);
     let doubles = if wide { arch::wide_doubles } else { arch::doubles };
-    if wide {
-        block.gather_high();
-    }
     doubles(block.path, &block.lanes.gathered, block.decimal, &mut read);
     let good = read.good & lanes;
     for (some, class) in [(good & read.whole, Classes::INT_SHORT), (good & !read.whole, Classes::FLOAT)] {

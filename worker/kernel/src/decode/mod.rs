@@ -18,9 +18,9 @@ use batteuse_shared::limits::REJECT_VALUE_CHARS_MAX;
 use batteuse_shared::spec::{Dialect, Encoding};
 use batteuse_shared::table::{Classes, Column, ColumnType};
 
-use self::column::{Appended, Block, Cells, Lanes, data_type, each_bit};
+use self::column::{Appended, Block, Cells, Lanes, data_type};
 use self::value::{Nulls, Scratch, Values};
-use crate::arch::{Fields, Path, Template};
+use crate::arch::{Fields, Path, Template, each_bit};
 use crate::frame::{BLOCK_ROWS, Rows};
 
 /// Decodes the records of one attempt, batch after batch.

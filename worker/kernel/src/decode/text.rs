@@ -13,9 +13,9 @@ use batteuse_shared::limits::{
 };
 use batteuse_shared::table::Classes;
 
-use super::column::{Block, each_bit};
+use super::column::Block;
 use super::value::Nulls;
-use crate::arch;
+use crate::arch::{self, each_bit};
 use crate::frame::BLOCK_ROWS;
 use crate::infer::classify;
 
@@ -28,27 +28,20 @@ const SHORT_TEXT_BYTES: usize = 16;
 
 /// The texts of one column.
 #[derive(Debug)]
-pub(super) struct Texts {
-    form: Form,
-    /// Bytes of text in the last batch: the room that the next one probably needs.
-    bytes_before: usize,
-}
-
-#[derive(Debug)]
-enum Form {
+pub(super) enum Texts {
     Dictionary(Dictionary),
     Written(Written),
 }
 
 /// Ends of the texts, behind a zero, and the texts; validated as UTF-8 once more, whole, when the column is finished.
 #[derive(Debug)]
-struct Written {
+pub(super) struct Written {
     ends: Vec<i32>,
     bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct Dictionary {
+pub(super) struct Dictionary {
     /// Most texts, and most bytes of them.
     values_max: usize,
     bytes_max: usize,
@@ -107,7 +100,7 @@ impl Texts {
             nulls: Vec::new(),
             array: None,
         };
-        Self { form: Form::Dictionary(dictionary), bytes_before: 0 }
+        Self::Dictionary(dictionary)
     }
 
     /// Appends a block; the word of values that are not null, of which `valid` has those of the batch's earlier blocks. Joins the
@@ -118,7 +111,7 @@ impl Texts {
         valid: &[u64],
         summary: &mut Option<Classes>,
     ) -> u64 {
-        if let Form::Dictionary(dictionary) = &mut self.form {
+        if let Self::Dictionary(dictionary) = self {
             let before = dictionary.codes.len();
             match dictionary.append(block) {
                 Ok(valid) => {
@@ -129,29 +122,29 @@ impl Texts {
                 }
                 Err(Full) => {
                     dictionary.codes.truncate(before);
-                    self.form = Form::Written(dictionary.write_out(valid));
+                    *self = Self::Written(dictionary.write_out(valid));
                 }
             }
         }
-        let Form::Written(written) = &mut self.form else { unreachable!("it was a dictionary, and is none any more") };
+        let Self::Written(written) = self else { unreachable!("it was a dictionary, and is none any more") };
         written.append(block, summary)
     }
 
     /// Appends nulls.
     pub(super) fn append_nulls(&mut self, rows: usize) {
-        match &mut self.form {
-            Form::Dictionary(dictionary) => dictionary.codes.resize(dictionary.codes.len() + rows, 0),
-            Form::Written(written) => written.ends.resize(written.ends.len() + rows, written.bytes.len() as i32),
+        match self {
+            Self::Dictionary(dictionary) => dictionary.codes.resize(dictionary.codes.len() + rows, 0),
+            Self::Written(written) => written.ends.resize(written.ends.len() + rows, written.bytes.len() as i32),
         }
     }
 
     /// The column of the batch as an array.
     pub(super) fn finish(&mut self, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
-        match &mut self.form {
-            Form::Dictionary(dictionary) => dictionary.finish(rows, nulls),
-            Form::Written(written) => {
-                self.bytes_before = written.bytes.len();
-                let next = Written::new(rows + rows / 8, self.bytes_before + self.bytes_before / 8);
+        match self {
+            Self::Dictionary(dictionary) => dictionary.finish(rows, nulls),
+            Self::Written(written) => {
+                let bytes = written.bytes.len();
+                let next = Written::new(rows + rows / 8, bytes + bytes / 8);
                 Arc::new(std::mem::replace(written, next).texts(nulls))
             }
         }
