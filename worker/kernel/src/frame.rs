@@ -81,7 +81,7 @@ impl<'b> Rows<'b> {
         })
     }
 
-    /// For each of 64 columns from `column` on: the rows in which its field holds anything.
+    /// For each of 64 columns from `column` on, as far as there are columns: the rows in which its field holds anything.
     #[must_use]
     pub fn filled(&self, path: Path, column: usize) -> [u64; BLOCK_ROWS] {
         let mut words = [0; BLOCK_ROWS];
@@ -89,7 +89,8 @@ impl<'b> Rows<'b> {
             *word = self.structure.filled_from(row.ordinal as usize + 1 + column);
         }
         arch::transpose(path, &mut words);
-        for (row, at) in self.rows.iter().enumerate().filter(|(_, at)| (at.fields as usize) < column + 64) {
+        let last = self.columns.min(column + BLOCK_ROWS);
+        for (row, at) in self.rows.iter().enumerate().filter(|(_, at)| (at.fields as usize) < last) {
             // What follows a short record is another one's.
             for word in words.iter_mut().skip((at.fields as usize).saturating_sub(column)) {
                 *word &= !(1 << row);
