@@ -33,6 +33,7 @@ mod avx2;
 mod avx512;
 #[cfg(test)]
 mod bare;
+mod codes;
 mod gather;
 mod generic;
 mod lanes;
@@ -41,6 +42,7 @@ mod portable;
 
 use std::sync::OnceLock;
 
+pub use codes::{Codes, Known};
 pub use moments::Template;
 
 /// Bytes of a block: as many as a mask has bits.
@@ -239,8 +241,11 @@ pub struct Fields<'b> {
     pub quote: u32,
 }
 
-/// Bytes that must be there from a field's start on for it to be gathered: a quote, three times eight bytes, and some.
-const GATHERED_BYTES: usize = 32;
+/// Bytes that must be there from a field's start on for it to be gathered: a quote, [`COPIED_BYTES`], and some.
+const GATHERED_BYTES: usize = 40;
+
+/// Bytes that are there from the start of each value that was gathered: those of a short one may be copied whole, whatever its length.
+pub const COPIED_BYTES: usize = 32;
 
 /// Values of one column, as they lie between their quotes; of those that were not gathered, anything.
 #[derive(Debug, Clone)]
@@ -276,12 +281,6 @@ impl Default for Keys {
     fn default() -> Self {
         Self { low: [0; 64], high: [0; 64], hashes: [0; 64] }
     }
-}
-
-/// The hash that [`Keys`] have of a value, given its first sixteen bytes, zeros behind it, and its length.
-#[must_use]
-pub fn hash(head: [u64; 2], bytes: usize) -> u64 {
-    lanes::hash(head, bytes as u64)
 }
 
 /// Integers read from 64 values.
@@ -336,7 +335,7 @@ macro_rules! by_path {
 
 by_path! {
     /// Gathers the values of `column` of the rows in the word `rows`, without their second eight bytes; the word of those that were:
-    /// those with 32 bytes of it left from where they start.
+    /// those with 40 bytes of it left from where they start.
     gather::gather(from: &Fields<'_>, column: u32, rows: u64, out: &mut Gathered) -> u64
 }
 by_path! {
@@ -354,6 +353,12 @@ by_path! {
 by_path! {
     /// Makes keys.
     lanes::keys(gathered: &Gathered, out: &mut Keys)
+}
+by_path! {
+    /// Looks texts up that were gathered, the rows in the word `rows`, and puts the code of each where it belongs; the word of those
+    /// without, be it that they are too long to be told apart by their keys.
+    codes::look_up(known: &Codes, gathered: &Gathered, keys: &Keys, rows: u64, out: &mut [u16; 64])
+        -> u64
 }
 by_path! {
     /// Swaps rows and columns of a square of bits: quarters, then quarters of these (Hacker's Delight, 2nd edition, section 7-3).

@@ -401,7 +401,38 @@ fn keys_hold_nothing_but_the_value() {
                 let word = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
                 let want = [word(0), word(8)];
                 assert_eq!([keys.low[i], keys.high[i]], want, "{}: {i}", path.name());
-                assert_eq!(keys.hashes[i], hash(want, text.len()), "{}: {i}", path.name());
+                assert_eq!(keys.hashes[i], lanes::hash(want, text.len() as u64), "{}: {i}", path.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn codes_are_found_for_the_very_text() {
+    // Of all lengths about that of a key, many with the same beginning and length.
+    let text = |i: usize| [&b"abcdefghijklmnop"[..i % 17], &b"xyz"[..i % 4], i.to_string().as_bytes()].concat();
+    let texts: Vec<Vec<u8>> = (0..2_000).map(text).collect();
+    let mut codes = Codes::default();
+    for (code, text) in (0..).zip(&texts) {
+        assert_eq!(codes.find(text, |other| texts[other as usize] == *text), Known::New);
+        codes.insert(text, code);
+    }
+    let known = |text: &[u8]| codes.find(text, |other| texts[other as usize] == text);
+    assert!((0..).zip(&texts).all(|(code, text)| known(text) == Known::As(code)));
+    assert_eq!(known(b"abcdefghijklmnop"), Known::New);
+    for path in Path::available() {
+        // Rows all different, and rows nearly all alike.
+        for (first, step) in [(0, 1), (1_900, 1), (7, 0)] {
+            let at = |row: usize| if row % 9 == 8 { 1_000 + row } else { first + step * row };
+            let rows: Vec<&[u8]> = (0..64).map(|row| texts[at(row)].as_slice()).collect();
+            let (gathered, mut keys, mut out) = (lanes_of(&rows, 0xff).0, Keys::default(), [u16::MAX; 64]);
+            super::keys(path, &gathered, &mut keys);
+            let asked = !(1 << 5);
+            let missing = look_up(path, &codes, &gathered, &keys, asked, &mut out);
+            for (row, text) in rows.iter().enumerate() {
+                let there = text.len() <= 16 && row != 5;
+                assert_eq!(missing >> row & 1 == 1, text.len() > 16 && row != 5, "{}: {row}", path.name());
+                assert_eq!(out[row], if there { at(row) as u16 } else { u16::MAX }, "{}: {row}", path.name());
             }
         }
     }

@@ -16,7 +16,7 @@ use batteuse_shared::table::{Classes, ColumnType};
 
 use super::text::Texts;
 use super::value::{Nulls, Values};
-use crate::arch::{self, Doubles, Fields, Gathered, Keys, Longs, Path, Template, each_bit};
+use crate::arch::{self, COPIED_BYTES, Doubles, Fields, Gathered, Keys, Longs, Path, Template, each_bit};
 use crate::frame::BLOCK_ROWS;
 use crate::infer::{Value, midnight, parse, parse_as, parse_decimal};
 
@@ -156,6 +156,25 @@ impl<'b> Block<'b, '_, '_, '_> {
     pub(super) fn text(&self, row: usize) -> &'b [u8] {
         let start = self.lanes.gathered.starts[row] as usize;
         &self.fields.text[start..start + self.lanes.gathered.bytes[row] as usize]
+    }
+
+    /// The first bytes of a value that was gathered, and what lies behind it.
+    #[inline(always)]
+    pub(super) fn copied(&self, row: usize) -> &'b [u8; COPIED_BYTES] {
+        let start = self.lanes.gathered.starts[row] as usize;
+        self.fields.text[start..].first_chunk().expect("so many bytes are there of what is gathered")
+    }
+
+    /// Makes the keys of the rows `gathered`.
+    #[inline(always)]
+    pub(super) fn gather_keys(&mut self, gathered: u64) {
+        let Lanes { gathered: lanes, keys } = &mut *self.lanes;
+        if arch::wide(self.path, lanes) & gathered == 0 {
+            lanes.high = [0; BLOCK_ROWS];
+        } else {
+            arch::gather_second(self.path, self.fields.text, 8, &lanes.starts, &mut lanes.high);
+        }
+        arch::keys(self.path, lanes, keys);
     }
 
     /// As [`Block::gather_typed`]; whether one of them has more than eight bytes, and their second eight are gathered too.

@@ -15,16 +15,13 @@ use batteuse_shared::table::Classes;
 
 use super::column::Block;
 use super::value::Nulls;
-use crate::arch::{self, each_bit};
+use crate::arch::{self, COPIED_BYTES, Codes, Known, each_bit};
 use crate::frame::BLOCK_ROWS;
 use crate::infer::classify;
 
-/// Distinct values from which on a dictionary must pay: an eighth of the values seen at most.
-const DICTIONARY_VALUES_FREE: usize = 256;
-/// Slots looked at before a value is called new: more would be somebody's intent.
-const PROBES_MAX: usize = 32;
-/// Bytes of a text that is copied whole, whatever its length.
-const SHORT_TEXT_BYTES: usize = 16;
+/// Distinct values from which on a dictionary must pay: an eighth of the values seen at most. So many that those of a column with
+/// a few hundred are all there by then.
+const DICTIONARY_VALUES_FREE: usize = 2_048;
 
 /// The texts of one column.
 #[derive(Debug)]
@@ -49,8 +46,7 @@ pub(super) struct Dictionary {
     ends: Vec<i32>,
     /// The texts, one after the other.
     bytes: Vec<u8>,
-    /// By hash. A power of two of them, at most half in use.
-    slots: Vec<Slot>,
+    known: Codes,
     /// Codes of the batch under way.
     codes: Vec<u16>,
     /// The join of the classes of all texts that are no nulls.
@@ -61,25 +57,6 @@ pub(super) struct Dictionary {
     nulls: Vec<u16>,
     /// The texts as an array, when it was last made.
     array: Option<Arc<StringArray>>,
-}
-
-/// Where a text is looked for.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    /// The first sixteen bytes, all zero behind the text.
-    low: u64,
-    high: u64,
-    /// Its length, or [`FREE`].
-    bytes: u32,
-    code: u16,
-}
-
-const FREE: u32 = u32::MAX;
-
-impl Default for Slot {
-    fn default() -> Self {
-        Self { low: 0, high: 0, bytes: FREE, code: 0 }
-    }
 }
 
 /// The dictionary has become too large.
@@ -93,7 +70,7 @@ impl Texts {
             bytes_max: DICTIONARY_BYTES_MAX.min(DICTIONARIES_BYTES_MAX / columns.max(1)),
             ends: vec![0],
             bytes: Vec::new(),
-            slots: vec![Slot::default(); 64],
+            known: Codes::default(),
             codes: Vec::new(),
             classes: Classes::default(),
             seen: 0,
@@ -153,68 +130,41 @@ impl Texts {
 
 impl Dictionary {
     fn append(&mut self, block: &mut Block<'_, '_, '_, '_>) -> Result<u64, Full> {
-        let from = self.codes.len();
-        self.codes.resize(from + block.rows, 0);
         let (nulls, decimal) = (block.nulls, block.decimal);
         let mut valid = block.candidates();
         self.seen += valid.count_ones() as usize;
         let plain = block.gather_text(valid);
-        block.gather_high();
-        arch::keys(block.path, &block.lanes.gathered, &mut block.lanes.keys);
-        let codes = &mut self.codes[from..];
-        let mut missing = valid & !plain;
-        let (keys, lengths, mask) = (&block.lanes.keys, &block.lanes.gathered.bytes, self.slots.len() - 1);
-        each_bit(plain, |row| {
-            let (low, high, bytes) = (keys.low[row], keys.high[row], lengths[row] as u32);
-            let mut at = keys.hashes[row] as usize & mask;
-            for _ in 0..PROBES_MAX {
-                let slot = &self.slots[at];
-                if slot.low == low && slot.high == high && slot.bytes == bytes && bytes <= SHORT_TEXT_BYTES as u32 {
-                    codes[row] = slot.code;
-                    return;
-                }
-                if slot.bytes == FREE {
-                    break;
-                }
-                at = (at + 1) & mask;
-            }
-            missing |= 1 << row;
-        });
-        while missing != 0 {
-            let row = missing.trailing_zeros() as usize;
-            missing &= missing - 1;
+        block.gather_keys(plain);
+        let lanes = &block.lanes;
+        let mut codes = [0; BLOCK_ROWS];
+        let missing = arch::look_up(block.path, &self.known, &lanes.gathered, &lanes.keys, plain, &mut codes);
+        let mut left = missing | valid & !plain;
+        while left != 0 {
+            let row = left.trailing_zeros() as usize;
+            left &= left - 1;
             let text = if plain >> row & 1 == 1 {
                 block.text(row)
             } else {
                 block.values.get(row, block.column).unwrap_or_default()
             };
-            let code = self.code(text, nulls, decimal)?;
-            self.codes[from + row] = code;
+            codes[row] = self.code(text, nulls, decimal)?;
         }
         for &null in &self.nulls {
-            let codes = self.codes[from..].iter().enumerate();
+            let codes = codes.iter().enumerate();
             valid = codes.fold(valid, |valid, (row, &code)| if code == null { valid & !(1 << row) } else { valid });
         }
+        self.codes.extend_from_slice(&codes[..block.rows]);
         let distinct = self.ends.len() - 1;
         if distinct > DICTIONARY_VALUES_FREE && distinct > self.seen / 8 { Err(Full) } else { Ok(valid) }
     }
 
     /// The code of `text`.
     fn code(&mut self, text: &[u8], nulls: &Nulls, decimal: u8) -> Result<u16, Full> {
-        let (head, mask) = (head_of(text), self.slots.len() - 1);
-        let mut at = arch::hash(head, text.len()) as usize & mask;
-        for _ in 0..PROBES_MAX {
-            let slot = &self.slots[at];
-            if slot.bytes == FREE {
-                return self.insert(text, nulls, decimal);
-            }
-            let same = [slot.low, slot.high] == head && slot.bytes as usize == text.len();
-            if same && (text.len() <= SHORT_TEXT_BYTES || self.text(slot.code) == text) {
-                return Ok(slot.code);
-            }
-            at = (at + 1) & mask;
+        match self.known.find(text, |code| self.text(code) == text) {
+            Known::As(code) => Ok(code),
+            Known::New => self.insert(text, nulls, decimal),
+            Known::Crowded => Err(Full),
         }
-        Err(Full)
     }
 
     /// Takes in `text`, which is new.
@@ -233,26 +183,9 @@ impl Dictionary {
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len() as i32);
         self.array = None;
-        if 2 * (self.ends.len() - 1) > self.slots.len() {
-            self.slots = vec![Slot::default(); 2 * self.slots.len()];
-            (0..=code).for_each(|code| self.place(code));
-        } else {
-            self.place(code);
-        }
+        // At most `DICTIONARY_BYTES_MAX` bytes.
+        self.known.insert(text, code);
         Ok(code)
-    }
-
-    /// Gives the text `code` the first free slot of its hash.
-    fn place(&mut self, code: u16) {
-        let text = self.text(code);
-        let (head, bytes, mask) = (head_of(text), text.len(), self.slots.len() - 1);
-        let mut at = arch::hash(head, bytes) as usize & mask;
-        while self.slots[at].bytes != FREE {
-            at = (at + 1) & mask;
-        }
-        let [low, high] = head;
-        // At most `DICTIONARY_BYTES_MAX`.
-        self.slots[at] = Slot { low, high, bytes: bytes as u32, code };
     }
 
     fn text(&self, code: u16) -> &[u8] {
@@ -287,15 +220,6 @@ impl Dictionary {
     }
 }
 
-/// The first sixteen bytes of a text.
-fn head_of(text: &[u8]) -> [u64; 2] {
-    let mut head = [0; SHORT_TEXT_BYTES];
-    let length = text.len().min(SHORT_TEXT_BYTES);
-    head[..length].copy_from_slice(&text[..length]);
-    let both = u128::from_le_bytes(head);
-    [both as u64, (both >> 64) as u64]
-}
-
 impl Written {
     /// No text, with room for so many, of so many bytes together.
     fn new(rows: usize, bytes: usize) -> Self {
@@ -306,14 +230,34 @@ impl Written {
 
     fn append(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) -> u64 {
         let candidates = block.candidates();
-        let from = self.ends.len();
-        let plain = if block.nulls.is_only_empty() { block.gather_text(candidates) } else { 0 };
-        let valid = if plain == candidates {
-            self.append_plain(block, candidates);
-            candidates
-        } else {
-            self.append_each(block, candidates, plain)
-        };
+        let plain = block.gather_text(candidates);
+        let only_empty = block.nulls.is_only_empty();
+        let (mut valid, mut bytes) = (candidates, [0; BLOCK_ROWS]);
+        each_bit(candidates, |row| {
+            if plain >> row & 1 == 1 {
+                if only_empty || !block.nulls.contain(block.text(row)) {
+                    bytes[row] = self.push_gathered(block, row);
+                } else {
+                    valid &= !(1 << row);
+                }
+                return;
+            }
+            let (nulls, text) = (block.nulls, block.values.get(row, block.column).unwrap_or_default());
+            if nulls.contain(text) {
+                valid &= !(1 << row);
+            } else {
+                self.bytes.extend_from_slice(text);
+                bytes[row] = text.len();
+            }
+        });
+        let (from, mut end) = (self.ends.len(), self.ends.last().copied().unwrap_or(0));
+        let mut ends = [0; BLOCK_ROWS];
+        for (end_of, bytes) in std::iter::zip(&mut ends, bytes) {
+            // A batch holds far less than 2 GiB.
+            end += bytes as i32;
+            *end_of = end;
+        }
+        self.ends.extend_from_slice(&ends[..block.rows]);
         if summary.is_some_and(|classes| classes != Classes::TEXT) {
             each_bit(valid, |row| {
                 let text = self.ends[from + row - 1] as usize..self.ends[from + row] as usize;
@@ -324,50 +268,19 @@ impl Written {
         valid
     }
 
-    /// Appends the values of `rows`, which were gathered; nothing for the others.
-    fn append_plain(&mut self, block: &mut Block<'_, '_, '_, '_>, rows: u64) {
-        block.gather_high();
-        let gathered = &block.lanes.gathered;
-        let mut at = self.bytes.len();
-        let mut room = SHORT_TEXT_BYTES;
-        each_bit(rows, |row| room += gathered.bytes[row] as usize);
-        self.bytes.resize(at + room, 0);
-        let from = self.ends.len();
-        self.ends.resize(from + block.rows, 0);
-        for (row, end) in self.ends[from..].iter_mut().enumerate() {
-            let bytes = if rows >> row & 1 == 1 { gathered.bytes[row & 63] as usize } else { 0 };
-            if bytes <= SHORT_TEXT_BYTES {
-                // Most texts are short: those are copied at full width, and what is too much is written over again.
-                let both = u128::from(gathered.low[row & 63]) | u128::from(gathered.high[row & 63]) << 64;
-                self.bytes[at..at + SHORT_TEXT_BYTES].copy_from_slice(&both.to_le_bytes());
-            } else {
-                self.bytes[at..at + bytes].copy_from_slice(block.text(row));
-            }
-            at += bytes;
-            // A batch holds far less than 2 GiB.
-            *end = at as i32;
+    /// Appends a text that was gathered; its bytes.
+    #[inline(always)]
+    fn push_gathered(&mut self, block: &Block<'_, '_, '_, '_>, row: usize) -> usize {
+        let (length, text) = (self.bytes.len(), block.text(row));
+        let bytes = text.len();
+        if bytes <= COPIED_BYTES {
+            // Most are short: those are copied at full width, which is a matter of two instructions.
+            self.bytes.extend_from_slice(block.copied(row));
+            self.bytes.truncate(length + bytes);
+        } else {
+            self.bytes.extend_from_slice(text);
         }
-        self.bytes.truncate(at);
-    }
-
-    /// Appends the values of `rows`, of which those in `plain` were gathered; the word of those that are no nulls.
-    fn append_each(&mut self, block: &mut Block<'_, '_, '_, '_>, rows: u64, plain: u64) -> u64 {
-        let mut valid = rows;
-        for row in 0..block.rows {
-            let bit = 1 << row;
-            if plain & bit != 0 {
-                self.bytes.extend_from_slice(block.text(row));
-            } else if rows & bit != 0 {
-                let text = block.values.get(row, block.column).unwrap_or_default();
-                if block.nulls.contain(text) {
-                    valid &= !bit;
-                } else {
-                    self.bytes.extend_from_slice(text);
-                }
-            }
-            self.ends.push(self.bytes.len() as i32);
-        }
-        valid
+        bytes
     }
 
     fn texts(self, nulls: Option<NullBuffer>) -> StringArray {
