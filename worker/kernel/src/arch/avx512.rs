@@ -89,13 +89,12 @@ impl Lane for Vector {
             let quarter = |at: usize, bytes| {
                 _mm512_storeu_si512(out.add(16 * at).cast(), _mm512_add_epi32(base, _mm512_cvtepu8_epi32(bytes)));
             };
+            // Two without asking: whether there are more than sixteen is hard to guess.
             quarter(0, _mm512_extracti32x4_epi32::<0>(places));
-            if count > 16 {
-                quarter(1, _mm512_extracti32x4_epi32::<1>(places));
-                if count > 32 {
-                    quarter(2, _mm512_extracti32x4_epi32::<2>(places));
-                    quarter(3, _mm512_extracti32x4_epi32::<3>(places));
-                }
+            quarter(1, _mm512_extracti32x4_epi32::<1>(places));
+            if count > 32 {
+                quarter(2, _mm512_extracti32x4_epi32::<2>(places));
+                quarter(3, _mm512_extracti32x4_epi32::<3>(places));
             }
         }
     }
