@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use batteuse_shared::spec::Encoding;
+use bytes::Bytes;
 
 use self::common::{bytes_asked, generate, schema};
 use self::table::{Row, heading};
@@ -50,10 +51,10 @@ fn main() {
 }
 
 /// A generated file, and the types that inspection finds in the plain shapes.
-fn generated(shape: &str, dir: &Path) -> (Vec<u8>, SchemaRef) {
+fn generated(shape: &str, dir: &Path) -> (Bytes, SchemaRef) {
     let file = dir.join(shape);
     generate(shape, &bytes_asked(), &file);
-    let made = (fs::read(&file).unwrap(), schema(&file));
+    let made = (fs::read(&file).unwrap().into(), schema(&file));
     fs::remove_file(&file).unwrap();
     made
 }
@@ -67,12 +68,12 @@ fn plain(shape: &str, dir: &Path) {
         _ => split::lines::<19>(shape, &text),
     }
     let gigabytes = text.len() as f64 / 1e9;
-    let mut source = Source { text: &text, dialect: plain_dialect(), schema: &schema, dates: None, few: None };
+    let mut source = Source { text: text.clone(), dialect: plain_dialect(), schema: &schema, dates: None, few: None };
     let measure = format!("{shape}: typed to Arrow, {} columns", schema.fields().len());
     let row = Row { measure: &measure, peer: "arrow-csv", amount: gigabytes, unit: "GB/s", target: Some(4.0) };
     typed::line(&row, (ours, &source), (arrow, &source));
     if shape == "sirene" {
-        let all = Source { text: &text, dialect: plain_dialect(), schema: &schema, dates: None, few: None };
+        let all = Source { text: text.clone(), dialect: plain_dialect(), schema: &schema, dates: None, few: None };
         source.few = Some(FEW.map(|name| schema.index_of(name).unwrap()).to_vec());
         let measure = format!("sirene: typed to Arrow, {} of {} columns", FEW.len(), schema.fields().len());
         let row = Row { measure: &measure, peer: "ours, all columns", target: Some(2.5), ..row };
@@ -83,15 +84,15 @@ fn plain(shape: &str, dir: &Path) {
 
 /// `|`, decimal comma, dd/mm/yyyy and Windows-1252, beside the same rows as others want them.
 fn dvf(dir: &Path) {
-    let text = String::from_utf8(generated("dvf", dir).0).unwrap();
+    let text = String::from_utf8(generated("dvf", dir).0.into()).unwrap();
     let (theirs, rows) = rewrite::as_plain_csv(&text);
     let encoded = rewrite::as_windows_1252(&text);
     drop(text);
     let mut dialect = plain_dialect();
     (dialect.delimiter, dialect.decimal, dialect.encoding) = (b"|".to_vec(), b',', Encoding::Windows1252);
     let (schema, dates) = (rewrite::dvf_schema(), Some("%d/%m/%Y".parse().unwrap()));
-    let ours_of = Source { text: &encoded, dialect, schema: &schema, dates, few: None };
-    let theirs_of = Source { text: &theirs, dialect: plain_dialect(), schema: &schema, dates: None, few: None };
+    let ours_of = Source { text: encoded.into(), dialect, schema: &schema, dates, few: None };
+    let theirs_of = Source { text: theirs.into(), dialect: plain_dialect(), schema: &schema, dates: None, few: None };
     let row = Row {
         measure: "dvf: typed to Arrow, 43 columns",
         peer: "arrow-csv, plain twin",
@@ -106,6 +107,7 @@ fn dvf(dir: &Path) {
 fn nppes(dir: &Path) {
     let (quoted, _) = generated("nppes", dir);
     let (bare, rows) = rewrite::without_quotes(&quoted);
+    let bare = Bytes::from(bare);
     let header = bare.split(|&byte| byte == b'\n').next().unwrap();
     let of = |name: &str| match name {
         "NPI" | "Entity Type Code" => DataType::Int64,
@@ -114,7 +116,8 @@ fn nppes(dir: &Path) {
     let names = std::str::from_utf8(header).unwrap().split(',');
     let schema: SchemaRef =
         Arc::new(Schema::new(names.map(|name| Field::new(name, of(name), true)).collect::<Vec<_>>()));
-    let of_text = |text| Source { text, dialect: plain_dialect(), schema: &schema, dates: None, few: None };
+    let of_text =
+        |text: &Bytes| Source { text: text.clone(), dialect: plain_dialect(), schema: &schema, dates: None, few: None };
     let row = Row {
         measure: "nppes: 330 columns, every field quoted",
         peer: "ours, unquoted twin",

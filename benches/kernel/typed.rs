@@ -12,10 +12,11 @@ use batteuse_kernel::automaton::Automaton;
 use batteuse_kernel::digest::RowDigester;
 use batteuse_kernel::partition::{PartitionParse, Plan, Progress};
 use batteuse_shared::format::Format;
-use batteuse_shared::limits::{BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_BYTES, RECORD_BYTES_MAX};
+use batteuse_shared::limits::{BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, RECORD_BYTES_MAX};
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::{Dialect, Encoding, Ragged};
 use batteuse_shared::table::{Column, ColumnType, Digest};
+use bytes::Bytes;
 
 use super::table::Row;
 
@@ -27,7 +28,7 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// A text with a header, and how it is to be read.
 pub struct Source<'a> {
-    pub text: &'a [u8],
+    pub text: Bytes,
     pub dialect: Dialect,
     pub schema: &'a SchemaRef,
     /// How its dates are written, if not as ISO 8601.
@@ -115,7 +116,7 @@ fn plan(source: &Source) -> Plan {
         source_bytes: source.text.len() as u64,
         start: Some(Automaton::new(&source.dialect, RECORD_BYTES_MAX).record_start()),
         record_bytes_max: RECORD_BYTES_MAX,
-        read_bytes: READ_BYTES,
+        read_bytes: LENT_BYTES,
         batch_rows_max: BATCH_ROWS_MAX,
         batch_bytes_max: BATCH_BYTES,
         batch_fields_max: BATCH_FIELDS_MAX,
@@ -124,7 +125,10 @@ fn plan(source: &Source) -> Plan {
     }
 }
 
-/// The kernel, fed as from a file: each read is copied.
+/// Bytes lent at a time, as a store gives them.
+const LENT_BYTES: usize = 8 << 20;
+
+/// The kernel, which parses the memory where it lies, as from a store: all but the records that lie over two pieces.
 pub fn ours(source: &Source, take: &mut dyn FnMut(&RecordBatch)) -> (f64, usize) {
     let plan = plan(source);
     let began = Instant::now();
@@ -133,8 +137,8 @@ pub fn ours(source: &Source, take: &mut dyn FnMut(&RecordBatch)) -> (f64, usize)
     loop {
         match parse.step() {
             Progress::Wants { offset, bytes } => {
-                parse.space().copy_from_slice(&source.text[offset as usize..][..bytes]);
-                parse.filled(bytes);
+                let piece = offset as usize..offset as usize + bytes;
+                parse.lend(source.text.slice(piece));
             }
             Progress::Batch(batch) => {
                 assert!(batch.rejects.is_empty());
@@ -155,7 +159,7 @@ pub fn arrow(source: &Source, take: &mut dyn FnMut(&RecordBatch)) -> (f64, usize
         builder = builder.with_projection(few.clone());
     }
     let mut rows = 0;
-    for batch in builder.build_buffered(Cursor::new(source.text)).unwrap() {
+    for batch in builder.build_buffered(Cursor::new(&source.text)).unwrap() {
         let batch = batch.unwrap();
         rows += batch.num_rows();
         take(&batch);

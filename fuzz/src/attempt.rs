@@ -9,6 +9,7 @@ use batteuse_kernel::partition::{Done, PartitionParse, Plan, Progress, Reject};
 use batteuse_shared::report::RejectKind;
 use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::table::Column;
+use bytes::Bytes;
 
 use crate::case::{Case, Rejected, Truth, physical_lines};
 use crate::cell::{self, Cells, cells};
@@ -83,8 +84,13 @@ pub fn attempt(case: &Case, columns: &[Column], range: Span, start: Option<State
                 assert!(bytes > 0 && offset + bytes as u64 <= case.bytes.len() as u64, "wants bytes that are there");
                 let given = how.given(bytes, offset);
                 assert_eq!(parse.space().len(), bytes, "room for what it wants");
-                parse.space()[..given].copy_from_slice(&case.bytes[offset as usize..][..given]);
-                parse.filled(given);
+                let given = &case.bytes[offset as usize..][..given];
+                if offset.is_multiple_of(3) {
+                    parse.space()[..given.len()].copy_from_slice(given);
+                    parse.filled(given.len());
+                } else {
+                    parse.lend(Bytes::copy_from_slice(given));
+                }
             }
             Progress::Batch(batch) => {
                 assert!(!broken || batch.rows.is_none(), "no rows once a guess is broken");

@@ -9,6 +9,7 @@ use batteuse_shared::report::RejectKind;
 use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::spec::{Encoding, Ragged};
 use batteuse_shared::table::{Classes, Column, ColumnType, Counts};
+use bytes::Bytes;
 
 mod attempts;
 pub mod binary;
@@ -208,8 +209,13 @@ fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read
                 let from = &case.bytes[offset as usize..];
                 let n = bytes.min(from.len());
                 assert!(n > 0, "{}: wants bytes beyond the end", case.name);
-                parse.space()[..n].copy_from_slice(&from[..n]);
-                parse.filled(n);
+                // Copied and lent, one behind the other in any order.
+                if (offset as usize + read_bytes).is_multiple_of(3) {
+                    parse.space()[..n].copy_from_slice(&from[..n]);
+                    parse.filled(n);
+                } else {
+                    parse.lend(Bytes::copy_from_slice(&from[..n]));
+                }
             }
             Progress::Batch(batch) => {
                 rows.extend(batch.rows.iter().flat_map(values));

@@ -8,7 +8,7 @@ use batteuse_kernel::digest::RowDigester;
 use batteuse_kernel::partition::{Batch, Done, PartitionParse, Plan, Progress as Step};
 use batteuse_shared::layout;
 use batteuse_shared::limits::{
-    BATCH_BYTES_MAX, BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_BYTES, RECORD_BYTES_MAX,
+    BATCH_BYTES_MAX, BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_AHEAD_BYTES, READ_BYTES, RECORD_BYTES_MAX,
 };
 use batteuse_shared::spec::Compression;
 use batteuse_shared::table::Digest;
@@ -42,6 +42,11 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress) -> Result<Parsed,
         progress.check()?;
         match partition.step() {
             Step::Wants { offset, bytes } => {
+                // What lies between was expected at earlier reads; at the first ones the system helps itself.
+                let ahead = offset + READ_AHEAD_BYTES;
+                if ahead < task.range.end {
+                    source.expect(ahead, bytes as u64);
+                }
                 source.read(offset, partition.space())?;
                 partition.filled(bytes);
                 progress.advance(bytes as u64);

@@ -5,11 +5,13 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use batteuse_shared::location::{self, BadUrl};
 use batteuse_shared::task::{SourceRef, SourceVersion};
+use rustix::fs::{Advice, fadvise};
 
 /// Why a source could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +102,12 @@ impl Source {
             }
             Err(error) => Err(failed(&self.path, error)),
         }
+    }
+
+    /// Tells the system that the bytes from `offset` will be read soon: it may fetch them while others are parsed.
+    pub fn expect(&self, offset: u64, bytes: u64) {
+        // A hint: that it is not taken is no error.
+        _ = fadvise(&self.file, offset, NonZeroU64::new(bytes), Advice::WillNeed);
     }
 
     /// Proves that the open file, and the file of that name, are the version of the run. To be called after the last read.

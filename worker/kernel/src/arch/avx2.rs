@@ -1,8 +1,8 @@
 //! AVX2: two vectors of 32 bytes a block, parity by a carry-less multiplication.
 
 use std::arch::x86_64::{
-    __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8,
-    _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _pext_u64,
+    __m256i, _MM_HINT_T1, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_prefetch, _mm_set_epi64x, _mm_set1_epi8,
+    _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _pext_u64,
 };
 
 use super::generic::{self, Lane, Masks};
@@ -70,6 +70,12 @@ impl Lane for Vectors {
             }
         }
         masks
+    }
+
+    #[inline(always)]
+    fn fetch(self, place: *const u8) {
+        // SAFETY: nothing is read: a place that is none is no fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) };
     }
 
     #[inline(always)]

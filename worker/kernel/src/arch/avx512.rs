@@ -1,9 +1,9 @@
 //! AVX-512 with VBMI2: one vector a block, positions by a compressing store.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi32, _mm512_cmpeq_epi8_mask, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32,
-    _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_set_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
-    _mm512_storeu_si512, _pext_u64,
+    __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_add_epi32, _mm512_cmpeq_epi8_mask, _mm512_cvtepu8_epi32,
+    _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_set_epi8, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_storeu_si512, _pext_u64,
 };
 
 use super::avx2::prefix_xor_by_multiplication;
@@ -71,6 +71,12 @@ impl Lane for Vector {
                 escape: if ESCAPES { _mm512_cmpeq_epi8_mask(bytes, self.escape) } else { 0 },
             }
         }
+    }
+
+    #[inline(always)]
+    fn fetch(self, place: *const u8) {
+        // SAFETY: nothing is read: a place that is none is no fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(place.cast()) };
     }
 
     #[inline(always)]

@@ -12,6 +12,9 @@ pub(super) struct Masks {
     pub(super) escape: u64,
 }
 
+/// How far ahead text is fetched: as far as a window reaches, at the end of which the processor would stop by itself.
+const FETCHED_AHEAD_BYTES: usize = 16 << 10;
+
 /// What a set of instructions does with 64 bytes. It holds the bytes to look for, spread out.
 pub(super) trait Lane: Copy {
     /// The masks of the block at `block`, that of escapes only if `ESCAPES`.
@@ -19,6 +22,9 @@ pub(super) trait Lane: Copy {
     /// # Safety
     /// 64 bytes can be read at `block`, and the processor has the lane's instructions.
     unsafe fn masks<const ESCAPES: bool>(self, block: *const u8) -> Masks;
+
+    /// Has the bytes about `place`, which may be nowhere, brought nearer: they are wanted soon.
+    fn fetch(self, place: *const u8);
 
     /// Each bit the XOR of all bits up to it.
     ///
@@ -94,6 +100,7 @@ unsafe fn blocks<L: Lane, const ESCAPES: bool>(
     let mut blocks = bytes.chunks_exact(BLOCK_BYTES);
     let (mut at, mut regular) = (0, true);
     for block in &mut blocks {
+        lane.fetch(block.as_ptr().wrapping_add(FETCHED_AHEAD_BYTES));
         // SAFETY: the chunk has 64 bytes; the caller vouches for the instructions.
         let masks = unsafe { lane.masks::<ESCAPES>(block.as_ptr()) };
         // SAFETY: `reserve` made room for every byte and a block more, and what is written so far is less than `at`; the

@@ -58,6 +58,9 @@ impl Lane for Words {
     }
 
     #[inline(always)]
+    fn fetch(self, _place: *const u8) {}
+
+    #[inline(always)]
     unsafe fn prefix_xor(mask: u64) -> u64 {
         (0..6).fold(mask, |mask, power| mask ^ (mask << (1 << power)))
     }

@@ -4,6 +4,7 @@
 
 mod cut;
 mod plan;
+mod window;
 
 use std::cmp::Ordering;
 
@@ -13,9 +14,11 @@ use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::spec::{Encoding, Ragged};
 use batteuse_shared::table::Counts;
 use batteuse_shared::task::Seam;
+use bytes::Bytes;
 
 use self::cut::Cut;
 pub use self::plan::{Batch, Done, Plan, Progress, Reject};
+use self::window::Window;
 use crate::automaton::{Automaton, End};
 use crate::decode::Decoder;
 use crate::frame::{BLOCK_ROWS, Row, Rows};
@@ -26,8 +29,6 @@ use crate::seam::Lockstep;
 const TAIL_READ_BYTES: usize = 64 << 10;
 /// Most bytes of a read that doubles with a long record, so that the buffer stays near the record's own size.
 const READ_BYTES_MAX: usize = 8 << 20;
-/// Bytes behind those of the buffer, so that short values are read at full width.
-const SLACK_BYTES: usize = 64;
 /// Bytes validated as UTF-8 at a time: they stay in the nearest caches.
 const VALIDATED_BYTES: usize = 16 << 10;
 
@@ -56,15 +57,10 @@ pub struct PartitionParse {
     lockstep: Lockstep,
     taken: StateId,
     mode: Mode,
-    /// Bytes of the source from `base` on; the first `held` are valid.
-    buffer: Vec<u8>,
-    base: u64,
-    held: usize,
-    /// Bytes asked for.
-    wanted: usize,
-    /// Index in the buffer of the next byte to frame.
+    window: Window,
+    /// Index in the window of the next byte to frame.
     pos: usize,
-    /// Index up to which the buffer is known to be valid UTF-8, counted from the last record checked.
+    /// Index up to which the window is known to be valid UTF-8, counted from the last record checked.
     utf8_until: usize,
     first: Option<u64>,
     /// Where the record or blank line lies that was looked at last.
@@ -92,10 +88,7 @@ impl PartitionParse {
             lockstep: Lockstep::new(&starts, plan.range.start),
             taken: plan.start.unwrap_or(automaton.record_start()),
             mode,
-            buffer: Vec::new(),
-            base: a,
-            held: 0,
-            wanted: 0,
+            window: Window::new(a, plan.index_bytes.max(1)),
             pos: 0,
             utf8_until: 0,
             first: None,
@@ -137,7 +130,7 @@ impl PartitionParse {
             {
                 return Progress::Batch(batch);
             }
-            if hungry && !matches!(self.mode, Mode::Ended) {
+            if hungry && !matches!(self.mode, Mode::Ended) && !self.advance() {
                 return self.want();
             }
         }
@@ -154,7 +147,7 @@ impl PartitionParse {
 
     /// Index of the first byte that is still needed: that of the first record that is not decoded, or what comes next.
     fn needed(&self) -> usize {
-        self.rows.first().map_or(self.pos, |row| (row.offset - self.base) as usize)
+        self.rows.first().map_or(self.pos, |row| (row.offset - self.window.base()) as usize)
     }
 
     /// Whether records wait for their block to fill that are better decoded before the buffer grows, though the batch ends then.
@@ -164,49 +157,61 @@ impl PartitionParse {
 
     /// Where the bytes wanted go; exactly as long as wanted.
     pub fn space(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.held..self.held + self.wanted]
+        self.window.space()
     }
 
     /// Tells that the first `bytes` of [`PartitionParse::space`] were filled; less than wanted only if the read was short.
     pub fn filled(&mut self, bytes: usize) {
-        debug_assert!(bytes <= self.wanted, "no more than wanted");
-        self.held += bytes;
-        self.wanted = 0;
+        self.window.filled(bytes);
+    }
+
+    /// Takes memory that holds the bytes wanted, or the first of them, instead of a copy in [`PartitionParse::space`]. It is given back
+    /// by the time more is wanted.
+    pub fn lend(&mut self, bytes: Bytes) {
+        self.window.lend(bytes);
     }
 
     fn end(&self) -> u64 {
-        self.base + self.held as u64
+        self.window.end()
     }
 
     fn eof(&self) -> bool {
         self.end() == self.plan.source_bytes
     }
 
-    /// Drops what is framed, and says what comes next.
-    fn want(&mut self) -> Progress {
+    /// Has more of what was lent at hand. False when there is no more.
+    fn advance(&mut self) -> bool {
+        let needed = self.needed();
+        let moved = self.window.advance(needed);
+        self.shift(moved.unwrap_or(0));
+        moved.is_some()
+    }
+
+    /// The window's first `by` bytes were dropped.
+    fn shift(&mut self, by: usize) {
         if self.rows.is_empty() {
             self.framer.release();
         }
-        let by = self.needed();
         self.framer.shift(by);
-        self.buffer.copy_within(by..self.held, 0);
-        self.base += by as u64;
-        self.held -= by;
         self.utf8_until = self.utf8_until.saturating_sub(by);
         self.pos -= by;
-        let offset = self.end();
+    }
+
+    /// Drops what is framed, and says what comes next.
+    fn want(&mut self) -> Progress {
+        let (offset, needed) = (self.end(), self.needed());
         debug_assert!(offset < self.plan.source_bytes, "the end of the source ends every mode");
         let inside = self.plan.range.end.saturating_sub(offset);
         // A record longer than a read may be looked at from its start again: reads double with it, up to a bound.
-        let doubled = self.held.min(READ_BYTES_MAX) as u64;
+        let doubled = (self.window.bytes().len() - needed).min(READ_BYTES_MAX) as u64;
         let most = if inside > 0 {
             inside.min(doubled.max(self.plan.read_bytes as u64))
         } else {
             doubled.max(TAIL_READ_BYTES as u64)
         };
         let most = most.max(1).min(self.plan.source_bytes - offset) as usize;
-        self.wanted = most;
-        self.buffer.resize(self.held + most + SLACK_BYTES, 0);
+        self.window.want(needed, most);
+        self.shift(needed);
         Progress::Wants { offset, bytes: most }
     }
 
@@ -214,20 +219,19 @@ impl PartitionParse {
     fn follow(&mut self) {
         let b = self.plan.range.end;
         if matches!(self.mode, Mode::Guessing) {
-            if self.held == 0 {
-                return;
-            }
-            self.taken = self.framer.automaton().guess(self.buffer[0]);
+            let Some(&before) = self.window.bytes().first() else { return };
+            self.taken = self.framer.automaton().guess(before);
             self.mode = Mode::Seeking;
         }
         let here = self.end().min(b);
         if !self.lockstep.settled() && self.lockstep.at() < here {
-            let bytes = &self.buffer[(self.lockstep.at() - self.base) as usize..(here - self.base) as usize];
+            let bytes = &self.window.bytes()
+                [(self.lockstep.at() - self.window.base()) as usize..(here - self.window.base()) as usize];
             self.lockstep.feed(self.framer.automaton(), bytes);
         }
         if matches!(self.mode, Mode::Seeking) {
             self.first = self.lockstep.first(self.taken);
-            self.pos = (self.first.unwrap_or(self.lockstep.at()) - self.base) as usize;
+            self.pos = (self.first.unwrap_or(self.lockstep.at()) - self.window.base()) as usize;
             self.mode = match self.first {
                 Some(_) => Mode::Rows,
                 None if self.lockstep.at() >= b => Mode::Ended,
@@ -237,8 +241,8 @@ impl PartitionParse {
         // A comment and a record that is cut may be streamed away over the range's end; other records are whole there.
         let automaton = self.framer.automaton();
         match self.mode {
-            Mode::Comment => self.leave(automaton.in_comment(), self.base + self.pos as u64),
-            Mode::Cutting(_) => self.leave(automaton.skipping(), self.base + self.pos as u64),
+            Mode::Comment => self.leave(automaton.in_comment(), self.window.base() + self.pos as u64),
+            Mode::Cutting(_) => self.leave(automaton.skipping(), self.window.base() + self.pos as u64),
             _ => {}
         }
     }
@@ -247,7 +251,7 @@ impl PartitionParse {
     fn leave(&mut self, state: StateId, at: u64) {
         let b = self.plan.range.end;
         if self.lockstep.settled() && self.lockstep.at() < b && self.end() >= b && at <= b {
-            let bytes = &self.buffer[(at - self.base) as usize..(b - self.base) as usize];
+            let bytes = &self.window.bytes()[(at - self.window.base()) as usize..(b - self.window.base()) as usize];
             self.lockstep.resume(self.framer.automaton(), state, at, bytes);
         }
     }
@@ -255,19 +259,19 @@ impl PartitionParse {
     /// Frames what the buffer holds. True when it wants more bytes (or the span has ended).
     fn frame(&mut self) -> bool {
         while !self.full() {
-            let at = self.base + self.pos as u64;
+            let at = self.window.base() + self.pos as u64;
             if at >= self.plan.range.end {
                 self.leave(self.framer.automaton().record_start(), self.last);
                 self.mode = Mode::Ended;
                 return true;
             }
             self.last = at;
-            if self.pos == self.held {
+            if self.pos == self.window.bytes().len() {
                 return true;
             }
-            let byte = self.buffer[self.pos];
+            let byte = self.window.bytes()[self.pos];
             if matches!(byte, b'\n' | b'\r') {
-                let Some(end) = after_line_end(&self.buffer[..self.held], self.pos, self.eof()) else { return true };
+                let Some(end) = after_line_end(self.window.bytes(), self.pos, self.eof()) else { return true };
                 self.counts.blank += 1;
                 self.counts.lines += 1;
                 self.pos = end;
@@ -289,9 +293,9 @@ impl PartitionParse {
     fn record(&mut self, at: u64) -> bool {
         let automaton = self.framer.automaton();
         let second_mark = automaton.mark_after(automaton.mark_after(at));
-        let mark_index = usize::try_from(second_mark - self.base).unwrap_or(usize::MAX);
-        let bytes = &self.buffer[..self.held];
-        let eof = self.base + self.held as u64 == self.plan.source_bytes;
+        let mark_index = usize::try_from(second_mark - self.window.base()).unwrap_or(usize::MAX);
+        let bytes = self.window.bytes();
+        let eof = self.window.base() + self.window.bytes().len() as u64 == self.plan.source_bytes;
         let columns = self.plan.columns.len();
         let place = Place { start: self.pos, second_mark: mark_index, eof, columns };
         let (line, record) = (self.counts.lines, self.counts.read);
@@ -312,7 +316,7 @@ impl PartitionParse {
                 match self.verdict(end, ended, found) {
                     None => self.rows.push(row),
                     Some((kind, message)) => {
-                        let raw = self.buffer[self.pos..content].to_vec();
+                        let raw = self.window.bytes()[self.pos..content].to_vec();
                         self.reject(row, u64::from(row.bytes), None, kind, message, raw);
                     }
                 }
@@ -368,8 +372,8 @@ impl PartitionParse {
     fn validate(&mut self, end: usize) -> Option<usize> {
         // What is valid up to here ends with a whole character.
         let from = self.utf8_until.max(self.pos);
-        let to = self.held.min(end.max(from + VALIDATED_BYTES));
-        self.utf8_until = match simdutf8::compat::from_utf8(&self.buffer[from..to]) {
+        let to = self.window.bytes().len().min(end.max(from + VALIDATED_BYTES));
+        self.utf8_until = match simdutf8::compat::from_utf8(&self.window.bytes()[from..to]) {
             Ok(_) => to,
             Err(bad) => from + bad.valid_up_to(),
         };
@@ -379,7 +383,7 @@ impl PartitionParse {
     #[cold]
     fn cut(&mut self, row: Row, mark: usize) {
         self.framer.stumble();
-        let head = &self.buffer[self.pos..mark];
+        let head = &self.window.bytes()[self.pos..mark];
         self.counts.lines += count_lines(head);
         let cut = Cut::new(row, head);
         self.pos = mark;
@@ -392,10 +396,11 @@ impl PartitionParse {
         let Mode::Cutting(mut cut) = std::mem::replace(&mut self.mode, Mode::Rows) else {
             unreachable!("called in this mode only")
         };
-        let bytes = &self.buffer[..self.held];
+        let bytes = self.window.bytes();
         let hit = memchr::memchr2(b'\n', b'\r', &bytes[self.pos..]).map(|i| self.pos + i);
-        let content = hit.unwrap_or(self.held);
-        let end = hit.map_or(Some(self.held).filter(|_| self.eof()), |i| after_line_end(bytes, i, self.eof()));
+        let content = hit.unwrap_or(self.window.bytes().len());
+        let end = hit
+            .map_or(Some(self.window.bytes().len()).filter(|_| self.eof()), |i| after_line_end(bytes, i, self.eof()));
         if content > self.pos {
             cut.after_cr = false;
         }
@@ -417,10 +422,11 @@ impl PartitionParse {
 
     /// Streams the rest of a comment line away. True when it wants more bytes.
     fn pass_comment(&mut self) -> bool {
-        let bytes = &self.buffer[..self.held];
+        let bytes = self.window.bytes();
         let hit = memchr::memchr2(b'\n', b'\r', &bytes[self.pos..]).map(|i| self.pos + i);
-        let end = hit.map_or(Some(self.held).filter(|_| self.eof()), |i| after_line_end(bytes, i, self.eof()));
-        self.pos = end.or(hit).unwrap_or(self.held);
+        let end = hit
+            .map_or(Some(self.window.bytes().len()).filter(|_| self.eof()), |i| after_line_end(bytes, i, self.eof()));
+        self.pos = end.or(hit).unwrap_or(self.window.bytes().len());
         if end.is_none() {
             return true;
         }
@@ -449,8 +455,8 @@ impl PartitionParse {
         let automaton = self.framer.automaton();
         let framed = Rows {
             // What lies behind the bytes held is read, and of no meaning.
-            bytes: &self.buffer,
-            base: self.base,
+            bytes: self.window.padded(),
+            base: self.window.base(),
             structure: self.framer.structure(),
             columns: self.plan.columns.len(),
             rows: &self.rows,
@@ -488,7 +494,7 @@ impl PartitionParse {
         let b = self.plan.range.end;
         debug_assert!(self.lockstep.at() >= b, "the seam has followed the whole range");
         let span = match self.first {
-            Some(first) => Span::new(first, self.base + self.pos as u64),
+            Some(first) => Span::new(first, self.window.base() + self.pos as u64),
             None => Span::new(b, b),
         };
         Done {
