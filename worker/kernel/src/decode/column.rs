@@ -14,7 +14,7 @@ use arrow_schema::{DataType, TimeUnit};
 use batteuse_shared::spec::Encoding;
 use batteuse_shared::table::{Classes, ColumnType};
 
-use super::text::Texts;
+use super::text::{Texts, no_texts};
 use super::value::{Nulls, Values};
 use crate::arch::{self, COPIED_BYTES, Doubles, Fields, Gathered, Keys, Longs, Path, Template, each_bit};
 use crate::frame::BLOCK_ROWS;
@@ -168,24 +168,40 @@ impl<'b> Block<'b, '_, '_, '_> {
     /// Makes the keys of the rows `gathered`.
     #[inline(always)]
     pub(super) fn gather_keys(&mut self, gathered: u64) {
-        let Lanes { gathered: lanes, keys } = &mut *self.lanes;
-        if arch::wide(self.path, lanes) & gathered == 0 {
-            lanes.high = [0; BLOCK_ROWS];
-        } else {
-            arch::gather_second(self.path, self.fields.text, 8, &lanes.starts, &mut lanes.high);
+        if !self.gather_wide(gathered) {
+            self.lanes.gathered.high = [0; BLOCK_ROWS];
         }
-        arch::keys(self.path, lanes, keys);
+        let Lanes { gathered, keys } = &mut *self.lanes;
+        arch::keys(self.path, gathered, keys);
     }
 
-    /// As [`Block::gather_typed`]; whether one of them has more than eight bytes, and their second eight are gathered too.
+    /// Whether one of the rows `gathered` has more than eight bytes; the second eight are gathered then too.
     #[inline(always)]
-    fn gather_numbers(&mut self) -> (u64, bool) {
-        let lanes = self.gather_typed();
-        let wide = arch::wide(self.path, &self.lanes.gathered) & lanes != 0;
+    fn gather_wide(&mut self, gathered: u64) -> bool {
+        let wide = arch::wide(self.path, &self.lanes.gathered) & gathered != 0;
         if wide {
             self.gather_high();
         }
-        (lanes, wide)
+        wide
+    }
+
+    /// Of the gathered rows `gathered`, those that are integers of at most 15 digits.
+    #[inline(always)]
+    pub(super) fn short_integers(&mut self, gathered: u64) -> u64 {
+        let read = self.read_longs(gathered);
+        read.good & gathered
+    }
+
+    /// Reads the gathered rows `gathered` as integers.
+    #[inline(always)]
+    fn read_longs(&mut self, gathered: u64) -> Longs {
+        let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
+        if self.gather_wide(gathered) {
+            arch::wide_longs(self.path, &self.lanes.gathered, &mut read);
+        } else {
+            arch::longs(self.path, &self.lanes.gathered, &mut read);
+        }
+        read
     }
 
     /// Reads the candidates of `left` one by one: puts each where `read` makes it out; the word of those that are values and fit.
@@ -292,12 +308,25 @@ impl Cells {
         self.rows += block.rows;
     }
 
-    /// The rows so far as an array; the column is empty then.
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        let (rows, room) = (std::mem::take(&mut self.rows), self.valid.len() + 1);
+    /// The rows so far as an array; the column is empty then. `none` is an array of texts that are all null, as soon as one was made.
+    pub(super) fn finish(&mut self, none: &mut Option<ArrayRef>) -> ArrayRef {
+        let rows = std::mem::take(&mut self.rows);
         let bits = |words: Vec<u64>| BooleanBuffer::new(Buffer::from_vec(words), 0, rows);
-        let valid = std::mem::replace(&mut self.valid, Vec::with_capacity(room));
-        let nulls = Some(NullBuffer::new(bits(valid))).filter(|nulls| nulls.null_count() > 0);
+        let values = self.valid.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+        if values == 0
+            && let Held::Text(texts) = &mut self.held
+            && texts.forget()
+        {
+            self.valid.clear();
+            return Arc::clone(none.get_or_insert_with(|| no_texts(rows)));
+        }
+        let nulls = if values == rows {
+            self.valid.clear();
+            None
+        } else {
+            let next = Vec::with_capacity(self.valid.len() + 1);
+            Some(NullBuffer::new(bits(std::mem::replace(&mut self.valid, next))))
+        };
         match &mut self.held {
             Held::Boolean(words) => Arc::new(BooleanArray::new(bits(std::mem::take(words)), nulls)),
             Held::Int64(values) => primitive::<Int64Type>(values, nulls, ColumnType::Int64),
@@ -341,10 +370,8 @@ fn booleans(block: &mut Block<'_, '_, '_, '_>, appended: &mut Appended) -> (u64,
 }
 
 fn longs(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i64>, appended: &mut Appended) -> u64 {
-    let (lanes, wide) = block.gather_numbers();
-    let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
-    let longs = if wide { arch::wide_longs } else { arch::longs };
-    longs(block.path, &block.lanes.gathered, &mut read);
+    let lanes = block.gather_typed();
+    let read = block.read_longs(lanes);
     let good = read.good & lanes;
     if good != 0 {
         appended.classes = Classes::INT_SHORT;
@@ -356,7 +383,8 @@ fn longs(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i64>, appended: &mut A
 }
 
 fn doubles(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<f64>, long: LongIntegers, appended: &mut Appended) -> u64 {
-    let (lanes, wide) = block.gather_numbers();
+    let lanes = block.gather_typed();
+    let wide = block.gather_wide(lanes);
     let mut read = Doubles { values: [0.0; BLOCK_ROWS], good: 0, whole: 0 };
     let doubles = if wide { arch::wide_doubles } else { arch::doubles };
     doubles(block.path, &block.lanes.gathered, block.decimal, &mut read);

@@ -27,6 +27,8 @@ use crate::frame::{BLOCK_ROWS, Rows};
 #[derive(Debug)]
 pub struct Decoder {
     schema: SchemaRef,
+    /// The schema of the latest batch.
+    held: SchemaRef,
     columns: Vec<Typed>,
     /// Indices of the `columns` that are read, ascending.
     read: Vec<usize>,
@@ -115,6 +117,7 @@ impl Decoder {
         let mut order = read.to_vec();
         order.sort_by_key(|&index| (!columns[index].can_miss(), index));
         Self {
+            held: schema.clone(),
             schema,
             order,
             read: read.to_vec(),
@@ -266,14 +269,19 @@ impl Decoder {
             }
             return Decoded { rows: None, written };
         }
-        let arrays: Vec<ArrayRef> = self.read.iter().map(|&index| self.columns[index].cells.finish()).collect();
-        let typed = |(field, array): (&Arc<Field>, &ArrayRef)| match array.data_type() {
-            held if held == field.data_type() => Arc::clone(field),
-            held => Arc::new(field.as_ref().clone().with_data_type(held.clone())),
-        };
-        let fields: Vec<_> = std::iter::zip(self.schema.fields(), &arrays).map(typed).collect();
+        let mut none = None;
+        let finish = |&index: &usize| self.columns[index].cells.finish(&mut none);
+        let arrays: Vec<ArrayRef> = self.read.iter().map(finish).collect();
+        let same = |(field, array): (&Arc<Field>, &ArrayRef)| field.data_type() == array.data_type();
+        if !std::iter::zip(self.held.fields(), &arrays).all(same) {
+            let typed = |(field, array): (&Arc<Field>, &ArrayRef)| {
+                Arc::new(field.as_ref().clone().with_data_type(array.data_type().clone()))
+            };
+            let fields: Vec<_> = std::iter::zip(self.held.fields(), &arrays).map(typed).collect();
+            self.held = Arc::new(Schema::new(fields));
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let mut batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+        let mut batch = RecordBatch::try_new_with_options(self.held.clone(), arrays, &options)
             .expect("columns are of equal length");
         if misses > 0 {
             let kept = rejected.into_iter().map(|word| !word).collect::<Vec<u64>>();

@@ -115,6 +115,15 @@ impl Texts {
         }
     }
 
+    /// Forgets the batch so far, which is nulls alone. False when it holds more than that.
+    pub(super) fn forget(&mut self) -> bool {
+        match self {
+            Self::Dictionary(dictionary) => dictionary.codes.clear(),
+            Self::Written(_) => return false,
+        }
+        true
+    }
+
     /// The column of the batch as an array.
     pub(super) fn finish(&mut self, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
         match self {
@@ -126,6 +135,11 @@ impl Texts {
             }
         }
     }
+}
+
+/// An array of so many texts that are null.
+pub(super) fn no_texts(rows: usize) -> ArrayRef {
+    new_null_array(&DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8)), rows)
 }
 
 impl Dictionary {
@@ -206,10 +220,6 @@ impl Dictionary {
 
     fn finish(&mut self, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
         let codes = std::mem::replace(&mut self.codes, Vec::with_capacity(rows + rows / 8));
-        if nulls.as_ref().is_some_and(|nulls| nulls.null_count() == rows) {
-            let text = Box::new(DataType::Utf8);
-            return new_null_array(&DataType::Dictionary(Box::new(DataType::UInt16), text), rows);
-        }
         let array = self.array.get_or_insert_with(|| {
             Arc::new(Written { ends: self.ends.clone(), bytes: self.bytes.clone() }.texts(None))
         });
@@ -258,11 +268,17 @@ impl Written {
             *end_of = end;
         }
         self.ends.extend_from_slice(&ends[..block.rows]);
-        if summary.is_some_and(|classes| classes != Classes::TEXT) {
-            each_bit(valid, |row| {
-                let text = self.ends[from + row - 1] as usize..self.ends[from + row] as usize;
-                let learnt = classify(&self.bytes[text], block.decimal);
-                *summary = summary.map(|classes| classes.join(learnt));
+        if let Some(classes) = summary.as_mut().filter(|classes| **classes != Classes::TEXT) {
+            // Digits alone are texts that may take long to tell from numbers.
+            let integers = block.short_integers(plain) & valid;
+            if integers != 0 {
+                *classes = classes.join(Classes::INT_SHORT);
+            }
+            each_bit(valid & !integers, |row| {
+                if *classes != Classes::TEXT {
+                    let text = self.ends[from + row - 1] as usize..self.ends[from + row] as usize;
+                    *classes = classes.join(classify(&self.bytes[text], block.decimal));
+                }
             });
         }
         valid
