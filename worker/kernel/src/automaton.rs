@@ -167,6 +167,11 @@ impl Automaton {
     pub(crate) fn mark_after(&self, offset: u64) -> u64 {
         (offset / self.record_bytes_max + 1).saturating_mul(self.record_bytes_max)
     }
+
+    /// The mark after `mark`, which is one.
+    pub(crate) fn mark_after_mark(&self, mark: u64) -> u64 {
+        mark.saturating_add(self.record_bytes_max)
+    }
 }
 
 /// Whether a record is open in base state `base`: only then does a mark count.

@@ -65,6 +65,8 @@ pub struct PartitionParse {
     first: Option<u64>,
     /// Where the record or blank line lies that was looked at last.
     last: u64,
+    /// The first mark behind it: a division, so not one for each record.
+    mark: u64,
     counts: Counts,
     /// Framed and not decoded yet, at most a block.
     rows: Vec<Row>,
@@ -93,6 +95,7 @@ impl PartitionParse {
             utf8_until: 0,
             first: None,
             last: 0,
+            mark: 0,
             counts: Counts::default(),
             rows: Vec::new(),
             batch_bytes: 0,
@@ -291,8 +294,10 @@ impl PartitionParse {
     /// Frames the record at `pos`; false when the buffer ends too early.
     #[inline(always)]
     fn record(&mut self, at: u64) -> bool {
-        let automaton = self.framer.automaton();
-        let second_mark = automaton.mark_after(automaton.mark_after(at));
+        if at >= self.mark {
+            self.mark = self.framer.automaton().mark_after(at);
+        }
+        let second_mark = self.framer.automaton().mark_after_mark(self.mark);
         let mark_index = usize::try_from(second_mark - self.window.base()).unwrap_or(usize::MAX);
         let bytes = self.window.bytes();
         let eof = self.window.base() + self.window.bytes().len() as u64 == self.plan.source_bytes;

@@ -82,7 +82,8 @@ impl Window {
         let from = lent.copied;
         lent.copied = lent.bytes.len().min(from + self.step_bytes.max(self.held));
         let step = lent.bytes.slice(from..lent.copied);
-        self.drop(needed, step.len());
+        self.drop(needed);
+        self.make_room(step.len());
         self.buffer[self.held..][..step.len()].copy_from_slice(&step);
         self.held += step.len();
         Some(needed)
@@ -95,23 +96,27 @@ impl Window {
             self.buffer.extend_from_slice(&lent.bytes[needed..]);
             self.held = self.buffer.len();
             self.base += needed as u64;
-            self.drop(0, bytes);
         } else {
-            self.drop(needed, bytes);
+            self.drop(needed);
         }
         self.wanted = bytes;
     }
 
-    /// Drops the buffer's bytes below the index `by`, and makes room for some more.
-    fn drop(&mut self, by: usize, room: usize) {
+    /// Drops the buffer's bytes below the index `by`.
+    fn drop(&mut self, by: usize) {
         self.buffer.copy_within(by..self.held, 0);
         self.held -= by;
         self.base += by as u64;
-        self.buffer.resize(self.held + room + SLACK_BYTES, 0);
+    }
+
+    /// Makes room for some more bytes behind those held.
+    fn make_room(&mut self, bytes: usize) {
+        self.buffer.resize(self.held + bytes + SLACK_BYTES, 0);
     }
 
     /// Where the bytes wanted go; exactly as long as wanted.
     pub(super) fn space(&mut self) -> &mut [u8] {
+        self.make_room(self.wanted);
         &mut self.buffer[self.held..self.held + self.wanted]
     }
 
