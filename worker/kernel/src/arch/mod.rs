@@ -39,6 +39,7 @@ mod generic;
 mod lanes;
 mod moments;
 mod portable;
+mod texts;
 
 use std::sync::OnceLock;
 
@@ -245,7 +246,7 @@ pub struct Fields<'b> {
 const GATHERED_BYTES: usize = 40;
 
 /// Bytes that are there from the start of each value that was gathered: those of a short one may be copied whole, whatever its length.
-pub const COPIED_BYTES: usize = 32;
+const COPIED_BYTES: usize = 32;
 
 /// Values of one column, as they lie between their quotes; of those that were not gathered, anything.
 #[derive(Debug, Clone)]
@@ -359,6 +360,10 @@ by_path! {
     /// without, be it that they are too long to be told apart by their keys.
     codes::look_up(known: &Codes, gathered: &Gathered, keys: &Keys, rows: u64, out: &mut [u16; 64])
         -> u64
+}
+by_path! {
+    /// Appends the texts that were gathered of the rows in the word `rows`.
+    texts::append(text: &[u8], gathered: &Gathered, rows: u64, out: &mut Vec<u8>)
 }
 by_path! {
     /// Swaps rows and columns of a square of bits: quarters, then quarters of these (Hacker's Delight, 2nd edition, section 7-3).

@@ -408,6 +408,37 @@ fn keys_hold_nothing_but_the_value() {
 }
 
 #[test]
+fn texts_are_appended_one_behind_the_other() {
+    // Of all lengths about that of a copy, up to the very end of the text.
+    let text: Vec<u8> = (0..4_000).map(|i| (i % 251) as u8).collect();
+    for path in Path::available() {
+        for rows in [u64::MAX, 0, 0x8000_0000_0001_0001, 0x5555_5555_5555_5555] {
+            let mut gathered = Gathered::default();
+            for row in 0..64 {
+                gathered.bytes[row] = [0, 1, 31, 32, 33, 100][row % 6];
+                gathered.starts[row] = (text.len() - (row * row).max(100)) as u32;
+            }
+            let mut out = b"before".to_vec();
+            append(path, &text, &gathered, rows, &mut out);
+            let mut want = b"before".to_vec();
+            each_bit(rows, |row| {
+                let start = gathered.starts[row] as usize;
+                want.extend_from_slice(&text[start..start + gathered.bytes[row] as usize]);
+            });
+            assert_eq!(out, want, "{} {rows:x}", path.name());
+        }
+        // Starts that lie: nothing beyond is read.
+        let mut gathered = Gathered { starts: [u32::MAX; 64], ..Gathered::default() };
+        gathered.bytes = [7; 64];
+        let mut out = Vec::new();
+        append(path, &text, &gathered, u64::MAX, &mut out);
+        assert_eq!(out.len(), 7 * 64);
+        append(path, b"short", &gathered, u64::MAX, &mut out);
+        assert_eq!(out.len(), 7 * 64);
+    }
+}
+
+#[test]
 fn codes_are_found_for_the_very_text() {
     // Of all lengths about that of a key, many with the same beginning and length.
     let text = |i: usize| [&b"abcdefghijklmnop"[..i % 17], &b"xyz"[..i % 4], i.to_string().as_bytes()].concat();

@@ -16,7 +16,7 @@ use batteuse_shared::table::{Classes, ColumnType};
 
 use super::text::{Texts, no_texts};
 use super::value::{Nulls, Values};
-use crate::arch::{self, COPIED_BYTES, Doubles, Fields, Gathered, Keys, Longs, Path, Template, each_bit};
+use crate::arch::{self, Doubles, Fields, Gathered, Keys, Longs, Path, Template, each_bit};
 use crate::frame::BLOCK_ROWS;
 use crate::infer::{Value, midnight, parse, parse_as, parse_decimal};
 
@@ -156,13 +156,6 @@ impl<'b> Block<'b, '_, '_, '_> {
     pub(super) fn text(&self, row: usize) -> &'b [u8] {
         let start = self.lanes.gathered.starts[row] as usize;
         &self.fields.text[start..start + self.lanes.gathered.bytes[row] as usize]
-    }
-
-    /// The first bytes of a value that was gathered, and what lies behind it.
-    #[inline(always)]
-    pub(super) fn copied(&self, row: usize) -> &'b [u8; COPIED_BYTES] {
-        let start = self.lanes.gathered.starts[row] as usize;
-        self.fields.text[start..].first_chunk().expect("so many bytes are there of what is gathered")
     }
 
     /// Makes the keys of the rows `gathered`.

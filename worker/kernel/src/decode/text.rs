@@ -15,7 +15,7 @@ use batteuse_shared::table::Classes;
 
 use super::column::Block;
 use super::value::Nulls;
-use crate::arch::{self, COPIED_BYTES, Codes, Known, each_bit};
+use crate::arch::{self, Codes, Known, each_bit};
 use crate::frame::BLOCK_ROWS;
 use crate::infer::classify;
 
@@ -241,30 +241,31 @@ impl Written {
     fn append(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) -> u64 {
         let candidates = block.candidates();
         let plain = block.gather_text(candidates);
-        let only_empty = block.nulls.is_only_empty();
-        let (mut valid, mut bytes) = (candidates, [0; BLOCK_ROWS]);
-        each_bit(candidates, |row| {
-            if plain >> row & 1 == 1 {
-                if only_empty || !block.nulls.contain(block.text(row)) {
-                    bytes[row] = self.push_gathered(block, row);
-                } else {
-                    valid &= !(1 << row);
-                }
-                return;
-            }
-            let (nulls, text) = (block.nulls, block.values.get(row, block.column).unwrap_or_default());
-            if nulls.contain(text) {
-                valid &= !(1 << row);
+        // Of the values that mean null, only empty ones are no candidates.
+        let plain = if block.nulls.is_only_empty() { plain } else { 0 };
+        let (mut valid, mut bytes, mut before) = (candidates, [0; BLOCK_ROWS], plain);
+        let gathered = &block.lanes.gathered.bytes;
+        for (row, (bytes, gathered)) in std::iter::zip(&mut bytes, gathered).enumerate() {
+            *bytes = if plain >> row & 1 == 1 { *gathered as i32 } else { 0 };
+        }
+        each_bit(candidates & !plain, |row| {
+            let bit = 1 << row;
+            arch::append(block.path, block.fields.text, &block.lanes.gathered, before & (bit - 1), &mut self.bytes);
+            before &= !(bit - 1);
+            let text = block.values.get(row, block.column).unwrap_or_default();
+            if block.nulls.contain(text) {
+                valid &= !bit;
             } else {
                 self.bytes.extend_from_slice(text);
-                bytes[row] = text.len();
+                bytes[row] = text.len() as i32;
             }
         });
+        arch::append(block.path, block.fields.text, &block.lanes.gathered, before, &mut self.bytes);
         let (from, mut end) = (self.ends.len(), self.ends.last().copied().unwrap_or(0));
         let mut ends = [0; BLOCK_ROWS];
         for (end_of, bytes) in std::iter::zip(&mut ends, bytes) {
             // A batch holds far less than 2 GiB.
-            end += bytes as i32;
+            end += bytes;
             *end_of = end;
         }
         self.ends.extend_from_slice(&ends[..block.rows]);
@@ -282,21 +283,6 @@ impl Written {
             });
         }
         valid
-    }
-
-    /// Appends a text that was gathered; its bytes.
-    #[inline(always)]
-    fn push_gathered(&mut self, block: &Block<'_, '_, '_, '_>, row: usize) -> usize {
-        let (length, text) = (self.bytes.len(), block.text(row));
-        let bytes = text.len();
-        if bytes <= COPIED_BYTES {
-            // Most are short: those are copied at full width, which is a matter of two instructions.
-            self.bytes.extend_from_slice(block.copied(row));
-            self.bytes.truncate(length + bytes);
-        } else {
-            self.bytes.extend_from_slice(text);
-        }
-        bytes
     }
 
     fn texts(self, nulls: Option<NullBuffer>) -> StringArray {
