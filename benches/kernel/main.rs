@@ -14,6 +14,7 @@ mod bare;
 #[path = "../common/mod.rs"]
 mod common;
 mod index;
+mod rejects;
 mod rewrite;
 mod split;
 mod table;
@@ -68,17 +69,32 @@ fn plain(shape: &str, dir: &Path) {
         _ => split::lines::<19>(shape, &text),
     }
     let gigabytes = text.len() as f64 / 1e9;
-    let mut source = Source { text: text.clone(), dialect: plain_dialect(), schema: &schema, dates: None, few: None };
+    let mut source = Source {
+        text: text.clone(),
+        dialect: plain_dialect(),
+        schema: &schema,
+        dates: None,
+        declared: false,
+        few: None,
+    };
     let measure = format!("{shape}: typed to Arrow, {} columns", schema.fields().len());
     let row = Row { measure: &measure, peer: "arrow-csv", amount: gigabytes, unit: "GB/s", target: Some(4.0) };
     typed::line(&row, (ours, &source), (arrow, &source));
+    rejects::line(shape, &source);
     if shape == "sirene" {
-        let all = Source { text: text.clone(), dialect: plain_dialect(), schema: &schema, dates: None, few: None };
+        let all = Source {
+            text: text.clone(),
+            dialect: plain_dialect(),
+            schema: &schema,
+            dates: None,
+            declared: false,
+            few: None,
+        };
         source.few = Some(FEW.map(|name| schema.index_of(name).unwrap()).to_vec());
         let measure = format!("sirene: typed to Arrow, {} of {} columns", FEW.len(), schema.fields().len());
         let row = Row { measure: &measure, peer: "ours, all columns", target: Some(2.5), ..row };
         let rows = typed::compare(&row, (ours, &source), (arrow, &source));
-        typed::time(&row, rows, (ours, &source), (ours, &all));
+        typed::time(&row, (rows, ours, &source), (rows, ours, &all));
     }
 }
 
@@ -91,8 +107,15 @@ fn dvf(dir: &Path) {
     let mut dialect = plain_dialect();
     (dialect.delimiter, dialect.decimal, dialect.encoding) = (b"|".to_vec(), b',', Encoding::Windows1252);
     let (schema, dates) = (rewrite::dvf_schema(), Some("%d/%m/%Y".parse().unwrap()));
-    let ours_of = Source { text: encoded.into(), dialect, schema: &schema, dates, few: None };
-    let theirs_of = Source { text: theirs.into(), dialect: plain_dialect(), schema: &schema, dates: None, few: None };
+    let ours_of = Source { text: encoded.into(), dialect, schema: &schema, dates, declared: false, few: None };
+    let theirs_of = Source {
+        text: theirs.into(),
+        dialect: plain_dialect(),
+        schema: &schema,
+        dates: None,
+        declared: false,
+        few: None,
+    };
     let row = Row {
         measure: "dvf: typed to Arrow, 43 columns",
         peer: "arrow-csv, plain twin",
@@ -116,8 +139,14 @@ fn nppes(dir: &Path) {
     let names = std::str::from_utf8(header).unwrap().split(',');
     let schema: SchemaRef =
         Arc::new(Schema::new(names.map(|name| Field::new(name, of(name), true)).collect::<Vec<_>>()));
-    let of_text =
-        |text: &Bytes| Source { text: text.clone(), dialect: plain_dialect(), schema: &schema, dates: None, few: None };
+    let of_text = |text: &Bytes| Source {
+        text: text.clone(),
+        dialect: plain_dialect(),
+        schema: &schema,
+        dates: None,
+        declared: false,
+        few: None,
+    };
     let row = Row {
         measure: "nppes: 330 columns, every field quoted",
         peer: "ours, unquoted twin",

@@ -9,11 +9,12 @@ use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
 };
 use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
 use batteuse_shared::spec::Encoding;
 use batteuse_shared::table::{Classes, ColumnType};
 
+use super::bits::{Bits, each_bit_down, without};
 use super::text::{Texts, no_texts};
 use super::value::{Nulls, Values};
 use crate::arch::{self, Doubles, Fields, Gathered, Keys, Longs, Path, Template, each_bit};
@@ -38,8 +39,7 @@ pub(super) fn data_type(ctype: ColumnType) -> DataType {
 /// The values of one column, a placeholder where one is null.
 #[derive(Debug)]
 enum Held {
-    /// A word of bits a block.
-    Boolean(Vec<u64>),
+    Boolean(Bits),
     Int64(Vec<i64>),
     /// Exact ones only, or long integers too.
     Float64(Vec<f64>, LongIntegers),
@@ -54,9 +54,8 @@ enum Held {
 #[derive(Debug)]
 pub(super) struct Cells {
     held: Held,
-    /// A word of bits a block: which values are not null.
-    valid: Vec<u64>,
-    rows: usize,
+    /// Which values are not null; one for each.
+    valid: Bits,
 }
 
 /// Whether a column of doubles takes integers of more than 15 digits, which it may have to round.
@@ -241,7 +240,7 @@ impl Cells {
     /// An empty column, one of so many.
     pub(super) fn new(ctype: ColumnType, declared: bool, columns: usize) -> Self {
         let held = match ctype {
-            ColumnType::Boolean => Held::Boolean(Vec::new()),
+            ColumnType::Boolean => Held::Boolean(Bits::default()),
             ColumnType::Int64 => Held::Int64(Vec::new()),
             ColumnType::Float64 => {
                 Held::Float64(Vec::new(), if declared { LongIntegers::Rounded } else { LongIntegers::Refused })
@@ -252,16 +251,16 @@ impl Cells {
             ColumnType::TimestampUtc => Held::TimestampUtc(Vec::new()),
             ColumnType::Text => Held::Text(Texts::new(columns)),
         };
-        Self { held, valid: Vec::new(), rows: 0 }
+        Self { held, valid: Bits::default() }
     }
 
-    /// Appends a block of a column that is not text: [`BLOCK_ROWS`] rows, the last one of a batch perhaps fewer.
+    /// Appends a block of a column that is not text.
     pub(super) fn append(&mut self, block: &mut Block<'_, '_, '_, '_>) -> Appended {
         let mut appended = Appended::default();
         let valid = match &mut self.held {
             Held::Boolean(out) => {
                 let (valid, word) = booleans(block, &mut appended);
-                out.push(word);
+                out.push(word, block.rows);
                 valid
             }
             Held::Int64(out) => longs(block, out, &mut appended),
@@ -274,38 +273,46 @@ impl Cells {
             }
             Held::Text(..) => unreachable!("text is appended as text"),
         };
-        self.valid.push(valid);
-        self.rows += block.rows;
+        self.valid.push(valid, block.rows);
         appended
     }
 
     /// Appends a block of nulls.
     pub(super) fn append_nulls(&mut self, rows: usize) {
         match &mut self.held {
-            Held::Boolean(words) => words.push(0),
+            Held::Boolean(bits) => bits.push(0, rows),
             Held::Int64(out) | Held::Timestamp(out) | Held::TimestampUtc(out) => _ = placeholders(out, rows),
             Held::Float64(out, _) => _ = placeholders(out, rows),
             Held::Decimal(out, ..) => _ = placeholders(out, rows),
             Held::Date(out) => _ = placeholders(out, rows),
             Held::Text(texts) => texts.append_nulls(rows),
         }
-        self.valid.push(0);
-        self.rows += rows;
+        self.valid.push(0, rows);
     }
 
     /// Appends a block of a column of text; joins the values' classes to `summary` until it is text.
     pub(super) fn append_text(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) {
         let Held::Text(texts) = &mut self.held else { unreachable!("cells are made for their column") };
         let valid = texts.append(block, &self.valid, summary);
-        self.valid.push(valid);
-        self.rows += block.rows;
+        self.valid.push(valid, block.rows);
+    }
+
+    /// Takes the rows in the word `gone` out of the last block, which has so many.
+    pub(super) fn remove(&mut self, gone: u64, rows: usize) {
+        match &mut self.held {
+            Held::Boolean(bits) => remove_bits(bits, gone, rows),
+            Held::Int64(out) | Held::Timestamp(out) | Held::TimestampUtc(out) => remove(out, gone, rows),
+            Held::Float64(out, _) => remove(out, gone, rows),
+            Held::Decimal(out, ..) => remove(out, gone, rows),
+            Held::Date(out) => remove(out, gone, rows),
+            Held::Text(texts) => texts.remove(gone, rows),
+        }
+        remove_bits(&mut self.valid, gone, rows);
     }
 
     /// The rows so far as an array; the column is empty then. `none` is an array of texts that are all null, as soon as one was made.
     pub(super) fn finish(&mut self, none: &mut Option<ArrayRef>) -> ArrayRef {
-        let rows = std::mem::take(&mut self.rows);
-        let bits = |words: Vec<u64>| BooleanBuffer::new(Buffer::from_vec(words), 0, rows);
-        let values = self.valid.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+        let (rows, values) = (self.valid.len(), self.valid.count());
         if values == 0
             && let Held::Text(texts) = &mut self.held
             && texts.forget()
@@ -317,11 +324,10 @@ impl Cells {
             self.valid.clear();
             None
         } else {
-            let next = Vec::with_capacity(self.valid.len() + 1);
-            Some(NullBuffer::new(bits(std::mem::replace(&mut self.valid, next))))
+            Some(NullBuffer::new(self.valid.take()))
         };
         match &mut self.held {
-            Held::Boolean(words) => Arc::new(BooleanArray::new(bits(std::mem::take(words)), nulls)),
+            Held::Boolean(bits) => Arc::new(BooleanArray::new(bits.take(), nulls)),
             Held::Int64(values) => primitive::<Int64Type>(values, nulls, ColumnType::Int64),
             Held::Float64(values, _) => primitive::<Float64Type>(values, nulls, ColumnType::Float64),
             &mut Held::Decimal(ref mut values, precision, scale) => {
@@ -335,6 +341,20 @@ impl Cells {
             Held::Text(texts) => texts.finish(rows, nulls),
         }
     }
+}
+
+/// Removes of the last `rows` values those in the word `gone`.
+pub(super) fn remove<T: Copy>(out: &mut Vec<T>, gone: u64, rows: usize) {
+    let from = out.len() - rows;
+    each_bit_down(gone, |row| _ = out.remove(from + row));
+}
+
+/// Removes of the last `rows` bits those in the word `gone`.
+fn remove_bits(bits: &mut Bits, gone: u64, rows: usize) {
+    let from = bits.len() - rows;
+    let word = without(bits.word_from(from), gone);
+    bits.truncate(from);
+    bits.push(word, rows - gone.count_ones() as usize);
 }
 
 /// The values as an array; room for as many is kept.

@@ -4,16 +4,15 @@
 //! guessed types decide only whether there are rows. What is summarized is what is written. It frames nothing and
 //! checks no encoding: that is done.
 
+mod bits;
 mod column;
 mod text;
 mod value;
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow_buffer::{BooleanBuffer, Buffer};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema, SchemaRef};
-use arrow_select::filter::filter_record_batch;
 use batteuse_shared::limits::REJECT_VALUE_CHARS_MAX;
 use batteuse_shared::spec::{Dialect, Encoding};
 use batteuse_shared::table::{Classes, Column, ColumnType};
@@ -40,10 +39,8 @@ pub struct Decoder {
     summaries: Vec<Classes>,
     fits: bool,
     scratch: Scratch,
-    /// Of the batch under way: its rows, those set aside, a word a block, and how many these are.
+    /// Of the batch under way, without those set aside.
     rows: usize,
-    rejected: Vec<u64>,
-    misses: u64,
     /// Of the block under way, of each column: the rows whose field holds anything.
     filled: Vec<u64>,
     ordinals: [u32; BLOCK_ROWS],
@@ -129,8 +126,6 @@ impl Decoder {
             fits: true,
             scratch: Scratch::default(),
             rows: 0,
-            rejected: Vec::new(),
-            misses: 0,
             filled: Vec::new(),
             ordinals: [0; BLOCK_ROWS],
             lanes: Box::default(),
@@ -155,23 +150,15 @@ impl Decoder {
         self.fits
     }
 
-    /// Rows of the batch under way, those set aside too.
+    /// Rows of the batch under way.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Adds some records to the batch: [`BLOCK_ROWS`], or fewer if they are the last ones of it. Returns those with a value that
-    /// does not fit its declared type: one miss each, of the lowest such column, sorted by row.
-    ///
-    /// # Panics
-    /// When the batch has an incomplete block already.
+    /// Adds some records to the batch, at most [`BLOCK_ROWS`]. Returns those with a value that does not fit its declared type: one miss each, of the lowest such column, sorted by row.
     pub fn add(&mut self, rows: &Rows<'_>) -> Vec<Miss> {
         assert_eq!(rows.columns, self.columns.len(), "framing yields the columns of the plan");
-        assert!(
-            self.rows.is_multiple_of(BLOCK_ROWS) && rows.rows.len() <= BLOCK_ROWS,
-            "only the last block may be incomplete"
-        );
         if rows.rows.is_empty() {
             return Vec::new();
         }
@@ -192,9 +179,11 @@ impl Decoder {
             self.column(self.order[at], &mut block, &mut values, &mut misses);
         }
         self.scratch = scratch;
-        self.rows += rows.rows.len();
-        self.rejected.push(block.rejected);
-        self.misses += misses.len() as u64;
+        self.rows += rows.rows.len() - misses.len();
+        if block.rejected != 0 && self.fits {
+            let remove = |&index: &usize| self.columns[index].cells.remove(block.rejected, rows.rows.len());
+            self.read.iter().for_each(remove);
+        }
         misses.sort_unstable_by_key(|miss| miss.row);
         misses
     }
@@ -260,9 +249,8 @@ impl Decoder {
 
     /// Ends the batch.
     pub fn finish(&mut self) -> Decoded {
-        let rejected = std::mem::take(&mut self.rejected);
-        let (rows, misses) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.misses));
-        let written = rows as u64 - misses;
+        let rows = std::mem::take(&mut self.rows);
+        let written = rows as u64;
         if !self.fits {
             for column in &mut self.columns {
                 column.cells = Cells::new(column.ctype, column.declared, self.read.len());
@@ -281,13 +269,8 @@ impl Decoder {
             self.held = Arc::new(Schema::new(fields));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let mut batch = RecordBatch::try_new_with_options(self.held.clone(), arrays, &options)
+        let batch = RecordBatch::try_new_with_options(self.held.clone(), arrays, &options)
             .expect("columns are of equal length");
-        if misses > 0 {
-            let kept = rejected.into_iter().map(|word| !word).collect::<Vec<u64>>();
-            let kept = BooleanArray::new(BooleanBuffer::new(Buffer::from_vec(kept), 0, rows), None);
-            batch = filter_record_batch(&batch, &kept).expect("the filter is as long as the batch");
-        }
         Decoded { rows: Some(batch), written }
     }
 }

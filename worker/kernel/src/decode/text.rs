@@ -13,7 +13,8 @@ use batteuse_shared::limits::{
 };
 use batteuse_shared::table::Classes;
 
-use super::column::Block;
+use super::bits::Bits;
+use super::column::{Block, remove};
 use super::value::Nulls;
 use crate::arch::{self, Codes, Known, each_bit};
 use crate::frame::BLOCK_ROWS;
@@ -80,12 +81,12 @@ impl Texts {
         Self::Dictionary(dictionary)
     }
 
-    /// Appends a block; the word of values that are not null, of which `valid` has those of the batch's earlier blocks. Joins the
+    /// Appends a block; the word of values that are not null, of which `valid` has those of the batch so far. Joins the
     /// values' classes to `summary` until it is text.
     pub(super) fn append(
         &mut self,
         block: &mut Block<'_, '_, '_, '_>,
-        valid: &[u64],
+        valid: &Bits,
         summary: &mut Option<Classes>,
     ) -> u64 {
         if let Self::Dictionary(dictionary) = self {
@@ -112,6 +113,14 @@ impl Texts {
         match self {
             Self::Dictionary(dictionary) => dictionary.codes.resize(dictionary.codes.len() + rows, 0),
             Self::Written(written) => written.ends.resize(written.ends.len() + rows, written.bytes.len() as i32),
+        }
+    }
+
+    /// Removes of the last `rows` values those in the word `gone`, which are nulls.
+    pub(super) fn remove(&mut self, gone: u64, rows: usize) {
+        match self {
+            Self::Dictionary(dictionary) => remove(&mut dictionary.codes, gone, rows),
+            Self::Written(written) => remove(&mut written.ends, gone, rows),
         }
     }
 
@@ -206,14 +215,12 @@ impl Dictionary {
         &self.bytes[self.ends[code as usize] as usize..self.ends[code as usize + 1] as usize]
     }
 
-    /// The batch so far, written out; `valid` has a word for each of its blocks. What is null has a code like any other, and no text.
-    fn write_out(&self, valid: &[u64]) -> Written {
+    /// The batch so far, written out; `valid` tells which are no nulls. What is null has a code like any other, and no text.
+    fn write_out(&self, valid: &Bits) -> Written {
         let mut written = Written::new(self.codes.len(), 0);
-        for (codes, valid) in std::iter::zip(self.codes.chunks(BLOCK_ROWS), valid) {
-            for (row, &code) in codes.iter().enumerate() {
-                written.bytes.extend_from_slice(if valid >> row & 1 == 1 { self.text(code) } else { &[] });
-                written.ends.push(written.bytes.len() as i32);
-            }
+        for (row, &code) in self.codes.iter().enumerate() {
+            written.bytes.extend_from_slice(if valid.get(row) { self.text(code) } else { &[] });
+            written.ends.push(written.bytes.len() as i32);
         }
         written
     }
