@@ -49,6 +49,14 @@ pub const READ_BYTES: usize = 256 << 10;
 /// system takes to answer, and more than the 128 KiB that systems read ahead by themselves.
 pub const READ_AHEAD_BYTES: u64 = 4 << 20;
 
+/// Most bytes of one read while a record is longer than a read: reads double with it, and stop there, so that the buffer stays near the
+/// record's own size.
+pub const READ_BYTES_GROWN_MAX: usize = 8 << 20;
+
+/// Fields of an open record, beyond those that count, above which the others are dropped: a record may be all delimiters, so what
+/// is kept of it is bounded.
+pub const SURPLUS_FIELDS_MAX: usize = 4_096;
+
 /// Bytes of records at which a batch ends. About 17,000 sirene rows: large batches encode 1.2 to 1.4 times faster.
 pub const BATCH_BYTES_MAX: usize = 4 << 20;
 
@@ -82,6 +90,13 @@ pub const DICTIONARIES_VALUES_MAX: usize = 1 << 18;
 
 /// See [`DICTIONARIES_VALUES_MAX`].
 pub const DICTIONARIES_BYTES_MAX: usize = 64 << 20;
+
+/// Distinct values from which on a dictionary must pay: an eighth of the values seen at most. So many that those of a column with
+/// a few hundred are all there by then.
+pub const DICTIONARY_VALUES_FREE: usize = 2_048;
+
+/// Slots of a dictionary looked at before a value is called one too many: at most half are in use, so more would be somebody's intent.
+pub const DICTIONARY_PROBES_MAX: usize = 32;
 
 /// Encoded bytes at which a Parquet row group is flushed, so that memory stays bounded for wide rows.
 pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;

@@ -3,15 +3,12 @@
 //!
 //! Invariant: both agree with the automaton on every byte; where the buffer ends too early they say so.
 
+use batteuse_shared::limits::SURPLUS_FIELDS_MAX;
 use batteuse_shared::spec::Dialect;
 
 use crate::arch::{Path, Structure};
 use crate::automaton::{Automaton, CR_SEEN, ESCAPE_SEEN, End, FIELD_START, QUOTED, RECORD_START};
 use crate::block::Index;
-
-/// Fields of an open record, beyond those that count, above which the others are dropped: a record may be all delimiters, so what
-/// is kept of it is bounded.
-const SURPLUS_FIELDS_MAX: usize = 4_096;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! Invariant: a code is found only for the very text that was given it. Safe code only, as in `lanes.rs`.
 #![expect(clippy::needless_range_loop, reason = "lanes run side by side over several arrays")]
 
+use batteuse_shared::limits::DICTIONARY_PROBES_MAX;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::lanes::hash;
@@ -15,8 +16,6 @@ pub const KEY_BYTES: usize = 16;
 const SLOTS_MIN: usize = 256;
 /// Rows alike from which on it pays to look for more of them side by side.
 const ALIKE_MIN: u32 = 8;
-/// Slots looked at before a text is called new: more would be somebody's intent.
-const PROBES_MAX: usize = 32;
 
 /// Codes of texts, by their hash.
 #[derive(Debug)]
@@ -119,7 +118,7 @@ impl Codes {
     #[inline(always)]
     fn probes(&self, hash: u64) -> impl Iterator<Item = &Slot> {
         let mask = self.slots.len() - 1;
-        (0..PROBES_MAX).map(move |i| &self.slots[(hash as usize).wrapping_add(i) & mask])
+        (0..DICTIONARY_PROBES_MAX).map(move |i| &self.slots[(hash as usize).wrapping_add(i) & mask])
     }
 }
 

@@ -209,7 +209,7 @@ unsafe fn step<L: Lane, const ESCAPES: bool>(
     let (opening, closing) = (quote & inside, quote & !inside);
     let after_structure = structure << 1 | carry.structure;
     let after_closing = closing << 1 | carry.closing >> 2;
-    let may_open = after_structure | after_closing | opening << 1 | carry.opening >> 1;
+    let may_open = after_structure | after_closing;
     if (opening & !may_open) | (after_closing & valid & !(either | quote)) != 0 {
         return false;
     }

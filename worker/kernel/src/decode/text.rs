@@ -9,7 +9,8 @@ use arrow_array::{ArrayRef, StringArray, new_null_array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use batteuse_shared::limits::{
-    DICTIONARIES_BYTES_MAX, DICTIONARIES_VALUES_MAX, DICTIONARY_BYTES_MAX, DICTIONARY_VALUES_MAX,
+    DICTIONARIES_BYTES_MAX, DICTIONARIES_VALUES_MAX, DICTIONARY_BYTES_MAX, DICTIONARY_VALUES_FREE,
+    DICTIONARY_VALUES_MAX,
 };
 use batteuse_shared::table::Classes;
 
@@ -19,10 +20,6 @@ use super::value::Nulls;
 use crate::arch::{self, Codes, Known, each_bit};
 use crate::frame::BLOCK_ROWS;
 use crate::infer::classify;
-
-/// Distinct values from which on a dictionary must pay: an eighth of the values seen at most. So many that those of a column with
-/// a few hundred are all there by then.
-const DICTIONARY_VALUES_FREE: usize = 2_048;
 
 /// The texts of one column.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ mod window;
 use std::cmp::Ordering;
 
 use arrow_schema::SchemaRef;
+use batteuse_shared::limits::READ_BYTES_GROWN_MAX;
 use batteuse_shared::report::RejectKind;
 use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::spec::{Encoding, Ragged};
@@ -27,8 +28,6 @@ use crate::seam::Lockstep;
 
 /// Bytes of a read beyond the range's end, where only the last record's rest is wanted. Doubles with the record.
 const TAIL_READ_BYTES: usize = 64 << 10;
-/// Most bytes of a read that doubles with a long record, so that the buffer stays near the record's own size.
-const READ_BYTES_MAX: usize = 8 << 20;
 /// Bytes validated as UTF-8 at a time: they stay in the nearest caches.
 const VALIDATED_BYTES: usize = 16 << 10;
 
@@ -206,7 +205,7 @@ impl PartitionParse {
         debug_assert!(offset < self.plan.source_bytes, "the end of the source ends every mode");
         let inside = self.plan.range.end.saturating_sub(offset);
         // A record longer than a read may be looked at from its start again: reads double with it, up to a bound.
-        let doubled = (self.window.bytes().len() - needed).min(READ_BYTES_MAX) as u64;
+        let doubled = (self.window.bytes().len() - needed).min(READ_BYTES_GROWN_MAX) as u64;
         let most = if inside > 0 {
             inside.min(doubled.max(self.plan.read_bytes as u64))
         } else {
