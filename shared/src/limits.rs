@@ -85,14 +85,14 @@ pub const DICTIONARY_VALUES_MAX: usize = 4_096;
 pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 
 /// Most values, and most bytes of texts, of all these dictionaries of an attempt together: its columns share them evenly. With slots
-/// and arrays that is some 150 MB at most, and what a file of 54 columns needs is not cut.
+/// and arrays that is some 220 MB at most, and what a file of 54 columns needs is not cut.
 pub const DICTIONARIES_VALUES_MAX: usize = 1 << 18;
 
 /// See [`DICTIONARIES_VALUES_MAX`].
 pub const DICTIONARIES_BYTES_MAX: usize = 64 << 20;
 
 /// Distinct values from which on a dictionary must pay: an eighth of the values seen at most. So many that those of a column with
-/// a few hundred are all there by then.
+/// a few hundred are all there by then; a table of 128 columns or more has no room for more anyway.
 pub const DICTIONARY_VALUES_FREE: usize = 2_048;
 
 /// Slots of a dictionary looked at before a value is called one too many: at most half are in use, so more would be somebody's intent.

@@ -32,7 +32,8 @@ pub struct Rejected {
 /// Everything that must not depend on how a file is cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Truth {
-    pub rows: Vec<Vec<String>>,
+    /// None is null.
+    pub rows: Vec<Vec<Option<String>>>,
     pub rejects: Vec<Rejected>,
     pub counts: Counts,
     /// Of each column, over the rows; empty for a declared one.
@@ -47,11 +48,15 @@ impl Truth {
     }
 }
 
+/// Of every other column empty fields are null: those are not looked at one by one.
+fn empty_is_null(column: usize) -> bool {
+    column % 2 == 1
+}
+
 fn columns(case: &Case) -> Vec<Column> {
     let ctype = |i| if i == 0 && case.integer { ColumnType::Int64 } else { ColumnType::Text };
     let declared = |i| ctype(i) == ColumnType::Int64;
-    // Of every other column empty fields are null, which are not looked at one by one.
-    let nulls = |i| if i % 2 == 1 { vec![String::new()] } else { Vec::new() };
+    let nulls = |i| if empty_is_null(i) { vec![String::new()] } else { Vec::new() };
     let column =
         |i| Column { name: format!("c{i}"), ctype: ctype(i), declared: declared(i), format: None, nulls: nulls(i) };
     (0..case.columns).map(column).collect()
@@ -68,12 +73,11 @@ pub fn sequential(case: &Case) -> Truth {
         let raw = without_line_end(whole, record, case);
         match verdict(case, record, raw) {
             Ok(row) => {
-                // What padding added is null, and tells nothing.
-                let given = row.iter().zip(&mut truth.summaries).zip(columns(case)).take(record.fields.len());
-                let learns =
-                    |value: &str, column: &Column| !column.declared && (!value.is_empty() || column.nulls.is_empty());
-                for ((value, summary), _) in given.filter(|((value, _), column)| learns(value, column)) {
-                    *summary = summary.join(classify(value.as_bytes(), case.dialect.decimal));
+                // Nulls tell nothing.
+                for ((value, summary), column) in row.iter().zip(&mut truth.summaries).zip(columns(case)) {
+                    if let Some(value) = value.as_ref().filter(|_| !column.declared) {
+                        *summary = summary.join(classify(value.as_bytes(), case.dialect.decimal));
+                    }
                 }
                 truth.rows.push(row);
             }
@@ -132,7 +136,7 @@ fn physical_lines(bytes: &[u8]) -> u64 {
         as u64
 }
 
-fn verdict(case: &Case, record: &automaton::OracleRecord, raw: &[u8]) -> Result<Vec<String>, RejectKind> {
+fn verdict(case: &Case, record: &automaton::OracleRecord, raw: &[u8]) -> Result<Vec<Option<String>>, RejectKind> {
     match record.ended {
         End::Cut => return Err(RejectKind::RecordTooLong),
         End::OpenQuote => return Err(RejectKind::UnterminatedQuote),
@@ -153,10 +157,14 @@ fn verdict(case: &Case, record: &automaton::OracleRecord, raw: &[u8]) -> Result<
         std::cmp::Ordering::Greater => Err(RejectKind::TooManyColumns),
         std::cmp::Ordering::Equal if case.integer && !is_integer(&fields[0]) => Err(RejectKind::Cast),
         std::cmp::Ordering::Equal => {
-            let mut row: Vec<String> = fields.iter().map(|f| text(f, case.dialect.encoding)).collect();
-            if case.integer && row[0] == "-0" {
+            // What padding added is null, whatever an empty field means.
+            let given = record.fields.len();
+            let is_null = |i: usize, value: &str| i >= given || value.is_empty() && empty_is_null(i);
+            let values = fields.iter().map(|field| text(field, case.dialect.encoding)).enumerate();
+            let mut row: Vec<_> = values.map(|(i, value)| (!is_null(i, &value)).then_some(value)).collect();
+            if case.integer && row[0].as_deref() == Some("-0") {
                 // A value, not its text.
-                row[0] = "0".to_owned();
+                row[0] = Some("0".to_owned());
             }
             Ok(row)
         }
@@ -177,7 +185,7 @@ fn text(bytes: &[u8], encoding: Encoding) -> String {
 }
 
 /// Rows, rejects and the end of one attempt.
-type Attempt = (Vec<Vec<String>>, Vec<Reject>, Done);
+type Attempt = (Vec<Vec<Option<String>>>, Vec<Reject>, Done);
 
 /// One attempt: the kernel over one range, read in pieces of at most `read_bytes`.
 pub fn attempt(case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Attempt {
@@ -230,18 +238,15 @@ fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read
     }
 }
 
-fn values(batch: &arrow_array::RecordBatch) -> Vec<Vec<String>> {
+fn values(batch: &arrow_array::RecordBatch) -> Vec<Vec<Option<String>>> {
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Int64Type, UInt16Type};
     let value = |column: &arrow_array::ArrayRef, row: usize| {
-        if let Some(coded) = column.as_dictionary_opt::<UInt16Type>() {
-            let code = coded.key(row);
-            return code.map_or(String::new(), |code| coded.values().as_string::<i32>().value(code).to_owned());
-        }
-        match column.as_string_opt::<i32>() {
-            Some(texts) => texts.value(row).to_owned(),
-            None => column.as_primitive::<Int64Type>().value(row).to_string(),
-        }
+        column.is_valid(row).then(|| match (column.as_dictionary_opt::<UInt16Type>(), column.as_string_opt::<i32>()) {
+            (Some(coded), _) => coded.values().as_string::<i32>().value(coded.keys().value(row) as usize).to_owned(),
+            (_, Some(texts)) => texts.value(row).to_owned(),
+            _ => column.as_primitive::<Int64Type>().value(row).to_string(),
+        })
     };
     (0..batch.num_rows()).map(|row| batch.columns().iter().map(|c| value(c, row)).collect()).collect()
 }

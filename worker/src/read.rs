@@ -5,13 +5,11 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use batteuse_shared::location::{self, BadUrl};
 use batteuse_shared::task::{SourceRef, SourceVersion};
-use rustix::fs::{Advice, fadvise};
 
 /// Why a source could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -104,10 +102,14 @@ impl Source {
         }
     }
 
-    /// Tells the system that the bytes from `offset` will be read soon: it may fetch them while others are parsed.
+    /// Tells the system that the bytes from `offset` will be read soon: it may fetch them while others are parsed. A hint: that it is
+    /// not taken is no error, and only Linux is given it.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, clippy::unused_self, reason = "not told"))]
     pub fn expect(&self, offset: u64, bytes: u64) {
-        // A hint: that it is not taken is no error.
-        _ = fadvise(&self.file, offset, NonZeroU64::new(bytes), Advice::WillNeed);
+        #[cfg(target_os = "linux")]
+        {
+            _ = rustix::fs::fadvise(&self.file, offset, std::num::NonZeroU64::new(bytes), rustix::fs::Advice::WillNeed);
+        }
     }
 
     /// Proves that the open file, and the file of that name, are the version of the run. To be called after the last read.

@@ -11,8 +11,8 @@ use super::lanes::hash;
 use super::{Gathered, Keys};
 
 /// Most bytes of a text that is known by itself.
-pub const KEY_BYTES: usize = 16;
-/// Slots of an empty table: so many that a few dozen texts seldom share one.
+const KEY_BYTES: usize = 16;
+/// Slots of a table with a text: so many that a few dozen texts seldom share one. An empty one has a single slot.
 const SLOTS_MIN: usize = 256;
 /// Rows alike from which on it pays to look for more of them side by side.
 const ALIKE_MIN: u32 = 8;
@@ -55,7 +55,7 @@ pub enum Known {
 
 impl Default for Codes {
     fn default() -> Self {
-        Self { slots: vec![Slot::EMPTY; SLOTS_MIN], used: 0 }
+        Self { slots: vec![Slot::EMPTY; 1], used: 0 }
     }
 }
 
@@ -96,7 +96,7 @@ impl Codes {
     pub fn insert(&mut self, text: &[u8], code: u16) {
         self.used += 1;
         if 2 * self.used > self.slots.len() {
-            let twice = vec![Slot::EMPTY; 2 * self.slots.len()];
+            let twice = vec![Slot::EMPTY; SLOTS_MIN.max(2 * self.slots.len())];
             let slots = std::mem::replace(&mut self.slots, twice);
             slots.into_iter().filter(|slot| slot.bytes != FREE).for_each(|slot| self.place(slot));
         }

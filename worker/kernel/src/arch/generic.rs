@@ -12,7 +12,7 @@ pub(super) struct Masks {
     pub(super) escape: u64,
 }
 
-/// How far ahead text is fetched: as far as a window reaches, at the end of which the processor would stop by itself.
+/// How far ahead text is fetched: beyond the end of a window, where the processor would stop by itself.
 const FETCHED_AHEAD_BYTES: usize = 16 << 10;
 
 /// What a set of instructions does with 64 bytes. It holds the bytes to look for, spread out.

@@ -336,7 +336,7 @@ macro_rules! by_path {
 
 by_path! {
     /// Gathers the values of `column` of the rows in the word `rows`, without their second eight bytes; the word of those that were:
-    /// those with 40 bytes of it left from where they start.
+    /// those with `GATHERED_BYTES` of the text left from where they start.
     gather::gather(from: &Fields<'_>, column: u32, rows: u64, out: &mut Gathered) -> u64
 }
 by_path! {

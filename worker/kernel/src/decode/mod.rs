@@ -157,8 +157,12 @@ impl Decoder {
     }
 
     /// Adds some records to the batch, at most [`BLOCK_ROWS`]. Returns those with a value that does not fit its declared type: one miss each, of the lowest such column, sorted by row.
+    ///
+    /// # Panics
+    /// When there are more.
     pub fn add(&mut self, rows: &Rows<'_>) -> Vec<Miss> {
         assert_eq!(rows.columns, self.columns.len(), "framing yields the columns of the plan");
+        assert!(rows.rows.len() <= BLOCK_ROWS, "what is known of a block's rows fits a word");
         if rows.rows.is_empty() {
             return Vec::new();
         }

@@ -15,6 +15,7 @@ use crate::frame::Row;
 use crate::infer::classify;
 
 mod formats;
+mod written;
 
 const GUESSES: [ColumnType; 7] = [
     ColumnType::Boolean,
@@ -75,7 +76,7 @@ impl Framed {
             framed.rows.push(Row { offset, bytes, line: i as u64, record: i as u64, ordinal, fields, odd });
         }
         // Fields are read in words: what lies behind the last one must not matter.
-        framed.bytes.extend([b'7'; 16]);
+        framed.bytes.extend([b'7'; 64]);
         framed
     }
 

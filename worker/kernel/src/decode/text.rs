@@ -121,7 +121,7 @@ impl Texts {
         }
     }
 
-    /// Forgets the batch so far, which is nulls alone. False when it holds more than that.
+    /// Forgets the batch so far, which is nulls alone. False for texts written out.
     pub(super) fn forget(&mut self) -> bool {
         match self {
             Self::Dictionary(dictionary) => dictionary.codes.clear(),

@@ -64,7 +64,7 @@ pub struct PartitionParse {
     first: Option<u64>,
     /// Where the record or blank line lies that was looked at last.
     last: u64,
-    /// The first mark behind it: a division, so not one for each record.
+    /// The first mark behind the latest record: a division, so not one for each record.
     mark: u64,
     counts: Counts,
     /// Framed and not decoded yet, at most a block.
@@ -132,8 +132,14 @@ impl PartitionParse {
             {
                 return Progress::Batch(batch);
             }
-            if hungry && !matches!(self.mode, Mode::Ended) && !self.advance() {
-                return self.want();
+            if hungry && !matches!(self.mode, Mode::Ended) {
+                if self.window.is_lent() {
+                    // Rows that wait for their block to fill would have to be copied.
+                    self.decode();
+                }
+                if !self.advance() {
+                    return self.want();
+                }
             }
         }
     }
@@ -168,7 +174,10 @@ impl PartitionParse {
     }
 
     /// Takes memory that holds the bytes wanted, or the first of them, instead of a copy in [`PartitionParse::space`]. It is given back
-    /// by the time more is wanted.
+    /// by the time more is wanted. Pieces should be whole: what finishes a long record is copied piece by piece.
+    ///
+    /// # Panics
+    /// When it is longer than was wanted.
     pub fn lend(&mut self, bytes: Bytes) {
         self.window.lend(bytes);
     }

@@ -69,6 +69,11 @@ impl Window {
         }
     }
 
+    /// Whether memory is lent.
+    pub(super) fn is_lent(&self) -> bool {
+        self.lent.is_some()
+    }
+
     /// Drops bytes, all of them below the index `needed`, and has more of what was lent at hand: by how many; none when there is no more,
     /// and nothing was dropped.
     pub(super) fn advance(&mut self, needed: usize) -> Option<usize> {
@@ -104,6 +109,9 @@ impl Window {
 
     /// Drops the buffer's bytes below the index `by`.
     fn drop(&mut self, by: usize) {
+        if by == 0 {
+            return;
+        }
         self.buffer.copy_within(by..self.held, 0);
         self.held -= by;
         self.base += by as u64;
@@ -129,7 +137,7 @@ impl Window {
 
     /// Takes memory with the bytes wanted; they are not at hand yet.
     pub(super) fn lend(&mut self, bytes: Bytes) {
-        debug_assert!(bytes.len() <= self.wanted, "no more than wanted");
+        assert!(bytes.len() <= self.wanted, "no more than wanted");
         self.wanted = 0;
         self.lent = Some(Lent { at: self.base + self.held as u64, bytes, copied: 0, in_place: false });
     }
