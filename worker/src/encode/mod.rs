@@ -3,12 +3,14 @@
 //! Invariant: what is written is a function of the batches and the settings, and a row group holds at most
 //! [`ROW_GROUP_BYTES_MAX`] bytes and one batch in memory, encoded or not, so that whoever reads it back is bounded too.
 
+mod coded;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use arrow_array::RecordBatch;
-use arrow_schema::{Fields, SchemaRef};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Fields, SchemaRef};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::{BATCH_ROWS_MAX, DICTIONARY_COLUMNS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_ROWS_MAX};
 use batteuse_shared::spec::Compression;
@@ -17,11 +19,14 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 
+use self::coded::CodedColumn;
 use crate::stage::{StageError, StagedFile, StagingDir};
 
 /// Key of the run's id in a file's metadata.
@@ -68,11 +73,110 @@ pub struct Encoder<'a> {
     staging: &'a StagingDir,
     key: String,
     schema: SchemaRef,
+    codec: Codec,
     properties: WriterProperties,
-    writer: Option<ArrowWriter<StagedFile>>,
+    file: Option<OpenFile>,
     rows: u64,
-    /// Bytes in memory of the batches in the row group under way.
-    group_bytes: usize,
+}
+
+/// The file, and the row group under way.
+struct OpenFile {
+    file: SerializedFileWriter<StagedFile>,
+    factory: ArrowRowGroupWriterFactory,
+    /// None before the group's first batch.
+    columns: Vec<ColumnEncoder>,
+    rows: usize,
+    /// Bytes in memory of the batches in it.
+    batch_bytes: usize,
+}
+
+/// A column of the row group under way.
+enum ColumnEncoder {
+    Plain(Box<ArrowColumnWriter>),
+    /// Of texts that came with codes at first.
+    Coded(Box<CodedColumn>),
+}
+
+impl ColumnEncoder {
+    fn write(&mut self, field: &Field, array: &ArrayRef) -> Result<(), ParquetError> {
+        match self {
+            Self::Coded(column) => column.append(array),
+            Self::Plain(column) => compute_leaves(field, array)?.iter().try_for_each(|leaf| column.write(leaf)),
+        }
+    }
+
+    /// Bytes encoded so far, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Coded(column) => column.bytes(),
+            Self::Plain(column) => column.get_estimated_total_bytes(),
+        }
+    }
+}
+
+impl OpenFile {
+    fn new(file: StagedFile, schema: SchemaRef, properties: WriterProperties) -> Result<Self, ParquetError> {
+        let (file, factory) = ArrowWriter::try_new(file, schema, Some(properties))?.into_serialized_writer()?;
+        Ok(Self { file, factory, columns: Vec::new(), rows: 0, batch_bytes: 0 })
+    }
+
+    fn write(&mut self, batch: &RecordBatch, codec: Codec) -> Result<(), ParquetError> {
+        let bytes = batch.get_array_memory_size();
+        let rows = self.rows + batch.num_rows();
+        if rows > ROW_GROUP_ROWS_MAX || self.batch_bytes + bytes > ROW_GROUP_BYTES_MAX {
+            self.end_group()?;
+        }
+        if self.columns.is_empty() {
+            self.begin_group(batch, codec)?;
+        }
+        let schema = batch.schema();
+        let given = std::iter::zip(schema.fields(), batch.columns());
+        for (column, (field, array)) in std::iter::zip(&mut self.columns, given) {
+            column.write(field, array)?;
+        }
+        self.rows += batch.num_rows();
+        self.batch_bytes += bytes;
+        if self.columns.iter().map(ColumnEncoder::bytes).sum::<usize>() >= ROW_GROUP_BYTES_MAX {
+            self.end_group()?;
+        }
+        Ok(())
+    }
+
+    fn begin_group(&mut self, batch: &RecordBatch, codec: Codec) -> Result<(), ParquetError> {
+        let plain = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
+        let described = self.file.schema_descr().columns();
+        for ((array, plain), column) in std::iter::zip(batch.columns(), plain).zip(described) {
+            self.columns.push(match array.data_type() {
+                DataType::Dictionary(..) => ColumnEncoder::Coded(Box::new(CodedColumn::new(column.clone(), codec)?)),
+                _ => ColumnEncoder::Plain(Box::new(plain)),
+            });
+        }
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<(), ParquetError> {
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        let mut group = self.file.next_row_group()?;
+        for column in self.columns.drain(..) {
+            match column {
+                ColumnEncoder::Plain(column) => column.close()?.append_to_row_group(&mut group)?,
+                ColumnEncoder::Coded(column) => {
+                    let (chunk, close) = column.close()?;
+                    group.append_column(&chunk, close)?;
+                }
+            }
+        }
+        group.close()?;
+        (self.rows, self.batch_bytes) = (0, 0);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<StagedFile, ParquetError> {
+        self.end_group()?;
+        self.file.into_inner()
+    }
 }
 
 /// A staged file, complete and durable, that is removed unless it is kept.
@@ -119,10 +223,8 @@ impl<'a> Encoder<'a> {
             .set_dictionary_enabled(schema.fields().len() <= DICTIONARY_COLUMNS_MAX)
             // Statistics of every page, in the page index: readers skip pages without touching them.
             .set_statistics_enabled(EnabledStatistics::Page)
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
-            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
             .build();
-        Ok(Self { staging, key, schema, properties, writer: None, rows: 0, group_bytes: 0 })
+        Ok(Self { staging, key, schema, codec, properties, file: None, rows: 0 })
     }
 
     /// Encodes the rows of `batch`, which is of the encoder's schema.
@@ -133,14 +235,10 @@ impl<'a> Encoder<'a> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let bytes = batch.get_array_memory_size();
-        let full = self.group_bytes + bytes > ROW_GROUP_BYTES_MAX;
-        let writer = self.open()?;
-        let flushed = if full { writer.flush() } else { Ok(()) };
-        let written = flushed.and_then(|()| writer.write(batch));
+        let codec = self.codec;
+        let written = self.open()?.write(batch, codec);
         written.map_err(|source| EncodeError::Write { path: self.path(), source })?;
         self.rows += batch.num_rows() as u64;
-        self.group_bytes = if full { bytes } else { self.group_bytes + bytes };
         Ok(())
     }
 
@@ -157,9 +255,9 @@ impl<'a> Encoder<'a> {
     /// # Errors
     /// When it cannot be written; then it is removed.
     pub fn finish(mut self) -> Result<Option<Sealed>, EncodeError> {
-        let Some(writer) = self.writer.take() else { return Ok(None) };
+        let Some(file) = self.file.take() else { return Ok(None) };
         let path = self.path();
-        let mut file = writer.into_inner().map_err(|source| EncodeError::Write { path, source })?;
+        let mut file = file.finish().map_err(|source| EncodeError::Write { path, source })?;
         let (bytes, sha256) = file.seal()?;
         Ok(Some(Sealed { file, rows: self.rows, bytes, sha256 }))
     }
@@ -168,16 +266,16 @@ impl<'a> Encoder<'a> {
         self.staging.path_of(&self.key)
     }
 
-    fn open(&mut self) -> Result<&mut ArrowWriter<StagedFile>, EncodeError> {
-        let writer = match self.writer.take() {
-            Some(writer) => writer,
+    fn open(&mut self) -> Result<&mut OpenFile, EncodeError> {
+        let file = match self.file.take() {
+            Some(file) => file,
             None => {
                 let file = self.staging.create(self.key.clone())?;
-                let made = ArrowWriter::try_new(file, self.schema.clone(), Some(self.properties.clone()));
+                let made = OpenFile::new(file, self.schema.clone(), self.properties.clone());
                 made.map_err(|source| EncodeError::Write { path: self.path(), source })?
             }
         };
-        Ok(self.writer.insert(writer))
+        Ok(self.file.insert(file))
     }
 }
 

@@ -1,0 +1,185 @@
+//! Chunks of coded texts, read back: values, and what the file tells of them.
+
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, UInt16Array};
+use batteuse_shared::ids::RunId;
+use batteuse_shared::layout;
+use batteuse_shared::location::url_of_dir;
+use batteuse_shared::spec::Compression as Asked;
+use batteuse_shared::task::Staging;
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::FileReader as _;
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+
+use super::*;
+use crate::encode::{Encoder, Reader};
+use crate::stage::StagingDir;
+
+/// One batch of a column.
+#[derive(Clone)]
+enum Given {
+    /// Codes of the first so many texts.
+    Coded(usize, Vec<Option<u16>>),
+    Plain(Vec<Option<String>>),
+}
+
+/// The column that decode might hand over.
+fn array(texts: &[String], given: &Given) -> ArrayRef {
+    match given {
+        Given::Coded(known, codes) => {
+            let texts: ArrayRef = Arc::new(StringArray::from_iter_values(&texts[..*known]));
+            Arc::new(DictionaryArray::new(UInt16Array::from(codes.clone()), texts))
+        }
+        Given::Plain(values) => Arc::new(StringArray::from(values.clone())),
+    }
+}
+
+/// Writes the batches; they must come back, and what the file tells of them must hold.
+fn written(texts: &[String], batches: &[Given], compression: Asked) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(layout::STAGING_NONCE), "n").unwrap();
+    let staging = Staging { url: url_of_dir(dir.path()).unwrap(), nonce: "n".to_owned() };
+    let staging = StagingDir::enter(&staging).unwrap();
+    let schema = Arc::new(arrow_schema::Schema::new(vec![
+        arrow_schema::Field::new("text", arrow_schema::DataType::Utf8, true),
+        arrow_schema::Field::new("again", arrow_schema::DataType::Utf8, true),
+    ]));
+    let run = RunId::new("job-1").unwrap();
+    let mut encoder = Encoder::new(&staging, "p".to_owned(), schema, compression, &run).unwrap();
+    let mut want: Vec<Option<String>> = Vec::new();
+    for given in batches {
+        let column = array(texts, given);
+        encoder
+            .write(
+                &RecordBatch::try_from_iter_with_nullable([("text", column.clone(), true), ("again", column, true)])
+                    .unwrap(),
+            )
+            .unwrap();
+        match given {
+            Given::Coded(_, codes) => {
+                want.extend(codes.iter().map(|code| code.map(|code| texts[code as usize].clone())))
+            }
+            Given::Plain(values) => want.extend(values.iter().cloned()),
+        }
+    }
+    encoder.finish().unwrap().unwrap().keep();
+    let path = staging.path_of("p");
+    for column in 0..2 {
+        let read: Vec<Option<String>> = Reader::open(&path)
+            .unwrap()
+            .flat_map(|batch| {
+                batch
+                    .unwrap()
+                    .column(column)
+                    .as_string::<i32>()
+                    .iter()
+                    .map(|text| text.map(str::to_owned))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        assert!(read == want, "{} values come back as they are", want.len());
+    }
+    told(&path, &want);
+}
+
+/// What the file tells of the values: nulls, bounds of the chunk and of each page.
+fn told(path: &std::path::Path, want: &[Option<String>]) {
+    let options = ReadOptionsBuilder::new().with_page_index().build();
+    let reader = SerializedFileReader::new_with_options(std::fs::File::open(path).unwrap(), options).unwrap();
+    let metadata = reader.metadata();
+    assert_eq!(metadata.num_row_groups(), 1);
+    let chunk = metadata.row_group(0).column(0);
+    let statistics = chunk.statistics().unwrap();
+    assert_eq!(statistics.null_count_opt(), Some(want.iter().filter(|value| value.is_none()).count() as u64));
+    let bytes: usize = want.iter().flatten().map(String::len).sum();
+    assert_eq!(chunk.unencoded_byte_array_data_bytes(), Some(bytes as i64));
+    let least = want.iter().flatten().min().map(String::as_bytes);
+    let greatest = want.iter().flatten().max().map(String::as_bytes);
+    let bounds = [(statistics.min_bytes_opt(), least), (statistics.max_bytes_opt(), greatest)];
+    for (bound, exact) in bounds.iter().map(|&(bound, value)| (bound.zip(value), value)).filter_map(|(pair, _)| pair) {
+        assert!(bound.len() <= BOUND_BYTES && std::str::from_utf8(bound).is_ok());
+        assert!(exact.len() > BOUND_BYTES || bound == exact);
+    }
+    assert!(
+        statistics.min_bytes_opt() <= least && statistics.max_bytes_opt().is_none_or(|bound| Some(bound) >= greatest)
+    );
+    let offsets = &metadata.offset_index().unwrap()[0][0];
+    let ColumnIndexMetaData::BYTE_ARRAY(index) = &metadata.column_index().unwrap()[0][0] else {
+        assert!(
+            want.iter().flatten().any(|text| text.starts_with('\u{10ffff}')),
+            "bounds are told unless there are none"
+        );
+        return;
+    };
+    let firsts: Vec<usize> = offsets.page_locations().iter().map(|page| page.first_row_index as usize).collect();
+    for (page, &first) in firsts.iter().enumerate() {
+        let rows = &want[first..firsts.get(page + 1).copied().unwrap_or(want.len())];
+        assert!(rows.len() <= PAGE_ROWS);
+        assert_eq!(index.null_count(page), Some(rows.iter().filter(|value| value.is_none()).count() as i64));
+        assert_eq!(index.is_null_page(page), rows.iter().all(Option::is_none));
+        let values = || rows.iter().flatten().map(String::as_bytes);
+        assert!(
+            values().all(|value| index.min_value(page).unwrap() <= value && value <= index.max_value(page).unwrap())
+        );
+    }
+}
+
+/// Codes below `known`, of which some are null, by a plain generator.
+fn codes(seed: &mut u64, rows: usize, known: usize, nulls: u64) -> Vec<Option<u16>> {
+    let mut next = || {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *seed >> 33
+    };
+    (0..rows).map(|_| (next() % 100 >= nulls).then(|| (next() % known as u64) as u16)).collect()
+}
+
+#[test]
+fn coded_texts_come_back_as_they_are() {
+    let long = |text: &str, i: usize| text.repeat(20 + i % 40);
+    let text = |i: usize| match i % 5 {
+        0 => String::new(),
+        1 => long("\u{e9}x", i),
+        2 => long("\u{d7ff}", i),
+        _ => format!("t{i}"),
+    };
+    let mut texts: Vec<String> = (0..3_000).map(text).collect();
+    texts.dedup();
+    let mut seed = 7;
+    let mut coded = |rows, known, nulls| Given::Coded(known, codes(&mut seed, rows, known, nulls));
+    let plain = |rows: usize| {
+        Given::Plain((0..rows).map(|i| (i % 3 > 0).then(|| format!("{i}{}", "y".repeat(i % 90)))).collect())
+    };
+    let cases = [
+        vec![coded(1, 1, 0)],
+        vec![coded(70, 1, 0), coded(9, 2, 50)],
+        vec![coded(5, 1, 100), coded(64, 3, 0)],
+        vec![coded(20_000, 256, 0), coded(20_001, 257, 10), coded(3, 1_000, 100)],
+        vec![coded(50_000, 3_000, 30)],
+        vec![coded(100, 40, 10), plain(50_000), plain(1)],
+        vec![coded(45_000, 2, 99), plain(10)],
+        vec![coded(40_000, 7, 100)],
+        vec![coded(10, 5, 100), plain(30), plain(0)],
+    ];
+    for batches in cases {
+        for compression in [Asked::None, Asked::Snappy, Asked::Zstd(3)] {
+            written(&texts, &batches, compression);
+        }
+    }
+    // There is nothing above the last character.
+    let last = vec!["\u{10ffff}".repeat(30)];
+    written(&last, &[Given::Coded(1, vec![Some(0), None])], Asked::Zstd(3));
+}
+
+#[test]
+fn bounds_are_cut_between_characters_and_upwards() {
+    assert_eq!(cut("a".repeat(70).as_bytes()).len(), BOUND_BYTES);
+    assert_eq!(cut(format!("{}\u{e9}", "a".repeat(63)).as_bytes()).len(), 63);
+    assert_eq!(cut_up(b"abc"), Some(b"abc".to_vec()));
+    assert_eq!(cut_up("a".repeat(70).as_bytes()), Some([&b"a".repeat(63)[..], b"b"].concat()));
+    let high = |last: &str| cut_up(format!("{}{last}zzzz", "a".repeat(64 - last.len())).as_bytes()).unwrap();
+    // The next character may take no more bytes, and is no surrogate.
+    assert_eq!(high("\u{7f}"), [&b"a".repeat(62)[..], b"b"].concat());
+    assert_eq!(high("\u{d7ff}"), [&b"a".repeat(61)[..], "\u{e000}".as_bytes()].concat());
+    assert_eq!(cut_up("\u{10ffff}".repeat(17).as_bytes()), None);
+}
