@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow};
 use batteuse_shared::ids::WorkerId;
 use batteuse_shared::limits::CALL_MS_MAX;
 use batteuse_shared::time::Millis;
+use batteuse_store::Stores;
 use batteuse_worker::agent::Dial;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
@@ -55,6 +56,14 @@ pub fn worker_id() -> WorkerId {
 /// A name for this process in the journal.
 pub fn writer() -> uuid::Uuid {
     uuid::Uuid::new_v4()
+}
+
+/// Opens output and state folders; the settings of object stores come from the environment.
+pub fn stores() -> Arc<Stores> {
+    const PREFIXES: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "PG"];
+    let settings =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Arc::new(Stores::new(settings.filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))))
 }
 
 /// One per core.

@@ -168,17 +168,20 @@ pub fn job_from_flags(args: &RunArgs) -> Result<Job, ConfigError> {
             },
             partition: flags.partition_bytes.map_or_else(Partition::default, |bytes| Partition { bytes }),
             columns: if flags.all_text { Columns::AllText } else { Columns::Infer },
-            output: Output {
-                parquet: Parquet {
-                    url: location::url_of_dir(&absolute("--to", to)?).map_err(in_url("--to"))?,
-                    compression: Compression::default(),
-                },
-            },
+            output: Output { parquet: Parquet { url: output_url(to)?, compression: Compression::default() } },
             rejects: Rejects { tolerate: tolerance(&flags.tolerate)? },
         },
     };
     job.check().map_err(|problems| ConfigError::Wrong(problems.into_iter().map(by_flag).collect()))?;
     Ok(job)
+}
+
+/// A URL as it is given, or that of a path.
+fn output_url(to: &Path) -> Result<String, ConfigError> {
+    if let Some(url) = to.to_str().filter(|to| to.contains("://")) {
+        return Ok(url.to_owned());
+    }
+    location::url_of_dir(&absolute("--to", to)?).map_err(|source| ConfigError::Url { flag: "--to", source })
 }
 
 fn given<'a>(flag: &'static str, path: Option<&'a Path>) -> Result<&'a Path, ConfigError> {

@@ -2,9 +2,9 @@
 //!
 //! Invariant: results go to standard output, everything else to standard error.
 
+use crate::cmd::output::OutputDir;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
-use std::path::Path;
 use std::time::Duration;
 
 use batteuse_coordinator::driver::Handle;
@@ -35,7 +35,7 @@ pub fn chain(error: &anyhow::Error) -> String {
 }
 
 /// Prints a run's report.
-pub fn report(report: &Report, dir: &Path, form: OutputForm) {
+pub fn report(report: &Report, dir: &OutputDir, form: OutputForm) {
     match form {
         OutputForm::Json => {
             print(&(serde_json::to_string_pretty(report).expect("plain values with text keys serialise") + "\n"));
@@ -55,7 +55,7 @@ fn print(text: &str) {
     }
 }
 
-fn text(r: &Report, dir: &Path) -> String {
+fn text(r: &Report, dir: &OutputDir) -> String {
     let seconds = r.seconds.max(0.001);
     let mut lines = vec![
         ("run", format!("{} ({})", r.run, word(r.state))),
@@ -85,7 +85,7 @@ fn text(r: &Report, dir: &Path) -> String {
     }
     let holds = if r.equation.holds { "holds" } else { "does not hold" };
     lines.extend([
-        ("output", format!("{} files, {} in {}", r.files, HumanBytes(r.output_bytes), dir.display())),
+        ("output", format!("{} files, {} in {}", r.files, HumanBytes(r.output_bytes), dir)),
         ("digest", r.digest.to_string()),
         ("time", format!("{:.2} s, {:.0} MB/s", r.seconds, r.bytes as f64 / 1e6 / seconds)),
         ("equation", format!("{} ({holds})", r.equation.records)),
@@ -99,7 +99,7 @@ fn text(r: &Report, dir: &Path) -> String {
         lines.push(("reject", format!("line {}{column}: {}", reject.line, reject.reason)));
     }
     if r.counts.rejected > 0 {
-        lines.push(("rejects", dir.join(layout::rejects(&r.run)).display().to_string()));
+        lines.push(("rejects", dir.folder.place(&layout::rejects(&r.run)).display().to_string()));
     }
     lines.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
 }

@@ -14,12 +14,14 @@ mod rivals;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use batteuse_coordinator::claim;
-use batteuse_coordinator::journal::Journal;
+use batteuse_coordinator::journal::{Journal, State, StateFolder};
 use batteuse_coordinator::scheduler::Fact;
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
+use batteuse_store::Disk;
 
 use crate::flow::Outcome;
 use crate::support::published;
@@ -34,14 +36,19 @@ fn outcome(dir: &Path) -> Outcome {
 
 /// The run that holds `dir`.
 fn run_of(dir: &Path) -> Option<RunId> {
-    claim::current(dir).unwrap().map(|(_, claim)| claim.run)
+    claim::current(&Disk::new(dir)).unwrap().map(|(_, claim)| claim.run)
 }
 
 /// The facts of the run that holds `dir`, whose state lies in `state`.
 pub fn facts(state: &Path, dir: &Path) -> Vec<Fact> {
     let Some(run) = run_of(dir) else { return Vec::new() };
-    let replayed = Journal::read::<Fact>(state, &run).unwrap();
+    let replayed = Journal::read::<Fact>(&*kept_in(state), &run).unwrap();
     replayed.facts.into_iter().map(|(_, fact)| fact).collect()
+}
+
+/// The state store that the folder `state` is.
+pub fn kept_in(state: &Path) -> State {
+    Arc::new(StateFolder::new(Arc::new(Disk::new(state)), ""))
 }
 
 /// The state folder of an embedded run into `dir`.

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use batteuse_shared::ids::{BadName, Epoch, RunId};
 use batteuse_shared::limits::{PARTITIONS_MAX, SOURCE_BYTES_MAX};
@@ -17,19 +18,21 @@ use batteuse_shared::spec::{Job, SpecProblem};
 use batteuse_shared::task::{SourceRef, SourceVersion};
 use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, limits};
+use batteuse_store::{CreateError, Folder, ListError, OpenError, ReadError, Stores};
 
 use crate::claim::{self, Claim, ClaimError, ClaimOutcome, Holding};
-use crate::journal::{AppendError, Journal, JournalError, Position};
-use crate::local::{self, CreateError};
+use crate::journal::{AppendError, Journal, JournalError, Position, State, StateError, StateStore};
 use crate::scheduler::{Accepted, Decision, Fact, Run};
 
 /// Where a coordinator keeps its state, and its clock.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ground {
-    /// State folder as claims tell it: a URL, or a path relative to the output folder.
+    /// The state store as claims tell it: a URL, or a path relative to the output folder.
     pub claimed_as: String,
-    /// State folder as a path.
-    pub state: PathBuf,
+    /// The state store.
+    pub state: State,
+    /// Opens output folders.
+    pub stores: Arc<Stores>,
     /// The clock.
     pub clock: fn() -> Millis,
     /// Names this process in journals.
@@ -65,9 +68,15 @@ pub enum AdmitError {
     /// The request's id is no part of a run's id.
     #[error("the request id is refused: {0}")]
     Name(#[from] BadName),
-    /// A URL names no local path.
+    /// The source's URL names no local path.
     #[error(transparent)]
     Url(#[from] BadUrl),
+    /// The output folder cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The state store of the run that holds the output folder cannot be opened.
+    #[error("the state of the run that holds the output folder: {0}")]
+    State(#[from] StateError),
     /// The source cannot be read.
     #[error("the source {} cannot be read: {error}: check the path and its permissions", path.display())]
     Source {
@@ -242,17 +251,17 @@ pub fn version_of(path: &Path) -> Result<SourceVersion, AdmitError> {
 pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, AdmitError> {
     job.check().map_err(AdmitError::Spec)?;
     let run = RunId::new(&format!("{}-{request}", job.metadata.name))?;
-    let dir = location::path_of(&job.spec.output.parquet.url)?;
-    let holding = claim::look(&dir)?;
-    let begun = Journal::read::<Fact>(&ground.state, &run)?.facts;
-    let any = !begun.is_empty();
-    if let Some(begun) = Run::replay(begun.into_iter().map(|(_, fact)| fact)) {
-        if begun.accepted().job != job {
+    let dir = ground.stores.folder(&job.spec.output.parquet.url)?;
+    let holding = claim::look(&*dir)?;
+    let begun = Journal::read::<Fact>(&*ground.state, &run)?;
+    let any = !begun.facts.is_empty();
+    if let Some(known) = Run::replay(begun.facts.into_iter().map(|(_, fact)| fact)) {
+        if known.accepted().job != job {
             return Err(AdmitError::Reused { run });
         }
         // Whoever is told so may rely on it: its first slot may be there and not be durable yet.
-        let journal = ground.state.join(layout::journal_dir(&run));
-        local::fsync_dir(&journal).map_err(|error| AdmitError::Io { path: journal, error })?;
+        let slots = ground.state.journal(&run);
+        slots.secure().map_err(|error| AdmitError::Io { path: slots.place(0), error })?;
         return Ok(Admission::Known(run));
     }
     if any {
@@ -270,77 +279,85 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     if let Some(seq) = free_slot(&dir, holding, &run, ground)? {
         let mine =
             Claim { run: run.clone(), state: ground.claimed_as.clone(), nonce: uuid::Uuid::new_v4().to_string() };
-        match claim::claim(&dir, seq, &mine)? {
-            ClaimOutcome::Lost { by } if by.run != run => return Err(AdmitError::Lost { dir, by: by.run }),
+        match claim::claim(&*dir, seq, &mine)? {
+            ClaimOutcome::Lost { by } if by.run != run => {
+                return Err(AdmitError::Lost { dir: dir.place(""), by: by.run });
+            }
             ClaimOutcome::Lost { .. } | ClaimOutcome::Won => {}
         }
     }
-    let nonce = prepare_staging(&dir, &run)?;
+    let nonce = prepare_staging(&*dir, &run)?;
     let source = SourceRef { url: job.spec.source.url.clone(), version };
     Ok(Admission::New(Box::new(Accepted { run, job, source, nonce, at: (ground.clock)() })))
 }
 
 /// Makes the staging folder and the nonce by which workers prove that they see it. A nonce that is there already stays.
-fn prepare_staging(dir: &Path, run: &RunId) -> Result<String, AdmitError> {
-    let staging = dir.join(layout::staging_dir(run));
-    let nonce = uuid::Uuid::new_v4().to_string();
-    let made = local::create_dir_durable(&staging).and_then(|()| {
-        match local::create_if_absent(&staging, layout::STAGING_NONCE, nonce.as_bytes()) {
-            Ok(_) => fs::read_to_string(staging.join(layout::STAGING_NONCE)),
-            Err(CreateError::NotWritten(error) | CreateError::Unknown(error)) => Err(error),
-        }
-    });
-    made.map_err(|error| AdmitError::Io { path: staging, error })
+fn prepare_staging(dir: &dyn Folder, run: &RunId) -> Result<String, AdmitError> {
+    let staging = layout::staging_dir(run);
+    let (path, nonce) = (format!("{staging}/{}", layout::STAGING_NONCE), uuid::Uuid::new_v4().to_string());
+    let failed = |error| AdmitError::Io { path: dir.place(&path), error };
+    dir.make(&staging).map_err(failed)?;
+    let unclear = match dir.create_if_absent(&path, nonce.as_bytes()) {
+        Ok(_) => io::Error::from(io::ErrorKind::NotFound),
+        Err(CreateError::NotWritten(error)) => return Err(failed(error)),
+        Err(CreateError::Unknown(error)) => error,
+    };
+    // An earlier try's, or a rival's who admits the same run, holds as well as ours.
+    match dir.read(&path, limits::NAME_BYTES_MAX as u64) {
+        Ok(Some(found)) => String::from_utf8(found).map_err(|error| failed(io::Error::other(error))),
+        Ok(None) => Err(failed(unclear)),
+        Err(ReadError::Io(error)) => Err(failed(error)),
+        Err(unfit) => Err(failed(io::Error::other(unfit))),
+    }
 }
 
 /// The claim slot that a new run may take; none when `run` itself holds the folder.
-fn free_slot(dir: &Path, holding: Holding, run: &RunId, ground: &Ground) -> Result<Option<u64>, AdmitError> {
+fn free_slot(dir: &Arc<dyn Folder>, holding: Holding, run: &RunId, ground: &Ground) -> Result<Option<u64>, AdmitError> {
+    let place = || dir.place("");
     let (seq, held) = match holding {
         Holding::Absent | Holding::Empty => return Ok(Some(0)),
-        Holding::Foreign { name } => return Err(AdmitError::Foreign { dir: dir.to_owned(), name }),
+        Holding::Foreign { name } => return Err(AdmitError::Foreign { dir: place(), name }),
         Holding::Claimed { claim, .. } if claim.run == *run => return Ok(None),
         Holding::Claimed { seq, claim } => (seq, claim),
     };
-    let state = held.state_path(dir)?;
-    let here = state == ground.state || state == dir.join(layout::EMBEDDED_STATE);
-    let replayed = Journal::read::<Fact>(&state, &held.run)?;
+    let state = held.state(dir, &ground.stores)?;
+    let embedded = state.place() == dir.place(layout::EMBEDDED_STATE);
+    let here = embedded || state.place() == ground.state.place();
+    let replayed = Journal::read::<Fact>(&*state, &held.run)?;
     let facts: Vec<Fact> = replayed.facts.into_iter().map(|(_, fact)| fact).collect();
+    let known = |state: &dyn StateStore| state.exists().map_err(|error| AdmitError::Io { path: state.place(), error });
     match Run::replay(facts.clone()) {
         Some(holder) if holder.done() => match holder.state() {
             RunState::Failed | RunState::Cancelled => Ok(Some(seq + 1)),
-            _ => Err(AdmitError::Finished { dir: dir.to_owned(), run: held.run }),
+            _ => Err(AdmitError::Finished { dir: place(), run: held.run }),
         },
-        Some(_) if state == dir.join(layout::EMBEDDED_STATE) => {
-            Err(AdmitError::Unfinished { dir: dir.to_owned(), run: held.run })
-        }
-        Some(_) => Err(AdmitError::Elsewhere { dir: dir.to_owned(), run: held.run, state: held.state }),
+        Some(_) if embedded => Err(AdmitError::Unfinished { dir: place(), run: held.run }),
+        Some(_) => Err(AdmitError::Elsewhere { dir: place(), run: held.run, state: held.state }),
         None if !facts.is_empty() => Ok(Some(seq + 1)),
         // An empty journal is that of a run which never began only if nothing tells otherwise.
-        None if begun(dir, &held.run)? || !(here || state.is_dir()) => {
-            Err(AdmitError::JournalGone { dir: dir.to_owned(), run: held.run, state })
+        None if begun(&**dir, &held.run)? || !(here || known(&*state)?) => {
+            Err(AdmitError::JournalGone { dir: place(), run: held.run, state: state.place() })
         }
-        None => match void(&state, &held.run, replayed.position, ground) {
+        None => match void(&*state, &held.run, replayed.position, ground) {
             // It has just begun, or a rival has made it void: its first slot tells.
-            Err(AdmitError::Void(AppendError::Conflict { .. })) => free_slot(dir, claim::look(dir)?, run, ground),
+            Err(AdmitError::Void(AppendError::Conflict { .. })) => free_slot(dir, claim::look(&**dir)?, run, ground),
             done => done.map(|()| Some(seq + 1)),
         },
     }
 }
 
 /// Whether `dir` holds anything that a run makes after it has begun: published files, or staged ones.
-fn begun(dir: &Path, run: &RunId) -> Result<bool, AdmitError> {
-    let names = |path: PathBuf| match fs::read_dir(&path) {
-        Ok(entries) => entries
-            .map(|entry| entry.map(|e| e.file_name()))
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(|error| AdmitError::Io { path, error }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(AdmitError::Io { path, error }),
+fn begun(dir: &dyn Folder, run: &RunId) -> Result<bool, AdmitError> {
+    let names = |path: &str| match dir.list(path) {
+        Ok(list) => Ok(list.unwrap_or_default().into_iter().map(|entry| entry.name).collect::<Vec<_>>()),
+        Err(ListError::Io(error)) => Err(AdmitError::Io { path: dir.place(path), error }),
+        Err(error @ ListError::NotAFolder) => {
+            Err(AdmitError::Io { path: dir.place(path), error: io::Error::new(io::ErrorKind::NotADirectory, error) })
+        }
     };
-    let published = names(dir.to_owned())?.iter().any(|name| name != layout::ENGINE_DIR);
-    let reported = names(dir.join(layout::run_dir(run)))?.iter().any(|name| name != STAGING);
-    let staged = names(dir.join(layout::staging_dir(run)))?;
-    let staged = staged.iter().any(|name| name != layout::STAGING_NONCE && !local::is_temporary(name));
+    let published = names("")?.iter().any(|name| name != layout::ENGINE_DIR);
+    let reported = names(&layout::run_dir(run))?.iter().any(|name| name != STAGING);
+    let staged = names(&layout::staging_dir(run))?.iter().any(|name| name != layout::STAGING_NONCE);
     Ok(published || reported || staged)
 }
 
@@ -348,7 +365,7 @@ fn begun(dir: &Path, run: &RunId) -> Result<bool, AdmitError> {
 const STAGING: &str = "staging";
 
 /// Makes sure that a claimed run which never began never will: the first slot of its journal is taken.
-fn void(state: &Path, run: &RunId, position: Position, ground: &Ground) -> Result<(), AdmitError> {
+fn void(state: &dyn StateStore, run: &RunId, position: Position, ground: &Ground) -> Result<(), AdmitError> {
     let reason = Reason::Cancelled { message: "it never began, and another run took its output folder".to_owned() };
     let decision =
         Decision { state: RunState::Cancelled, reason: Some(reason), manifest_sha256: None, at: (ground.clock)() };

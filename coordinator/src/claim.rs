@@ -4,18 +4,17 @@
 //! folder with content but without a claim, or with content that no run writes, is somebody else's and is not touched.
 //! Does not know whether the run of a claim goes on, failed or ended: that is in its journal, which may lie elsewhere.
 
-use std::fs::{self, DirEntry};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::CLAIM_BYTES_MAX;
-use batteuse_shared::location::{self, BadUrl};
+use batteuse_store::{CreateError, Created, Entry, Folder, Kind, ListError, ReadError, Stores};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::slot_number;
-use crate::local::{self, CreateError, Created, ReadError};
+use crate::journal::{self, State, StateError, StateFolder, slot_number};
 
 /// What one claim says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,20 +22,23 @@ use crate::local::{self, CreateError, Created, ReadError};
 pub struct Claim {
     /// The run that owns the folder.
     pub run: RunId,
-    /// The state folder that holds its journal: `file:///.../`, or a path relative to the claimed folder, so that a folder
-    /// which holds its own state may be moved.
+    /// The state store that holds its journal: a URL, or a path relative to the claimed folder, so that a folder which holds its
+    /// own state may be moved.
     pub state: String,
     /// Drawn by the claimant, once: by it a claim is known again after an unclear reply.
     pub nonce: String,
 }
 
 impl Claim {
-    /// The state folder of a claim on `dir`.
+    /// The state store of a claim on `dir`.
     ///
     /// # Errors
-    /// When it is a URL that names no local path.
-    pub fn state_path(&self, dir: &Path) -> Result<PathBuf, BadUrl> {
-        if self.state.contains("://") { location::path_of(&self.state) } else { Ok(dir.join(&self.state)) }
+    /// When it is a URL that cannot be opened.
+    pub fn state(&self, dir: &Arc<dyn Folder>, stores: &Stores) -> Result<State, StateError> {
+        if self.state.contains("://") {
+            return journal::state_at(&self.state, stores);
+        }
+        Ok(Arc::new(StateFolder::new(dir.clone(), &self.state)))
     }
 }
 
@@ -120,20 +122,21 @@ impl ClaimError {
 ///
 /// # Errors
 /// When it is no folder, cannot be listed, or its highest claim cannot be read.
-pub fn look(dir: &Path) -> Result<Holding, ClaimError> {
-    let Some(entries) = list(dir)? else { return Ok(Holding::Absent) };
+pub fn look(dir: &dyn Folder) -> Result<Holding, ClaimError> {
+    let Some(entries) = list(dir, "")? else { return Ok(Holding::Absent) };
     // A link in its place is not followed: it is a stranger.
-    let engine = entries.iter().any(|entry| entry.file_name() == layout::ENGINE_DIR && is_dir(entry));
+    let engine = entries.iter().any(|entry| entry.name == layout::ENGINE_DIR && entry.kind == Kind::Folder);
     let claimed = if engine { current(dir)? } else { None };
-    let mut strangers = strangers(&entries, "", |entry, name| match name {
-        layout::ENGINE_DIR => is_dir(entry),
-        _ => claimed.is_some() && is_file(entry) && (name == layout::SUCCESS || is_part(name)),
+    let mut strangers = strangers(&entries, "", |entry| match entry.name.as_str() {
+        layout::ENGINE_DIR => entry.kind == Kind::Folder,
+        name => claimed.is_some() && entry.kind == Kind::File && (name == layout::SUCCESS || is_part(name)),
     });
     if engine {
-        let engine = list(&dir.join(layout::ENGINE_DIR))?.unwrap_or_default();
+        let engine = list(dir, layout::ENGINE_DIR)?.unwrap_or_default();
         let prefix = format!("{}/", layout::ENGINE_DIR);
-        strangers.extend(self::strangers(&engine, &prefix, |entry, name| {
-            is_dir(entry) && (name == CLAIMS_NAME || claimed.is_some() && ENGINE_NAMES.contains(&name))
+        strangers.extend(self::strangers(&engine, &prefix, |entry| {
+            let name = entry.name.as_str();
+            entry.kind == Kind::Folder && (name == CLAIMS_NAME || claimed.is_some() && ENGINE_NAMES.contains(&name))
         }));
     }
     strangers.sort();
@@ -153,27 +156,27 @@ const CLAIMS_NAME: &str = "claims";
 /// What else runs keep in the engine's folder.
 const ENGINE_NAMES: [&str; 2] = ["runs", "state"];
 
+fn slot(seq: u64) -> String {
+    format!("{}/{}", layout::CLAIMS, layout::slot(seq))
+}
+
 /// The highest claim on `dir` and its slot, whatever else lies in the folder; none when nobody claimed it.
 ///
 /// # Errors
 /// When the claims cannot be listed, or the highest one cannot be read.
-pub fn current(dir: &Path) -> Result<Option<(u64, Claim)>, ClaimError> {
-    let claims = dir.join(layout::CLAIMS);
+pub fn current(dir: &dyn Folder) -> Result<Option<(u64, Claim)>, ClaimError> {
     let mut highest = None;
-    for entry in list(&claims)?.unwrap_or_default() {
-        let name = entry.file_name();
-        if local::is_temporary(&name) {
-            continue;
-        }
-        let damaged =
-            || ClaimError::Damaged { path: entry.path(), reason: "its name is not that of a claim".to_owned() };
-        highest = highest.max(Some(name.to_str().and_then(slot_number).ok_or_else(damaged)?));
+    for entry in list(dir, layout::CLAIMS)?.unwrap_or_default() {
+        let damaged = || ClaimError::Damaged {
+            path: dir.place(&format!("{}/{}", layout::CLAIMS, entry.name)),
+            reason: "its name is not that of a claim".to_owned(),
+        };
+        highest = highest.max(Some(slot_number(&entry.name).ok_or_else(damaged)?));
     }
     let Some(seq) = highest else { return Ok(None) };
-    let path = claims.join(layout::slot(seq));
-    match read(&path)? {
+    match read(dir, seq)? {
         Some(claim) => Ok(Some((seq, claim))),
-        None => Err(ClaimError::Io { path, error: io::Error::from(io::ErrorKind::NotFound) }),
+        None => Err(ClaimError::Io { path: dir.place(&slot(seq)), error: io::Error::from(io::ErrorKind::NotFound) }),
     }
 }
 
@@ -181,33 +184,32 @@ pub fn current(dir: &Path) -> Result<Option<(u64, Claim)>, ClaimError> {
 /// claim again finds that it has won.
 ///
 /// # Errors
-/// When the disk fails, or the slot is taken by something unreadable.
-pub fn claim(dir: &Path, seq: u64, claim: &Claim) -> Result<ClaimOutcome, ClaimError> {
-    let claims = dir.join(layout::CLAIMS);
-    let failed = |error| ClaimError::Io { path: claims.clone(), error };
-    local::create_dir_durable(&claims).map_err(failed)?;
+/// When the disk or store fails, or the slot is taken by something unreadable.
+pub fn claim(dir: &dyn Folder, seq: u64, claim: &Claim) -> Result<ClaimOutcome, ClaimError> {
+    let failed = |error| ClaimError::Io { path: dir.place(layout::CLAIMS), error };
+    dir.make(layout::CLAIMS).map_err(failed)?;
     let mut text = serde_json::to_string(claim).expect("plain values with text keys serialise");
     text.push('\n');
-    let reply = local::create_if_absent(&claims, &layout::slot(seq), text.as_bytes());
-    conclude(&claims, seq, claim, reply)
+    let reply = dir.create_if_absent(&slot(seq), text.as_bytes());
+    conclude(dir, seq, claim, reply)
 }
 
 /// What became of a claim, given the reply to the try.
 fn conclude(
-    claims: &Path,
+    dir: &dyn Folder,
     seq: u64,
     claim: &Claim,
     reply: Result<Created, CreateError>,
 ) -> Result<ClaimOutcome, ClaimError> {
-    let path = claims.join(layout::slot(seq));
+    let path = dir.place(&slot(seq));
     let (certain, error) = match reply {
         Ok(Created::Done) => return Ok(ClaimOutcome::Won),
         Ok(Created::Exists) => (false, io::Error::from(io::ErrorKind::NotFound)),
         Err(CreateError::NotWritten(error)) => (true, error),
         Err(CreateError::Unknown(error)) => (false, error),
     };
-    match read(&path) {
-        Ok(Some(found)) if found == *claim => match local::fsync_dir(claims) {
+    match read(dir, seq) {
+        Ok(Some(found)) if found == *claim => match dir.secure(layout::CLAIMS) {
             Ok(()) => Ok(ClaimOutcome::Won),
             Err(error) => Err(ClaimError::Unknown { path, error }),
         },
@@ -218,55 +220,28 @@ fn conclude(
     }
 }
 
-fn read(path: &Path) -> Result<Option<Claim>, ClaimError> {
-    let damaged = |reason: String| ClaimError::Damaged { path: path.to_owned(), reason };
-    match local::read_regular(path, CLAIM_BYTES_MAX) {
+fn read(dir: &dyn Folder, seq: u64) -> Result<Option<Claim>, ClaimError> {
+    let path = || dir.place(&slot(seq));
+    let damaged = |reason: String| ClaimError::Damaged { path: path(), reason };
+    match dir.read(&slot(seq), CLAIM_BYTES_MAX) {
         Ok(None) => Ok(None),
         Ok(Some(bytes)) => serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(error.to_string())),
-        Err(ReadError::Io(error)) => Err(ClaimError::Io { path: path.to_owned(), error }),
+        Err(ReadError::Io(error)) => Err(ClaimError::Io { path: path(), error }),
         Err(unfit) => Err(damaged(unfit.to_string())),
     }
 }
 
-/// The entries of `dir`; none when it does not exist.
-fn list(dir: &Path) -> Result<Option<Vec<DirEntry>>, ClaimError> {
-    let failed = |error| ClaimError::Io { path: dir.to_owned(), error };
-    match fs::read_dir(dir) {
-        // A link that leads nowhere is there, and no folder can be made in its place.
-        // (The components are put together again without the slash at the end, which would follow the link.)
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(&dir.components().collect::<PathBuf>()) => {
-            Ok(None)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ClaimError::NotAFolder { path: dir.to_owned() }),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(ClaimError::NotAFolder { path: dir.to_owned() })
-        }
-        Err(error) => Err(failed(error)),
-        Ok(entries) => entries.collect::<io::Result<_>>().map(Some).map_err(failed),
-    }
+/// What lies in the folder `path` of `dir`; none when it does not exist.
+fn list(dir: &dyn Folder, path: &str) -> Result<Option<Vec<Entry>>, ClaimError> {
+    dir.list(path).map_err(|error| match error {
+        ListError::NotAFolder => ClaimError::NotAFolder { path: dir.place(path) },
+        ListError::Io(error) => ClaimError::Io { path: dir.place(path), error },
+    })
 }
 
-fn is_there(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
-}
-
-/// The names of what is neither a leftover of ours nor `known`.
-fn strangers(entries: &[DirEntry], prefix: &str, known: impl Fn(&DirEntry, &str) -> bool) -> Vec<String> {
-    let strange = |entry: &&DirEntry| {
-        let name = entry.file_name();
-        let leftover = local::is_temporary(&name) && is_file(entry);
-        !leftover && !name.to_str().is_some_and(|name| known(entry, name))
-    };
-    entries.iter().filter(strange).map(|e| format!("{prefix}{}", e.file_name().to_string_lossy())).collect()
-}
-
-/// Symbolic links are neither files nor folders here.
-fn is_dir(entry: &DirEntry) -> bool {
-    entry.file_type().is_ok_and(|kind| kind.is_dir())
-}
-
-fn is_file(entry: &DirEntry) -> bool {
-    entry.file_type().is_ok_and(|kind| kind.is_file())
+/// The names of what is not `known`.
+fn strangers(entries: &[Entry], prefix: &str, known: impl Fn(&Entry) -> bool) -> Vec<String> {
+    entries.iter().filter(|entry| !known(entry)).map(|entry| format!("{prefix}{}", entry.name)).collect()
 }
 
 /// Whether `name` is that of a published part, as in [`layout::part`].
@@ -280,16 +255,22 @@ fn is_part(name: &str) -> bool {
 mod tests {
     #![expect(clippy::disallowed_methods, reason = "the race is run on threads")]
 
+    use std::fs;
     use std::os::unix::fs::symlink;
     use std::sync::Barrier;
     use std::thread;
 
     use batteuse_shared::ids::{AttemptId, Epoch};
+    use batteuse_store::Disk;
 
     use super::*;
 
     fn claim_of(run: &str, nonce: &str) -> Claim {
         Claim { run: RunId::new(run).unwrap(), state: "file:///state/".into(), nonce: nonce.into() }
+    }
+
+    fn disk(path: &std::path::Path) -> Disk {
+        Disk::new(path)
     }
 
     fn foreign(name: &str) -> Holding {
@@ -300,17 +281,17 @@ mod tests {
     fn the_highest_claim_tells() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("out");
-        assert_eq!(look(&dir).unwrap(), Holding::Absent);
+        assert_eq!(look(&disk(&dir)).unwrap(), Holding::Absent);
         fs::create_dir(&dir).unwrap();
-        assert_eq!(look(&dir).unwrap(), Holding::Empty);
+        assert_eq!(look(&disk(&dir)).unwrap(), Holding::Empty);
         for (seq, run) in [(0, "a"), (1, "b")] {
-            assert_eq!(claim(&dir, seq, &claim_of(run, run)).unwrap(), ClaimOutcome::Won);
-            assert_eq!(look(&dir).unwrap(), Holding::Claimed { seq, claim: claim_of(run, run) });
+            assert_eq!(claim(&disk(&dir), seq, &claim_of(run, run)).unwrap(), ClaimOutcome::Won);
+            assert_eq!(look(&disk(&dir)).unwrap(), Holding::Claimed { seq, claim: claim_of(run, run) });
         }
-        assert_eq!(claim(&dir, 1, &claim_of("b", "b")).unwrap(), ClaimOutcome::Won, "the same claim again");
+        assert_eq!(claim(&disk(&dir), 1, &claim_of("b", "b")).unwrap(), ClaimOutcome::Won, "the same claim again");
         let lost = ClaimOutcome::Lost { by: claim_of("b", "b") };
-        assert_eq!(claim(&dir, 1, &claim_of("b", "other nonce")).unwrap(), lost);
-        assert_eq!(claim(&dir, 0, &claim_of("c", "c")).unwrap(), ClaimOutcome::Lost { by: claim_of("a", "a") });
+        assert_eq!(claim(&disk(&dir), 1, &claim_of("b", "other nonce")).unwrap(), lost);
+        assert_eq!(claim(&disk(&dir), 0, &claim_of("c", "c")).unwrap(), ClaimOutcome::Lost { by: claim_of("a", "a") });
     }
 
     #[test]
@@ -319,8 +300,8 @@ mod tests {
         fs::create_dir_all(root.path().join(layout::CLAIMS)).unwrap();
         let left = ".batteuse-6f0cbb64-67e4-4a6e-a0ad-0e4c8e9f4b52.tmp";
         fs::write(root.path().join(layout::CLAIMS).join(left), "{").unwrap();
-        assert_eq!(look(root.path()).unwrap(), Holding::Empty);
-        assert_eq!(claim(root.path(), 0, &claim_of("a", "n")).unwrap(), ClaimOutcome::Won);
+        assert_eq!(look(&disk(root.path())).unwrap(), Holding::Empty);
+        assert_eq!(claim(&disk(root.path()), 0, &claim_of("a", "n")).unwrap(), ClaimOutcome::Won);
     }
 
     #[test]
@@ -329,25 +310,25 @@ mod tests {
         let at = |name: &str| root.path().join(name);
         let part = layout::part(7, AttemptId::new(Epoch(1), 2));
         fs::write(at(&part), "").unwrap();
-        assert_eq!(look(root.path()).unwrap(), foreign(&part), "no claim");
+        assert_eq!(look(&disk(root.path())).unwrap(), foreign(&part), "no claim");
         let held = claim_of("a", "n");
-        claim(root.path(), 0, &held).unwrap();
+        claim(&disk(root.path()), 0, &held).unwrap();
         fs::write(at(layout::SUCCESS), "").unwrap();
         fs::create_dir_all(at(&layout::staging_dir(&held.run))).unwrap();
         fs::create_dir_all(at(layout::EMBEDDED_STATE)).unwrap();
         let claimed = Holding::Claimed { seq: 0, claim: held.clone() };
-        assert_eq!(look(root.path()).unwrap(), claimed);
+        assert_eq!(look(&disk(root.path())).unwrap(), claimed);
         for name in ["notes.txt", ".hidden", "part-1.parquet", "_batteuse/mine", "part-00"] {
             fs::write(at(name), "").unwrap();
-            assert_eq!(look(root.path()).unwrap(), foreign(name));
-            assert_eq!(current(root.path()).unwrap(), Some((0, held.clone())));
+            assert_eq!(look(&disk(root.path())).unwrap(), foreign(name));
+            assert_eq!(current(&disk(root.path())).unwrap(), Some((0, held.clone())));
             fs::remove_file(at(name)).unwrap();
         }
         let linked = layout::part(8, AttemptId::new(Epoch(1), 3));
         symlink(at(&part), at(&linked)).unwrap();
-        assert_eq!(look(root.path()).unwrap(), foreign(&linked), "a symbolic link");
+        assert_eq!(look(&disk(root.path())).unwrap(), foreign(&linked), "a symbolic link");
         fs::remove_file(at(&linked)).unwrap();
-        assert_eq!(look(root.path()).unwrap(), claimed);
+        assert_eq!(look(&disk(root.path())).unwrap(), claimed);
     }
 
     #[test]
@@ -355,40 +336,42 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         fs::create_dir_all(at("one").join(layout::EMBEDDED_STATE)).unwrap();
-        assert_eq!(look(&at("one")).unwrap(), foreign(layout::EMBEDDED_STATE));
+        assert_eq!(look(&disk(&at("one"))).unwrap(), foreign(layout::EMBEDDED_STATE));
         fs::create_dir(at("two")).unwrap();
-        claim(&at("two"), 0, &claim_of("a", "n")).unwrap();
+        claim(&disk(&at("two")), 0, &claim_of("a", "n")).unwrap();
         fs::create_dir(at("three")).unwrap();
         symlink(at("two").join(layout::ENGINE_DIR), at("three").join(layout::ENGINE_DIR)).unwrap();
-        assert_eq!(look(&at("three")).unwrap(), foreign(layout::ENGINE_DIR));
+        assert_eq!(look(&disk(&at("three"))).unwrap(), foreign(layout::ENGINE_DIR));
         fs::write(at("file"), "").unwrap();
-        assert!(matches!(look(&at("file")), Err(ClaimError::NotAFolder { .. })));
+        assert!(matches!(look(&disk(&at("file"))), Err(ClaimError::NotAFolder { .. })));
     }
 
     #[test]
     fn a_damaged_claim_is_never_guessed_at() {
         let root = tempfile::tempdir().unwrap();
-        claim(root.path(), 0, &claim_of("a", "n")).unwrap();
+        claim(&disk(root.path()), 0, &claim_of("a", "n")).unwrap();
         let next = root.path().join(layout::CLAIMS).join(layout::slot(1));
         for bad in ["", "{", r#"{"run":"a","state":"file:///s/"}"#, r#"{"run":"A","state":"file:///s/","nonce":"n"}"#] {
             fs::write(&next, bad).unwrap();
-            assert!(matches!(look(root.path()), Err(ClaimError::Damaged { .. })), "{bad}");
-            assert!(matches!(claim(root.path(), 1, &claim_of("b", "m")), Err(ClaimError::Damaged { .. })), "{bad}");
+            assert!(matches!(look(&disk(root.path())), Err(ClaimError::Damaged { .. })), "{bad}");
+            assert!(
+                matches!(claim(&disk(root.path()), 1, &claim_of("b", "m")), Err(ClaimError::Damaged { .. })),
+                "{bad}"
+            );
         }
         fs::rename(&next, next.with_file_name("2")).unwrap();
-        assert!(matches!(look(root.path()), Err(ClaimError::Damaged { .. })));
+        assert!(matches!(look(&disk(root.path())), Err(ClaimError::Damaged { .. })));
     }
 
     #[test]
     fn after_an_unclear_reply_the_slot_decides() {
         let root = tempfile::tempdir().unwrap();
-        let claims = root.path().join(layout::CLAIMS);
         let (mine, theirs) = (claim_of("a", "mine"), claim_of("b", "theirs"));
         let unknown = || Err(CreateError::Unknown(io::Error::other("the reply was lost")));
-        assert!(matches!(conclude(&claims, 0, &mine, unknown()), Err(ClaimError::Unknown { .. })));
-        claim(root.path(), 0, &mine).unwrap();
-        assert_eq!(conclude(&claims, 0, &mine, unknown()).unwrap(), ClaimOutcome::Won);
-        assert_eq!(conclude(&claims, 0, &theirs, unknown()).unwrap(), ClaimOutcome::Lost { by: mine });
+        assert!(matches!(conclude(&disk(root.path()), 0, &mine, unknown()), Err(ClaimError::Unknown { .. })));
+        claim(&disk(root.path()), 0, &mine).unwrap();
+        assert_eq!(conclude(&disk(root.path()), 0, &mine, unknown()).unwrap(), ClaimOutcome::Won);
+        assert_eq!(conclude(&disk(root.path()), 0, &theirs, unknown()).unwrap(), ClaimOutcome::Lost { by: mine });
     }
 
     #[test]
@@ -399,7 +382,7 @@ mod tests {
             let one = |i: usize| {
                 let mine = claim_of(&format!("run-{i}"), "n");
                 barrier.wait();
-                let outcome = claim(&dir, seq, &mine).unwrap();
+                let outcome = claim(&disk(&dir), seq, &mine).unwrap();
                 (mine, outcome)
             };
             let outcomes: Vec<(Claim, ClaimOutcome)> = thread::scope(|scope| {
@@ -412,7 +395,7 @@ mod tests {
             let [winner] = winners[..] else { panic!("{outcomes:?}") };
             let lost = |(_, outcome): &&(Claim, ClaimOutcome)| *outcome == ClaimOutcome::Lost { by: winner.clone() };
             assert_eq!(outcomes.iter().filter(lost).count(), 15);
-            assert_eq!(look(&dir).unwrap(), Holding::Claimed { seq, claim: winner.clone() });
+            assert_eq!(look(&disk(&dir)).unwrap(), Holding::Claimed { seq, claim: winner.clone() });
         }
     }
 }

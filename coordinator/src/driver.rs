@@ -8,23 +8,22 @@ mod inputs;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use batteuse_proto::CoordinatorSays;
 use batteuse_shared::ids::{Epoch, RunId, WorkerId};
 use batteuse_shared::limits::{EVENT_QUEUE_MAX, EVENTS_PER_TURN_MAX, TICK_MS};
-use batteuse_shared::location::{self, BadUrl};
 use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome};
 use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, limits};
+use batteuse_store::{Folder, Stores};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use self::inputs::Waiting;
 pub use self::inputs::{Handle, Input, Statuses, Submitted};
-use crate::journal::{AppendError, Journal, JournalError, Position};
+use crate::journal::{AppendError, Journal, JournalError, Position, State};
 use crate::publish::{self, PublishPlan};
 use crate::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler};
 
@@ -34,8 +33,10 @@ pub type Probe = Arc<dyn Fn(&str) -> ControlFlow<()> + Send + Sync>;
 
 /// What the driver is given.
 pub struct Components {
-    /// State folder: journals lie in it.
-    pub state: PathBuf,
+    /// Where journals lie.
+    pub state: State,
+    /// Opens output folders.
+    pub stores: Arc<Stores>,
     /// The clock.
     pub clock: fn() -> Millis,
     /// Names this process in the journal.
@@ -169,7 +170,7 @@ impl Driver {
 
     async fn open(&mut self, run: &RunId, position: Position) -> Result<(), DriverError> {
         let (state, id, writer) = (self.components.state.clone(), run.clone(), self.components.writer);
-        let opened = tokio::task::spawn_blocking(move || Journal::open(&state, &id, writer, position)).await?;
+        let opened = tokio::task::spawn_blocking(move || Journal::open(&*state, &id, writer, position)).await?;
         self.journals.insert(run.clone(), opened?);
         Ok(())
     }
@@ -180,9 +181,9 @@ impl Driver {
     /// When a journal cannot be read or written.
     pub async fn recover(&mut self) -> Result<(), DriverError> {
         let listed = self.components.state.clone();
-        for id in tokio::task::spawn_blocking(move || crate::journal::list_runs(&listed)).await?? {
+        for id in tokio::task::spawn_blocking(move || listed.runs()).await?? {
             let (state, read) = (self.components.state.clone(), id.clone());
-            let replayed = tokio::task::spawn_blocking(move || Journal::read::<Fact>(&state, &read)).await?;
+            let replayed = tokio::task::spawn_blocking(move || Journal::read::<Fact>(&*state, &read)).await?;
             let replayed = match replayed {
                 Ok(replayed) => replayed,
                 Err(error @ JournalError::Io { .. }) => return Err(error.into()),
@@ -318,17 +319,18 @@ impl Driver {
     async fn look_at(&self, run: &RunId, failure: Failure) -> Result<Failure, DriverError> {
         let accepted = self.scheduler.accepted(run).filter(|_| failure.class == FailureClass::Unseen);
         let Some((dir, nonce)) = accepted.and_then(|a| {
-            let dir = location::path_of(&a.job.spec.output.parquet.url).ok()?;
-            Some((dir.join(layout::staging_dir(run)), a.nonce.clone()))
+            let dir = self.folder(run, &a.job.spec.output.parquet.url)?;
+            Some((dir, a.nonce.clone()))
         }) else {
             return Ok(failure);
         };
-        let staging = dir.clone();
-        if tokio::task::spawn_blocking(move || publish::is_staging(&staging, &nonce)).await? {
+        let (seen, id) = (dir.clone(), run.clone());
+        if tokio::task::spawn_blocking(move || publish::is_staging(&*seen, &id, &nonce)).await? {
             return Ok(failure);
         }
+        let staging = dir.place(&layout::staging_dir(run));
         let message =
-            format!("the staging folder {} is gone or is not the run's: put it back, or cancel", dir.display());
+            format!("the staging folder {} is gone or is not the run's: put it back, or cancel", staging.display());
         Ok(Failure { class: FailureClass::Environment, message })
     }
 
@@ -422,13 +424,12 @@ impl Driver {
             Action::Close { worker } => {
                 self.sinks.remove(&worker);
             }
-            Action::Discard { run, output_url, keys } => {
-                let Some(dir) = self.folder(&run, location::path_of(&output_url)) else { return Ok(()) };
-                let staging = dir.join(layout::staging_dir(&run));
+            Action::Discard { run, output_url, unwanted } => {
+                let Some(dir) = self.folder(&run, &output_url) else { return Ok(()) };
                 // Beside the loop: they may be many, and nothing waits for them.
                 tokio::task::spawn_blocking(move || {
-                    if let Err(error) = publish::discard(&staging, &keys) {
-                        warn!(%run, %error, "staged files of no use could not be deleted; the sweep will");
+                    if let Err(error) = publish::discard(&*dir, &run, &unwanted) {
+                        warn!(%run, %error, "what was staged in vain could not be deleted; the sweep will");
                     }
                 });
             }
@@ -437,25 +438,26 @@ impl Driver {
         Ok(())
     }
 
-    fn folder(&self, run: &RunId, dir: Result<PathBuf, BadUrl>) -> Option<PathBuf> {
-        dir.inspect_err(|error| warn!(%run, %error, "the output folder has no path")).ok()
+    fn folder(&self, run: &RunId, url: &str) -> Option<Arc<dyn Folder>> {
+        self.components.stores.folder(url).inspect_err(|error| warn!(%run, %error, "the output cannot be opened")).ok()
     }
 
     /// Publishes beside the loop: leases and heartbeats of other runs go on.
     fn publish(&self, plan: PublishPlan) {
         let Some(own) = self.own.upgrade() else { return };
-        let probe = self.components.probe.clone();
-        let run = plan.run.clone();
+        let (probe, stores, run) = (self.components.probe.clone(), self.components.stores.clone(), plan.run.clone());
         tokio::spawn(async move {
             let between = move |step: &str| probe.as_ref().map_or(ControlFlow::Continue(()), |probe| probe(step));
-            let published = tokio::task::spawn_blocking(move || publish::publish(&plan, &mut { between })).await;
-            let event = match published {
-                Ok(Ok(())) => Event::Published { run },
-                Ok(Err(error)) => {
-                    warn!(%run, %error, "publishing failed; it is tried again");
-                    Event::PublishFailed { run, message: error.to_string() }
+            let published = tokio::task::spawn_blocking(move || {
+                let dir = stores.folder(&plan.output_url).map_err(|error| error.to_string())?;
+                publish::publish(&plan, &*dir, &mut { between }).map_err(|error| error.to_string())
+            });
+            let event = match published.await.unwrap_or_else(|died| Err(died.to_string())) {
+                Ok(()) => Event::Published { run },
+                Err(message) => {
+                    warn!(%run, error = message, "publishing failed; it is tried again");
+                    Event::PublishFailed { run, message }
                 }
-                Err(died) => Event::PublishFailed { run, message: died.to_string() },
             };
             let _ = own.send(Input::Event(event)).await;
         });

@@ -1,4 +1,4 @@
-//! The journal of a run on a local disk: numbered slots, each made with create-if-absent, so that a slot has one writer.
+//! The journal of a run: numbered slots, each made with create-if-absent, so that a slot has one writer.
 //!
 //! A slot is a line of JSON (format, run, seq, epoch, writer, nonce, sha256 of the slot before, facts) and a line with the
 //! CRC-32C of the first, in hex. Invariant: what [`Journal::append`] calls durable is read back, in order, by every later
@@ -7,25 +7,25 @@
 
 #![expect(clippy::disallowed_methods, reason = "a nonce is drawn for each slot: by it the writer knows its slot again")]
 
-use std::fs;
+mod postgres;
+mod slots;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use batteuse_shared::ids::{Epoch, RunId};
-use batteuse_shared::layout;
 use batteuse_shared::limits::JOURNAL_SLOT_BYTES_MAX;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::local::{self, CreateError, Created, ReadError};
+pub(crate) use self::slots::slot_number;
+pub use self::slots::{Slots, State, StateError, StateFolder, StateStore, state_at};
+use batteuse_store::{CreateError, Created, ReadError};
 
 /// The only format there is. A reader refuses any other.
 const FORMAT: u32 = 1;
-
-/// The folder of a state folder that holds one folder per run, as in [`layout::journal_dir`].
-const RUNS: &str = "runs";
 
 /// Bytes of a slot's end: a newline, the CRC in 8 hex digits, a newline.
 const TAIL_BYTES: usize = 10;
@@ -235,7 +235,7 @@ struct Rival {
 
 /// The journal of one run, open for one writer.
 pub struct Journal {
-    dir: PathBuf,
+    slots: Box<dyn Slots>,
     run: RunId,
     writer: Uuid,
     position: Position,
@@ -244,18 +244,18 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads all slots that exist now. An absent folder is an empty journal.
+    /// Reads all slots that exist now. A run that the store does not know has an empty journal.
     ///
     /// # Errors
     /// When the disk fails, or any slot is missing, altered or not understood.
-    pub fn read<T: DeserializeOwned>(state_dir: &Path, run: &RunId) -> Result<Replayed<T>, JournalError> {
-        let dir = state_dir.join(layout::journal_dir(run));
+    pub fn read<T: DeserializeOwned>(state: &dyn StateStore, run: &RunId) -> Result<Replayed<T>, JournalError> {
+        let slots = state.journal(run);
         let mut replayed = Replayed { facts: Vec::new(), position: Position::default() };
         // Slots appear in order, so all below the highest one listed exist; those made meanwhile are left for later.
-        for seq in 0..slots_listed(&dir)? {
-            let path = dir.join(layout::slot(seq));
+        for seq in 0..slots.count()? {
+            let path = slots.place(seq);
             let damaged = |damage| JournalError::Damaged { path: path.clone(), damage };
-            let bytes = read_slot(&path)?.ok_or_else(|| damaged(Damage::Missing))?;
+            let bytes = read_slot(&*slots, seq)?.ok_or_else(|| damaged(Damage::Missing))?;
             let slot: Slot<Vec<T>> = decode(&path, &bytes)?;
             replayed.position.check(run, &slot).map_err(damaged)?;
             replayed.position.advance(slot.epoch, &bytes);
@@ -269,11 +269,10 @@ impl Journal {
     ///
     /// # Errors
     /// When the folder cannot be made or synced.
-    pub fn open(state_dir: &Path, run: &RunId, writer: Uuid, position: Position) -> Result<Self, JournalError> {
-        let dir = state_dir.join(layout::journal_dir(run));
-        let ready = local::create_dir_durable(&dir).and_then(|()| local::sweep_temporaries(&dir));
-        ready.and_then(|()| local::fsync_dir(&dir)).map_err(|error| JournalError::Io { path: dir.clone(), error })?;
-        Ok(Self { dir, run: run.clone(), writer, position, pending: None, rival: None })
+    pub fn open(state: &dyn StateStore, run: &RunId, writer: Uuid, position: Position) -> Result<Self, JournalError> {
+        let slots = state.journal(run);
+        slots.open().map_err(|error| JournalError::Io { path: slots.place(position.next_seq), error })?;
+        Ok(Self { slots, run: run.clone(), writer, position, pending: None, rival: None })
     }
 
     /// Where the next slot goes.
@@ -319,14 +318,14 @@ impl Journal {
     /// As [`Journal::append`].
     pub fn settle(&mut self) -> Result<(), AppendError> {
         let Some(pending) = &self.pending else { return Ok(()) };
-        let outcome = local::create_if_absent(&self.dir, &layout::slot(self.position.next_seq), &pending.bytes);
+        let outcome = self.slots.create(self.position.next_seq, &pending.bytes);
         self.conclude(outcome)
     }
 
     /// What became of the pending slot, given the reply to the last try.
     fn conclude(&mut self, reply: Result<Created, CreateError>) -> Result<(), AppendError> {
         let Some(pending) = self.pending.take() else { return Ok(()) };
-        let path = self.dir.join(layout::slot(self.position.next_seq));
+        let path = self.slots.place(self.position.next_seq);
         let error = match reply {
             Ok(Created::Done) => {
                 self.position.advance(pending.epoch, &pending.bytes);
@@ -336,8 +335,8 @@ impl Journal {
             Ok(Created::Exists) => io::Error::from(io::ErrorKind::NotFound),
             Err(CreateError::NotWritten(error) | CreateError::Unknown(error)) => error,
         };
-        let unclear = match read_back(&path, &pending.bytes) {
-            Ok(Some(Owner::Me)) => match local::fsync_dir(&self.dir) {
+        let unclear = match read_back(&*self.slots, self.position.next_seq, &pending.bytes) {
+            Ok(Some(Owner::Me)) => match self.slots.secure() {
                 Ok(()) => {
                     self.position.advance(pending.epoch, &pending.bytes);
                     return Ok(());
@@ -384,22 +383,20 @@ enum Owner {
 }
 
 /// Whose the slot is. Equal bytes hold an equal nonce, and a nonce is drawn once.
-fn read_back(path: &Path, mine: &[u8]) -> Result<Option<Owner>, JournalError> {
-    let Some(bytes) = read_slot(path)? else { return Ok(None) };
+fn read_back(slots: &dyn Slots, seq: u64, mine: &[u8]) -> Result<Option<Owner>, JournalError> {
+    let Some(bytes) = read_slot(slots, seq)? else { return Ok(None) };
     if bytes == mine {
         return Ok(Some(Owner::Me));
     }
-    let slot: Slot<IgnoredAny> = decode(path, &bytes)?;
+    let slot: Slot<IgnoredAny> = decode(&slots.place(seq), &bytes)?;
     Ok(Some(Owner::Other { epoch: slot.epoch, writer: slot.writer }))
 }
 
-fn read_slot(path: &Path) -> Result<Option<Vec<u8>>, JournalError> {
-    let path = path.to_owned();
-    match local::read_regular(&path, JOURNAL_SLOT_BYTES_MAX) {
-        Ok(bytes) => Ok(bytes),
-        Err(ReadError::Io(error)) => Err(JournalError::Io { path, error }),
-        Err(unfit) => Err(JournalError::Damaged { path, damage: Damage::Unfit(unfit) }),
-    }
+fn read_slot(slots: &dyn Slots, seq: u64) -> Result<Option<Vec<u8>>, JournalError> {
+    slots.read(seq).map_err(|error| match error {
+        ReadError::Io(error) => JournalError::Io { path: slots.place(seq), error },
+        unfit => JournalError::Damaged { path: slots.place(seq), damage: Damage::Unfit(unfit) },
+    })
 }
 
 fn decode<F: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Slot<F>, JournalError> {
@@ -418,54 +415,6 @@ fn decode<F: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Slot<F>, Jou
         return Err(JournalError::Format { path: path.to_owned(), found: head.format });
     }
     serde_json::from_slice(line).map_err(|error| damaged(Damage::Undecodable(error)))
-}
-
-/// One more than the highest slot in `dir`; anything but slots and temporary files is refused.
-fn slots_listed(dir: &Path) -> Result<u64, JournalError> {
-    let failed = |error| JournalError::Io { path: dir.to_owned(), error };
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries.map_err(failed)?,
-    };
-    let mut slots = 0;
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        let seq = name.to_str().and_then(slot_number).ok_or_else(|| JournalError::Stray { path: entry.path() })?;
-        slots = slots.max(seq.saturating_add(1));
-    }
-    Ok(slots)
-}
-
-/// The number of the slot (of a journal or of claims) that is called `name`.
-pub(crate) fn slot_number(name: &str) -> Option<u64> {
-    name.parse().ok().filter(|seq| layout::slot(*seq) == name)
-}
-
-/// The runs of a state folder, sorted. An absent folder has none.
-///
-/// # Errors
-/// When the folder cannot be listed.
-pub fn list_runs(state_dir: &Path) -> Result<Vec<RunId>, JournalError> {
-    let path = state_dir.join(RUNS);
-    let failed = |error| JournalError::Io { path: path.clone(), error };
-    let entries = match fs::read_dir(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut runs = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        match entry.file_name().to_str().map(RunId::new) {
-            Some(Ok(run)) => runs.push(run),
-            _ => tracing::warn!(path = %entry.path().display(), "passed over: no run has this name"),
-        }
-    }
-    runs.sort();
-    Ok(runs)
 }
 
 #[cfg(test)]

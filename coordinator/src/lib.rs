@@ -7,7 +7,6 @@ pub mod claim;
 pub mod driver;
 pub mod fold;
 pub mod journal;
-pub mod local;
 pub mod plan;
 pub mod publish;
 pub mod rpc;

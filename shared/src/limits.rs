@@ -194,6 +194,10 @@ pub const REJECT_VALUE_CHARS_MAX: usize = 100;
 /// Appends of one journal slot that may fail before the coordinator stops: about six seconds of a full disk or a stall.
 pub const JOURNAL_TRIES_MAX: u32 = 5;
 
+/// Longest that a database may take over one statement on a journal. Milliseconds. A slot is one row; what takes longer is stuck
+/// behind something.
+pub const JOURNAL_STATEMENT_MS_MAX: u64 = 30_000;
+
 /// Times that a file is written whose temporary one a rival's sweep takes away. Each sweep is one process that begins with the same
 /// folder, so two in a row are rare already.
 pub const SWEPT_TRIES_MAX: u32 = 5;
@@ -210,3 +214,29 @@ pub const CLAIM_BYTES_MAX: u64 = 64 << 10;
 /// Bytes that the null tokens and names of all columns take together: they travel in every lease, which must stay well below
 /// `MESSAGE_BYTES_MAX`.
 pub const COLUMN_TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// Size of one part of an upload to an object store. Bytes. S3 takes parts of 5 MiB and more, and 10,000 of them: 80 GB a file.
+pub const UPLOAD_PART_BYTES: usize = 8 << 20;
+
+/// Parts of one upload that are under way at once: while one is sent the next is filled, and memory stays at a few parts a slot.
+pub const UPLOAD_PARTS_IN_FLIGHT_MAX: usize = 2;
+
+/// Most parts of a staged upload: what S3 takes.
+pub const UPLOAD_PARTS_MAX: usize = 10_000;
+
+/// Most bytes of an upload's id or a part's tag: those of the stores we know have some 200.
+pub const UPLOAD_ID_BYTES_MAX: usize = 4_096;
+
+/// Times that a store's client tries a request again before its caller is told. With its back-off that is a few seconds; what lasts
+/// longer is for the scheduler, which frees the slot meanwhile.
+pub const STORE_RETRIES_MAX: usize = 5;
+
+/// Longest that a store's client goes on trying one request. Milliseconds.
+pub const STORE_RETRY_MS_MAX: u64 = 30_000;
+
+/// Largest text (manifest, report) that is read back from a store, in bytes: a manifest names `PARTITIONS_MAX` parts in some 500 bytes
+/// each.
+pub const TEXT_BYTES_MAX: u64 = 256 << 20;
+
+/// Size of one read of a published file whose checksum is taken. Bytes: as an upload's part, so an object store is asked no more often.
+pub const VERIFY_READ_BYTES: usize = 8 << 20;

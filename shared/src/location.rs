@@ -1,4 +1,4 @@
-//! `file://` URLs and the paths they name, as text only: nothing here looks at a disk.
+//! URLs of files and folders, and what they name, as text only: nothing here looks at a disk or a store.
 //!
 //! Invariant: [`path_of`] of a URL made here is the path it was made from. A URL is never read as another file than the
 //! one its text names: what the URL syntax would drop or rewrite is refused.
@@ -13,6 +13,11 @@ pub enum BadUrl {
     /// Not `file:///...`.
     #[error("{0:?} is not a URL of the form file:///absolute/path, the only one supported for now")]
     NotFile(String),
+    /// None of the forms that name a folder.
+    #[error(
+        "{0:?} names no folder: write file:///absolute/path/, s3://bucket/prefix/, gs://bucket/prefix/ or az://container/prefix/"
+    )]
+    NotFolder(String),
     /// `#` or `?`, which begin a fragment or a query.
     #[error("{url:?} holds {found:?}, which ends the path of a URL: write {instead}")]
     Cut {
@@ -49,6 +54,69 @@ pub fn path_of(url: &str) -> Result<PathBuf, BadUrl> {
     if !url.starts_with("file:///") {
         return Err(BadUrl::NotFile(url.to_owned()));
     }
+    let parsed = parsed(url)?;
+    if matches!(url.as_bytes()["file:///".len()..], [letter, b'|', ..] if letter.is_ascii_alphabetic()) {
+        return Err(BadUrl::Unkept { url: url.to_owned(), found: "a drive letter" });
+    }
+    parsed.to_file_path().map_err(|()| BadUrl::NotFile(url.to_owned()))
+}
+
+/// Where a folder lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// On a disk.
+    File,
+    /// In an S3 bucket.
+    S3,
+    /// In a bucket of Google Cloud Storage.
+    Gcs,
+    /// In a container of Azure Blob Storage.
+    Azure,
+}
+
+/// A folder that a URL names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderUrl {
+    /// Where it lies.
+    pub scheme: Scheme,
+    /// The bucket or container; empty on a disk.
+    pub bucket: String,
+    /// On a disk its absolute path, else the prefix in the bucket without a `/` at either end.
+    pub path: PathBuf,
+}
+
+/// The folder that a URL names, percent escapes decoded. A final `/` does not matter.
+///
+/// # Errors
+/// When `url` names no folder, or holds what the URL syntax would drop or rewrite.
+pub fn folder_of(url: &str) -> Result<FolderUrl, BadUrl> {
+    let not_folder = || BadUrl::NotFolder(url.to_owned());
+    let (scheme, rest) = url.split_once("://").ok_or_else(not_folder)?;
+    let scheme = match scheme {
+        "file" if rest.starts_with('/') => {
+            return Ok(FolderUrl { scheme: Scheme::File, bucket: String::new(), path: path_of(url)? });
+        }
+        "s3" => Scheme::S3,
+        "gs" => Scheme::Gcs,
+        "az" => Scheme::Azure,
+        _ => return Err(not_folder()),
+    };
+    let parsed = parsed(url)?;
+    let bucket = parsed.host_str().filter(|_| parsed.port().is_none() && parsed.username().is_empty());
+    let bucket = bucket.ok_or_else(not_folder)?.to_owned();
+    let path = percent_decoded(parsed.path().trim_matches('/')).ok_or_else(not_folder)?;
+    if path.split('/').any(str::is_empty) && !path.is_empty() {
+        return Err(BadUrl::Unkept { url: url.to_owned(), found: "`//`" });
+    }
+    Ok(FolderUrl { scheme, bucket, path: path.into() })
+}
+
+fn percent_decoded(path: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(path).decode_utf8().ok().map(Into::into)
+}
+
+/// `url` as the URL syntax reads it, if it drops and rewrites nothing.
+fn parsed(url: &str) -> Result<Url, BadUrl> {
     for (found, instead) in [('#', "%23"), ('?', "%3F")] {
         if url.contains(found) {
             return Err(BadUrl::Cut { url: url.to_owned(), found, instead });
@@ -68,11 +136,7 @@ pub fn path_of(url: &str) -> Result<PathBuf, BadUrl> {
     if url.split('/').any(dots) {
         return Err(unkept("`.` or `..`"));
     }
-    if matches!(url.as_bytes()["file:///".len()..], [letter, b'|', ..] if letter.is_ascii_alphabetic()) {
-        return Err(unkept("a drive letter"));
-    }
-    let parsed = Url::parse(url).map_err(|_| BadUrl::NotFile(url.to_owned()))?;
-    parsed.to_file_path().map_err(|()| BadUrl::NotFile(url.to_owned()))
+    Url::parse(url).map_err(|_| BadUrl::NotFolder(url.to_owned()))
 }
 
 /// The `file:///` URL of the file at an absolute path.

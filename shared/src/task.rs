@@ -57,13 +57,13 @@ pub struct SourceRef {
     pub version: SourceVersion,
 }
 
-/// The staging folder and the proof that a worker sees the coordinator's, not another of the same name.
+/// The output folder, and the proof that a worker sees the coordinator's staging folder in it, not another of the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Staging {
-    /// `file:///.../` of the folder.
-    pub url: String,
-    /// What the file `nonce` in it must hold.
+    /// URL of the output folder.
+    pub output_url: String,
+    /// What the file `nonce` in the run's staging folder must hold.
     pub nonce: String,
 }
 
@@ -213,6 +213,18 @@ pub struct Seam {
     pub merged_after: Option<u64>,
 }
 
+/// An upload to an object store that nobody sees before it is completed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upload {
+    /// Where it will be seen: a path in the output folder.
+    pub key: String,
+    /// The store's name for it; empty where the store has none (Azure).
+    pub id: String,
+    /// What the store answered to each part, in order.
+    pub parts: Vec<String>,
+}
+
 /// A part that an attempt staged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -227,6 +239,9 @@ pub struct StagedPart {
     pub digest: Digest,
     /// sha256 of its bytes.
     pub sha256: Checksum,
+    /// In an object store: the upload that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Upload>,
 }
 
 /// Rejects that an attempt staged, with numbers relative to its span.
@@ -239,6 +254,9 @@ pub struct StagedRejects {
     pub rows: u64,
     /// Size in bytes.
     pub bytes: u64,
+    /// In an object store, of the finish task: the upload that holds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Upload>,
 }
 
 /// What the finish task staged.

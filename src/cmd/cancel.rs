@@ -1,16 +1,16 @@
 //! `batteuse cancel`: gives a run up, through its coordinator or through its journal.
 
 use anyhow::anyhow;
-use batteuse_coordinator::driver::{Components, Driver, Until};
+use batteuse_coordinator::driver::{Driver, Until};
 use batteuse_proto::Cancellation;
 use batteuse_proto::v1::CancelRequest;
-use batteuse_shared::layout;
 use batteuse_shared::report::Reason;
 use tokio::sync::watch;
 
 use crate::cli::RunRefArgs;
+use crate::cmd::embedded;
 use crate::cmd::remote::{self, Remote};
-use crate::cmd::status::{folder, glance, journalled, same_folder};
+use crate::cmd::status::{folder, glance, is_embedded, journalled, same_folder};
 use crate::components;
 use crate::exit::{Code, Stop};
 use crate::render;
@@ -44,23 +44,24 @@ fn in_folder(text: &str) -> Result<batteuse_proto::RunStatus, Stop> {
         return Ok(glance(&held.run));
     }
     same_folder(&held.run, &dir)?;
-    if held.state != dir.join(layout::EMBEDDED_STATE) {
-        let state = held.state.display();
+    if !is_embedded(&held.state, &dir) {
+        let state = held.state.place();
+        let state = state.display();
         return Err(Stop::refused(anyhow!(
             "run {} belongs to the coordinator with state {state}: give --coordinator",
             held.run.id()
         )));
     }
-    let components =
-        Components { state: held.state, clock: components::now, writer: components::writer(), probe: None };
+    let ground = embedded::ground(&dir);
     components::runtime()?.block_on(async {
-        let (mut driver, handle) = Driver::new(components);
+        let (mut driver, handle) = Driver::new(embedded::components(&ground));
         let run = held.run.id().clone();
         driver.adopt(held.run, held.position).await.map_err(Stop::unreachable)?;
         driver.cancel(&run, BY_OPERATOR).await.map_err(Stop::unreachable)?;
         let (_stay, stop) = watch::channel(false);
         driver.run(Until::NoOpenRun, stop).await.map_err(Stop::unreachable)?;
         drop(handle);
-        Ok(glance(&journalled(&dir)?.run))
-    })
+        Ok::<_, Stop>(())
+    })?;
+    Ok(glance(&journalled(&dir)?.run))
 }

@@ -1,28 +1,31 @@
 //! `batteuse coordinator`: serves workers and operators, and goes on with every run of its state folder.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit::Ground;
-use batteuse_coordinator::driver::{Components, Driver, Until};
+use batteuse_coordinator::driver::{Driver, Until};
+use batteuse_coordinator::journal;
 use batteuse_coordinator::rpc;
-use batteuse_shared::location;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tracing::info;
 
 use crate::cli::CoordinatorArgs;
+use crate::cmd::{embedded, output};
 use crate::components;
 use crate::exit::{Code, Stop};
 
 /// Serves until it is told to stop.
 pub fn coordinator(args: &CoordinatorArgs) -> Result<Code, Stop> {
     allowed(args.listen, args.insecure)?;
-    let state = state_path(&args.state)?;
-    let state_url = location::url_of_dir(&state).context("--state").map_err(Stop::refused)?;
+    let refused = |error: anyhow::Error| Stop::refused(error.context(format!("--state {}", args.state)));
+    let claimed_as = output::url_of(Path::new(&args.state)).map_err(refused)?;
+    let stores = components::stores();
+    let state = journal::state_at(&claimed_as, &stores).map_err(|error| refused(error.into()))?;
     components::logs("info");
-    let ground = Ground { claimed_as: state_url, state, clock: components::now, writer: components::writer() };
+    let ground = Ground { claimed_as, state, stores, clock: components::now, writer: components::writer() };
     components::runtime()?.block_on(serve(args.listen, ground))
 }
 
@@ -37,14 +40,6 @@ fn allowed(listen: SocketAddr, insecure: bool) -> Result<(), Stop> {
     )))
 }
 
-/// A folder given as a URL or a path.
-pub fn state_path(text: &str) -> Result<PathBuf, Stop> {
-    if text.contains("://") {
-        return location::path_of(text).with_context(|| format!("--state {text}")).map_err(Stop::refused);
-    }
-    std::path::absolute(Path::new(text)).with_context(|| format!("--state {text}")).map_err(Stop::refused)
-}
-
 async fn serve(listen: SocketAddr, ground: Ground) -> Result<Code, Stop> {
     let stop = components::stop_signal()?;
     let listener = TcpListener::bind(listen)
@@ -52,9 +47,7 @@ async fn serve(listen: SocketAddr, ground: Ground) -> Result<Code, Stop> {
         .with_context(|| format!("--listen {listen}: is another coordinator running?"))
         .map_err(Stop::unreachable)?;
     let address = listener.local_addr().context("the listening address").map_err(Stop::unreachable)?;
-    let components =
-        Components { state: ground.state.clone(), clock: ground.clock, writer: ground.writer, probe: None };
-    let (mut driver, handle) = Driver::new(components);
+    let (mut driver, handle) = Driver::new(embedded::components(&ground));
     driver.recover().await.map_err(Stop::unreachable)?;
     let router = rpc::router(handle, ground.clone()).await.context("the protocol").map_err(Stop::unreachable)?;
     info!(%address, state = ground.claimed_as, "the coordinator listens");

@@ -14,6 +14,7 @@ use batteuse_shared::location;
 use batteuse_shared::report::Report;
 
 use crate::cli::DemoArgs;
+use crate::cmd::output::OutputDir;
 use crate::cmd::remote::{self, Remote};
 use crate::cmd::verify;
 use crate::components;
@@ -84,7 +85,7 @@ pub fn demo(args: &DemoArgs) -> Result<Code, Stop> {
     }
     say("5. What was published, read again (batteuse verify)");
     for name in ["communes", "sirene"] {
-        verify::folder(&stage.0.join("out").join(name))?;
+        verify::folder(&OutputDir::given("demo", &stage.0.join("out").join(name))?)?;
     }
     let seconds = components::now().since(began) as f64 / 1e3;
     println!("\nAll of it holds. {seconds:.1} s.");

@@ -1,23 +1,25 @@
 //! An embedded run: coordinator and workers in this process, talking over the very protocol of a cluster.
 #![expect(clippy::disallowed_methods, reason = "a shell: it starts the tasks of one run")]
 
-use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit::Ground;
 use batteuse_coordinator::driver::{Components, Driver, DriverError, Handle, Until};
-use batteuse_coordinator::journal::Position;
+use batteuse_coordinator::journal::{Position, StateFolder};
 use batteuse_coordinator::publish;
 use batteuse_coordinator::rpc;
 use batteuse_coordinator::scheduler::{Accepted, Run};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
+use batteuse_store::Stores;
 use batteuse_worker::agent::{self, AgentError, Dial, Settings};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cli::OutputForm;
+use crate::cmd::output::OutputDir;
 use crate::components;
 use crate::exit::{self, Code, Stop};
 use crate::render;
@@ -43,43 +45,47 @@ impl Start {
 }
 
 /// The ground of embedded runs into `dir`: the state lies in the output folder itself.
-pub fn ground(dir: &Path) -> Ground {
-    let state = dir.join(layout::EMBEDDED_STATE);
+pub fn ground(dir: &OutputDir) -> Ground {
+    let state = Arc::new(StateFolder::new(dir.folder.clone(), layout::EMBEDDED_STATE));
     let claimed_as = layout::EMBEDDED_STATE.to_owned();
-    Ground { claimed_as, state, clock: components::now, writer: components::writer() }
+    let (stores, writer) = (dir.stores.clone(), components::writer());
+    Ground { claimed_as, state, stores, clock: components::now, writer }
+}
+
+/// What the driver of such a run is given.
+pub fn components(ground: &Ground) -> Components {
+    let (state, stores) = (ground.state.clone(), ground.stores.clone());
+    Components { state, stores, clock: ground.clock, writer: ground.writer, probe: None }
 }
 
 /// Carries a run to its end with `workers` workers, and prints its report.
-pub fn execute(start: Start, dir: &Path, workers: u32, form: OutputForm) -> Result<Code, Stop> {
+pub fn execute(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) -> Result<Code, Stop> {
     components::logs("warn");
     components::runtime()?.block_on(carry(start, dir, workers, form))
 }
 
-async fn carry(start: Start, dir: &Path, workers: u32, form: OutputForm) -> Result<Code, Stop> {
+async fn carry(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) -> Result<Code, Stop> {
     let stop = components::stop_signal()?;
     let ground = ground(dir);
-    let components =
-        Components { state: ground.state.clone(), clock: ground.clock, writer: ground.writer, probe: None };
-    let (mut driver, handle) = Driver::new(components);
+    let (mut driver, handle) = Driver::new(components(&ground));
     let run = start.run().clone();
     let new = matches!(start, Start::New(_));
     let begun = match start {
         Start::New(accepted) => driver.accept(*accepted).await,
         Start::Replayed(run, position) => driver.adopt(*run, position).await,
     };
-    begun.map_err(|error| match error {
-        DriverError::Superseded { .. } if new => {
-            // Somebody else took the folder before this run began: what it prepared is of no use.
-            let _ = publish::sweep(dir, &run);
-            Stop::refused(anyhow!("{} was taken by another run just now: name another folder", dir.display()))
-        }
-        error => stopped(error),
-    })?;
+    if new && matches!(begun, Err(DriverError::Superseded { .. })) {
+        // Somebody else took the folder before this run began: what it prepared is of no use.
+        let folder = dir.folder.clone();
+        let _ = tokio::task::spawn_blocking(move || publish::sweep(&*folder, &run)).await;
+        return Err(Stop::refused(anyhow!("{dir} was taken by another run just now: name another folder")));
+    }
+    begun.map_err(stopped)?;
     let (finish, finished) = watch::channel(false);
     let (dial, accepted) = components::dial_inside();
     let router = rpc::router(handle.clone(), ground).await.context("the protocol").map_err(Stop::unreachable)?;
     let server = tokio::spawn(router.serve_with_incoming(ReceiverStream::new(accepted)));
-    let mut agents = hire(workers, &dial, &finished);
+    let mut agents = hire(workers, &dir.stores, &dial, &finished);
     let progress = tokio::spawn(render::progress(handle.clone(), run.clone()));
     let ended = tokio::select! {
         ended = driver.run(Until::NoOpenRun, stop) => ended.map_err(stopped),
@@ -94,10 +100,16 @@ async fn carry(start: Start, dir: &Path, workers: u32, form: OutputForm) -> Resu
     conclude(&handle, &run, dir, form)
 }
 
-fn hire(workers: u32, dial: &Dial, finished: &watch::Receiver<bool>) -> JoinSet<Result<(), AgentError>> {
+fn hire(
+    workers: u32,
+    stores: &Arc<Stores>,
+    dial: &Dial,
+    finished: &watch::Receiver<bool>,
+) -> JoinSet<Result<(), AgentError>> {
     let mut agents = JoinSet::new();
     for _ in 0..workers {
-        let settings = Settings { worker: components::worker_id(), slots: 1, drain_ms: DRAIN_MS };
+        let (worker, stores) = (components::worker_id(), stores.clone());
+        let settings = Settings { worker, slots: 1, stores, drain_ms: DRAIN_MS };
         agents.spawn(agent::run(dial.clone(), settings, finished.clone()));
     }
     agents
@@ -117,7 +129,7 @@ fn stopped(error: DriverError) -> Stop {
 }
 
 /// The report of a run that has ended, or how to go on with one that has not.
-fn conclude(handle: &Handle, run: &RunId, dir: &Path, form: OutputForm) -> Result<Code, Stop> {
+fn conclude(handle: &Handle, run: &RunId, dir: &OutputDir, form: OutputForm) -> Result<Code, Stop> {
     let statuses = handle.statuses();
     let report = statuses.borrow().get(run).and_then(|s| s.report.clone());
     match report {
@@ -126,7 +138,7 @@ fn conclude(handle: &Handle, run: &RunId, dir: &Path, form: OutputForm) -> Resul
             Ok(exit::of(&report))
         }
         None => {
-            eprintln!("interrupted; go on with: batteuse resume --to {}", dir.display());
+            eprintln!("interrupted; go on with: batteuse resume --to {dir}");
             Ok(Code::Interrupted)
         }
     }

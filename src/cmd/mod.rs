@@ -6,6 +6,7 @@ pub mod demo;
 pub mod embedded;
 pub mod generate;
 pub mod list;
+pub mod output;
 pub mod remote;
 pub mod resume;
 pub mod run;

@@ -1,33 +1,33 @@
 //! `batteuse resume`: finishes an interrupted run. It takes everything from the journal.
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use batteuse_coordinator::admit;
 use batteuse_coordinator::scheduler::Run;
-use batteuse_shared::{layout, location};
+use batteuse_shared::location;
 
 use crate::cli::ResumeArgs;
 use crate::cmd::embedded::{self, Start};
-use crate::cmd::status::{Journalled, read, same_folder};
+use crate::cmd::output::OutputDir;
+use crate::cmd::status::{Journalled, is_embedded, read, same_folder};
 use crate::components;
 use crate::exit::{self, Code, Stop};
 use crate::render;
 
 /// Resumes the run that holds the output folder.
 pub fn resume(args: &ResumeArgs) -> Result<Code, Stop> {
-    let dir = std::path::absolute(&args.to).context("--to").map_err(Stop::refused)?;
-    let nothing = || Stop::refused(anyhow!("{}: nothing to resume, use run", dir.display()));
+    let dir = OutputDir::given("--to", &args.to)?;
+    let nothing = || Stop::refused(anyhow!("{dir}: nothing to resume, use run"));
     let Journalled { run, position, state } = read(&dir)?.ok_or_else(nothing)?;
     if run.done() {
         let report = run.report();
         render::report(&report, &dir, args.output);
         return Ok(exit::of(&report));
     }
-    if state != dir.join(layout::EMBEDDED_STATE) {
+    if !is_embedded(&state, &dir) {
         return Err(Stop::refused(anyhow!(
-            "{} is held by run {} of the coordinator with state {}: start that coordinator again and the run goes on by itself",
-            dir.display(),
+            "{dir} is held by run {} of the coordinator with state {}: start that coordinator again and the run goes on by itself",
             run.id(),
-            state.display()
+            state.place().display()
         )));
     }
     same_folder(&run, &dir)?;

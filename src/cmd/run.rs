@@ -2,10 +2,10 @@
 
 use anyhow::anyhow;
 use batteuse_coordinator::admit::{self, About, Admission, AdmitError};
-use batteuse_shared::location;
 
 use crate::cli::RunArgs;
 use crate::cmd::embedded::{self, Start};
+use crate::cmd::output::OutputDir;
 use crate::components;
 use crate::config;
 use crate::exit::{Code, Stop};
@@ -13,7 +13,7 @@ use crate::exit::{Code, Stop};
 /// Runs the job that the flags or the spec ask for.
 pub fn run(args: &RunArgs) -> Result<Code, Stop> {
     let job = config::job_of(args).map_err(Stop::refused)?;
-    let dir = location::path_of(&job.spec.output.parquet.url).map_err(Stop::refused)?;
+    let dir = OutputDir::at(&job.spec.output.parquet.url)?;
     let ground = embedded::ground(&dir);
     match admit::admit(job, &components::run_suffix(), &ground).map_err(|error| stop(error, args))? {
         Admission::New(accepted) => {

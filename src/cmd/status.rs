@@ -1,15 +1,16 @@
 //! `batteuse status`: how a run stands, from its coordinator or from its journal.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use batteuse_coordinator::claim::{self, ClaimError};
-use batteuse_coordinator::journal::{Journal, Position};
+use batteuse_coordinator::journal::{Journal, Position, State};
 use batteuse_coordinator::scheduler::{Fact, Run};
 use batteuse_proto::RunStatus;
-use batteuse_shared::location;
+use batteuse_shared::layout;
 
 use crate::cli::RunRefArgs;
+use crate::cmd::output::OutputDir;
 use crate::cmd::remote::{self, Remote};
 use crate::components;
 use crate::exit::{Code, Stop};
@@ -29,13 +30,8 @@ pub fn status(args: &RunRefArgs) -> Result<Code, Stop> {
 }
 
 /// An output folder as the user gave it: a URL or a path.
-pub fn folder(text: &str) -> Result<PathBuf, Stop> {
-    if text.contains("://") {
-        return location::path_of(text).map_err(Stop::refused);
-    }
-    std::path::absolute(text)
-        .with_context(|| format!("RUN {text}: without --coordinator, an output folder"))
-        .map_err(Stop::refused)
+pub fn folder(text: &str) -> Result<OutputDir, Stop> {
+    OutputDir::given(&format!("RUN {text}: without --coordinator, an output folder"), Path::new(text))
 }
 
 /// A run as its journal tells it.
@@ -44,41 +40,44 @@ pub struct Journalled {
     pub run: Run,
     /// Where its journal goes on.
     pub position: Position,
-    /// The state folder that holds it.
-    pub state: PathBuf,
+    /// The state store that holds it.
+    pub state: State,
 }
 
 /// The run that holds `dir`, whoever works on it.
-pub fn journalled(dir: &Path) -> Result<Journalled, Stop> {
-    let nothing =
-        || Stop::refused(anyhow::anyhow!("{} holds no run; with --coordinator, give a run's id", dir.display()));
+pub fn journalled(dir: &OutputDir) -> Result<Journalled, Stop> {
+    let nothing = || Stop::refused(anyhow!("{dir} holds no run; with --coordinator, give a run's id"));
     read(dir)?.ok_or_else(nothing)
 }
 
 /// The run that holds `dir`, rebuilt from its journal; none when no run began there.
-pub fn read(dir: &Path) -> Result<Option<Journalled>, Stop> {
+pub fn read(dir: &OutputDir) -> Result<Option<Journalled>, Stop> {
     let unread =
         |error: ClaimError| if error.is_environment() { Stop::unreachable(error) } else { Stop::refused(error) };
-    let Some((_, claim)) = claim::current(dir).map_err(unread)? else { return Ok(None) };
-    let state = claim.state_path(dir).map_err(Stop::refused)?;
-    let replayed = Journal::read::<Fact>(&state, &claim.run).map_err(Stop::unreachable)?;
+    let Some((_, claim)) = claim::current(&*dir.folder).map_err(unread)? else { return Ok(None) };
+    let state = claim.state(&dir.folder, &dir.stores).map_err(Stop::refused)?;
+    let replayed = Journal::read::<Fact>(&*state, &claim.run).map_err(Stop::unreachable)?;
     let run = Run::replay(replayed.facts.into_iter().map(|(_, fact)| fact));
     Ok(run.map(|run| Journalled { run, position: replayed.position, state }))
 }
 
+/// Whether `state` is that of embedded runs into `dir`.
+pub fn is_embedded(state: &State, dir: &OutputDir) -> bool {
+    state.place() == dir.folder.place(layout::EMBEDDED_STATE)
+}
+
 /// Refuses an unfinished run whose output is another folder than `dir`: this is a copy, or the folder was moved.
-pub fn same_folder(run: &Run, dir: &Path) -> Result<(), Stop> {
-    let began_in = location::path_of(&run.accepted().job.spec.output.parquet.url).map_err(Stop::refused)?;
+pub fn same_folder(run: &Run, dir: &OutputDir) -> Result<(), Stop> {
+    let began_in = OutputDir::at(&run.accepted().job.spec.output.parquet.url)?;
+    let (there, here) = (began_in.folder.place(""), dir.folder.place(""));
     // Through links too.
-    let same = matches!((began_in.canonicalize(), dir.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    let same = there == here || matches!((there.canonicalize(), here.canonicalize()), (Ok(a), Ok(b)) if a == b);
     if run.done() || same {
         return Ok(());
     }
-    Err(Stop::refused(anyhow::anyhow!(
-        "{} holds the unfinished run {}, which began in {}: move the folder back, then go on there",
-        dir.display(),
+    Err(Stop::refused(anyhow!(
+        "{dir} holds the unfinished run {}, which began in {began_in}: move the folder back, then go on there",
         run.id(),
-        began_in.display()
     )))
 }
 

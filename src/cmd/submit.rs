@@ -4,9 +4,9 @@ use anyhow::anyhow;
 use batteuse_proto::Submission;
 use batteuse_proto::v1::{StatusRequest, SubmitRequest};
 use batteuse_shared::ids::RunId;
-use batteuse_shared::location;
 
 use crate::cli::SubmitArgs;
+use crate::cmd::output::OutputDir;
 use crate::cmd::remote::{self, Remote};
 use crate::components;
 use crate::config;
@@ -16,7 +16,7 @@ use crate::render;
 /// Submits the spec.
 pub fn submit(args: &SubmitArgs) -> Result<Code, Stop> {
     let job = config::read_job(&args.file).map_err(Stop::refused)?;
-    let dir = location::path_of(&job.spec.output.parquet.url).map_err(Stop::refused)?;
+    let dir = OutputDir::at(&job.spec.output.parquet.url)?;
     let submission = Submission { job, client_request_id: components::run_suffix() };
     components::runtime()?.block_on(async {
         let mut remote = Remote::connect(&args.coordinator).await?;

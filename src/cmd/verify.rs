@@ -1,16 +1,16 @@
 //! `batteuse verify`: reads a published run again, recounts, re-digests, and states the equation.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context, anyhow};
+use batteuse_shared::layout;
+use batteuse_shared::limits::TEXT_BYTES_MAX;
 use batteuse_shared::manifest::{Manifest, Success};
 use batteuse_shared::report::Report;
-use batteuse_shared::{layout, location};
+use batteuse_store::ReadError;
 use batteuse_worker::verify;
 use serde::de::DeserializeOwned;
 
 use crate::cli::VerifyArgs;
+use crate::cmd::output::OutputDir;
 use crate::cmd::remote::{self, Remote};
 use crate::cmd::status;
 use crate::components;
@@ -19,11 +19,13 @@ use crate::exit::{Code, Stop};
 /// Verifies one run.
 pub fn verify(args: &VerifyArgs) -> Result<Code, Stop> {
     let dir = match &args.coordinator {
-        Some(url) => components::runtime()?.block_on(async {
-            let run = remote::run_id(&args.run)?;
-            let status = Remote::connect(url).await?.status(&run).await?;
-            location::path_of(&status.output_url).map_err(Stop::refused)
-        })?,
+        Some(url) => {
+            let status = components::runtime()?.block_on(async {
+                let run = remote::run_id(&args.run)?;
+                Remote::connect(url).await?.status(&run).await
+            })?;
+            OutputDir::at(&status.output_url)?
+        }
         None => status::folder(&args.run)?,
     };
     folder(&dir)?;
@@ -34,19 +36,13 @@ pub fn verify(args: &VerifyArgs) -> Result<Code, Stop> {
 ///
 /// # Errors
 /// When there is none, it cannot be read, or it is not what its manifest and report say.
-pub fn folder(dir: &Path) -> Result<(), Stop> {
-    let success = dir.join(layout::SUCCESS);
-    if !success.exists() {
-        return Err(Stop::refused(anyhow!(
-            "{} holds no published table: there is no {}",
-            dir.display(),
-            layout::SUCCESS
-        )));
-    }
-    let success: Success = read(&success)?;
-    let manifest: Manifest = read(&dir.join(layout::manifest(&success.run)))?;
-    let report: Report = read(&dir.join(layout::report(&success.run)))?;
-    let found = verify::verify(dir, &manifest, &report).map_err(Stop::unreachable)?;
+pub fn folder(dir: &OutputDir) -> Result<(), Stop> {
+    let Some(success) = read::<Success>(dir, layout::SUCCESS)? else {
+        return Err(Stop::refused(anyhow!("{dir} holds no published table: there is no {}", layout::SUCCESS)));
+    };
+    let manifest: Manifest = needed(dir, &layout::manifest(&success.run))?;
+    let report: Report = needed(dir, &layout::report(&success.run))?;
+    let found = verify::verify(&dir.folder, &manifest, &report).map_err(Stop::unreachable)?;
     println!(
         "   {}: {} files, {} bytes, {} rows, {} rejects",
         success.run, found.files, found.bytes, found.rows, found.rejects
@@ -62,19 +58,26 @@ pub fn folder(dir: &Path) -> Result<(), Stop> {
         println!("   NOT AS REPORTED: {discrepancy}");
     }
     Err(Stop::failed(anyhow!(
-        "{} is not what its manifest and report say: {} differences",
-        dir.display(),
+        "{dir} is not what its manifest and report say: {} differences",
         found.discrepancies.len()
     )))
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Stop> {
-    let text = fs::read(path).map_err(|error| {
-        let missing = error.kind() == std::io::ErrorKind::NotFound;
-        let error = anyhow!("{}: {error}", path.display());
-        if missing { Stop::failed(error) } else { Stop::unreachable(error) }
+fn needed<T: DeserializeOwned>(dir: &OutputDir, path: &str) -> Result<T, Stop> {
+    let missing = || Stop::failed(anyhow!("{} is missing", dir.folder.place(path).display()));
+    read(dir, path)?.ok_or_else(missing)
+}
+
+fn read<T: DeserializeOwned>(dir: &OutputDir, path: &str) -> Result<Option<T>, Stop> {
+    let place = dir.folder.place(path);
+    let text = dir.folder.read(path, TEXT_BYTES_MAX).map_err(|error| {
+        let unreachable = matches!(error, ReadError::Io(_));
+        let error = anyhow!("{}: {error}", place.display());
+        if unreachable { Stop::unreachable(error) } else { Stop::failed(error) }
     })?;
+    let Some(text) = text else { return Ok(None) };
     serde_json::from_slice(&text)
-        .with_context(|| format!("{} is not what was written there", path.display()))
+        .with_context(|| format!("{} is not what was written there", place.display()))
+        .map(Some)
         .map_err(Stop::failed)
 }

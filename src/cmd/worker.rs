@@ -14,7 +14,8 @@ pub fn worker(args: &WorkerArgs) -> Result<Code, Stop> {
     components::logs("info");
     let dial = components::dial_tcp(&args.coordinator)?;
     let slots = args.slots.unwrap_or_else(components::cores);
-    let settings = Settings { worker: components::worker_id(), slots, drain_ms: DRAIN_MS };
+    let (worker, stores) = (components::worker_id(), components::stores());
+    let settings = Settings { worker, slots, stores, drain_ms: DRAIN_MS };
     components::runtime()?.block_on(async {
         let stop = components::stop_signal()?;
         match agent::run(dial, settings, stop).await {

@@ -12,6 +12,7 @@ use batteuse_shared::ids::{RunId, WorkerId};
 use batteuse_shared::limits::WORKER_QUEUE_MAX;
 use batteuse_shared::table::ColumnType;
 use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome, Task};
+use batteuse_store::Stores;
 use batteuse_worker::pipeline::{self, Progress};
 use tokio::sync::{mpsc, watch};
 
@@ -149,7 +150,7 @@ impl Crew {
         if self.befalls(Mishap::StepDown, lease) {
             self.stop.send_replace(true);
         }
-        let mut outcome = pipeline::execute(lease, &Progress::new());
+        let mut outcome = pipeline::execute(lease, &Progress::new(), &Stores::new([]));
         if let Outcome::Inspected(found) = &mut outcome
             && self.befalls(Mishap::WrongType, lease)
         {

@@ -10,18 +10,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batteuse_coordinator::admit::{Admission, Ground, admit};
-use batteuse_coordinator::driver::{Components, Driver, DriverError, Until};
+use batteuse_coordinator::driver::{Components, Driver, DriverError, Probe, Until};
 use batteuse_coordinator::journal::{Journal, Position};
 use batteuse_coordinator::scheduler::{Fact, Run};
 use batteuse_shared::spec::Job;
 use batteuse_shared::task::Task;
 use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, location};
+use batteuse_store::Stores;
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 
 use super::crew::{Crew, Mishap};
-use super::{run_of, state};
+use super::{kept_in, run_of, state};
 
 /// What happens to a run beside being killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl Trap {
 
 /// The run that holds `dir`, rebuilt from its journal; none when no run began there.
 pub fn held(dir: &Path) -> Option<(Run, Position)> {
-    let replayed = Journal::read::<Fact>(&state(dir), &run_of(dir)?).unwrap();
+    let replayed = Journal::read::<Fact>(&*kept_in(&state(dir)), &run_of(dir)?).unwrap();
     let run = Run::replay(replayed.facts.into_iter().map(|(_, fact)| fact))?;
     Some((run, replayed.position))
 }
@@ -172,8 +173,9 @@ async fn one_life(stage: &Stage, dir: &Path, kill_at: Option<usize>) -> Life {
     }
     let trap = Arc::new(Trap { at: kill_at, actions: Mutex::default(), sprung: Notify::new() });
     let (probe, writer) = (trap.clone(), uuid::Uuid::new_v4());
-    let components =
-        Components { state: state(dir), clock, writer, probe: Some(Arc::new(move |action| probe.meet(action))) };
+    let (kept, stores) = (kept_in(&state(dir)), Arc::new(Stores::new([])));
+    let probe: Option<Probe> = Some(Arc::new(move |action| probe.meet(action)));
+    let components = Components { state: kept, stores, clock, writer, probe };
     let (driver, handle) = Driver::new(components);
     let mishaps = if held.is_none() { Mishap::of(stage.scenario) } else { Vec::new() };
     let (stop, stopped) = watch::channel(false);
@@ -210,7 +212,8 @@ async fn drive(
         Some((run, position)) => driver.adopt(run, position).await?,
         None => {
             let claimed_as = layout::EMBEDDED_STATE.to_owned();
-            let ground = Ground { claimed_as, state: state(dir), clock, writer };
+            let (state, stores) = (kept_in(&state(dir)), Arc::new(Stores::new([])));
+            let ground = Ground { claimed_as, state, stores, clock, writer };
             let request = uuid::Uuid::new_v4().simple().to_string();
             let admitted = admit(stage.job(dir), &request, &ground);
             let Ok(Admission::New(accepted)) = admitted else { panic!("a new run is admitted: {admitted:?}") };

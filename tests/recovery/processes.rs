@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use batteuse_coordinator::scheduler::Fact;
 use batteuse_shared::layout;
+use batteuse_store::Disk;
 use tempfile::TempDir;
 
 use super::ledger::{self, Firsts};
@@ -73,7 +74,7 @@ fn spec(source: &Path, dir: &Path) -> PathBuf {
 
 /// Slots of the journal of the run that holds `dir`.
 fn slots(state: &Path, dir: &Path) -> u64 {
-    let Ok(Some((_, claim))) = batteuse_coordinator::claim::current(dir) else { return 0 };
+    let Ok(Some((_, claim))) = batteuse_coordinator::claim::current(&Disk::new(dir)) else { return 0 };
     fs::read_dir(state.join(layout::journal_dir(&claim.run))).map_or(0, |slots| slots.count() as u64)
 }
 

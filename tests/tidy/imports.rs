@@ -25,10 +25,15 @@ const fn place(family: &'static str, places: &'static [&'static str], reason: &'
 
 /// The import rules of the design. To move one, change the design first, then the row.
 pub const PLACES: &[Place] = &[
-    place("batteuse-shared", &["src/", "shared/", "proto/", "coordinator/", "worker/"], "the vocabulary is for all"),
+    place(
+        "batteuse-shared",
+        &["src/", "shared/", "proto/", "store/", "coordinator/", "worker/"],
+        "the vocabulary is for all",
+    ),
     place("batteuse-proto", &["src/", "proto/", "coordinator/", "worker/src/"], "pure cores do not know the wire"),
     place("batteuse-coordinator", &["src/"], "the coordinator and the worker only meet on the wire"),
     place("batteuse-worker", &["src/"], "the coordinator and the worker only meet on the wire"),
+    place("batteuse-store", &["src/", "store/", "coordinator/", "worker/src/"], "pure cores know no folders"),
     place("batteuse-kernel", &["worker/src/", "worker/kernel/"], "only the worker touches content"),
     place("anyhow", &["src/"], "libraries have one error enum per operation"),
     place("clap", &["src/"], "flags are the command line's"),
@@ -47,6 +52,8 @@ pub const PLACES: &[Place] = &[
     place("parquet", &["worker/src/encode", "worker/src/verify"], "one module knows how a file is written"),
     place("arrow", &["worker/"], "only the worker touches content"),
     place("rayon", &["worker/src/"], "pure cores do not know their pool"),
+    place("tokio-postgres", &["coordinator/src/journal"], "one module knows the database of journals"),
+    place("object-store", &["store/"], "one crate knows the stores' clients"),
     place("kube", &[], "nothing scales by itself yet; its place will be coordinator/src/autoscale"),
     place("datafusion", &[], "there are no transforms yet; its place will be worker/transform"),
 ];

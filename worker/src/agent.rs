@@ -18,6 +18,7 @@ use batteuse_shared::limits::{
     CALL_MS_MAX, HEARTBEAT_MS, MESSAGE_BYTES_MAX, RECONNECT_MS_MAX, RECONNECT_MS_MIN, WORKER_QUEUE_MAX,
 };
 use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome, Task};
+use batteuse_store::Stores;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,12 +33,14 @@ use crate::pipeline::{self, Progress};
 pub type Dial = Arc<dyn Fn() -> BoxFuture<'static, Result<Channel, tonic::transport::Error>> + Send + Sync>;
 
 /// What a worker is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Its name, kept over reconnections.
     pub worker: WorkerId,
     /// Attempts it runs at once, and threads of its pool.
     pub slots: u32,
+    /// Opens output folders.
+    pub stores: Arc<Stores>,
     /// Milliseconds that a drain waits for the coordinator to take its last reports.
     pub drain_ms: u64,
 }
@@ -264,12 +267,13 @@ impl Agent {
         let progress = Arc::new(Progress::default());
         self.held.insert(key.clone(), Held { progress: progress.clone(), outcome: None });
         let (ended, worker) = (self.ended.clone(), self.settings.worker.clone());
+        let stores = self.settings.stores.clone();
         self.pool.spawn(move || {
             let span = info_span!("attempt", run = %lease.run, partition = Empty, attempt = %lease.attempt, %worker);
             if let Task::Parse(task) = &lease.task {
                 span.record("partition", task.partition.0);
             }
-            let outcome = span.in_scope(|| attempt(&lease, &progress));
+            let outcome = span.in_scope(|| attempt(&lease, &progress, &stores));
             // The receiver is gone only when the agent has ended, and then nobody wants to know.
             let _ = ended.blocking_send((key, outcome));
         });
@@ -303,9 +307,9 @@ impl Agent {
 }
 
 /// Runs one attempt; a panic becomes a failure of class Crash.
-fn attempt(lease: &Lease, progress: &Progress) -> Outcome {
+fn attempt(lease: &Lease, progress: &Progress, stores: &Stores) -> Outcome {
     info!("an attempt begins");
-    catch_unwind(AssertUnwindSafe(|| pipeline::execute(lease, progress))).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(|| pipeline::execute(lease, progress, stores))).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
         let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         warn!(panic = said, "an attempt panicked");

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use batteuse_kernel::inspect::Refusal;
 use batteuse_shared::limits::FAILURE_MESSAGE_BYTES_MAX;
 use batteuse_shared::task::{Failure, FailureClass};
+use batteuse_store::OpenError;
 
 use crate::encode::EncodeError;
 use crate::finish::PieceError;
@@ -84,7 +85,7 @@ impl AttemptError {
     pub fn failure(&self) -> Failure {
         let class = match self {
             Self::Read(ReadError::SourceChanged { .. }) => FailureClass::SourceChanged,
-            Self::Read(ReadError::Url(_)) | Self::Stage(StageError::Url(_)) | Self::Refused { .. } => {
+            Self::Read(ReadError::Url(_)) | Self::Stage(StageError::Open(OpenError::Url(_))) | Self::Refused { .. } => {
                 FailureClass::Refused
             }
             Self::Stage(StageError::NotSeen { .. } | StageError::OtherFolder { .. }) => FailureClass::Unseen,

@@ -10,6 +10,7 @@ use batteuse_shared::layout;
 use batteuse_shared::limits::REJECTS_SHOWN;
 use batteuse_shared::spec::Compression;
 use batteuse_shared::task::{FinishTask, Finished, Lease, RejectPiece, StagedRejects};
+use batteuse_store::Stores;
 
 use crate::attempt::{AttemptError, Progress};
 use crate::encode::{Encoder, Reader};
@@ -41,10 +42,16 @@ pub enum PieceError {
 ///
 /// # Errors
 /// When a piece cannot be read or is not what was announced, the file cannot be staged, or the attempt is revoked.
-pub fn finish(lease: &Lease, task: &FinishTask, progress: &Progress) -> Result<Finished, AttemptError> {
-    let staging = StagingDir::enter(&task.staging)?;
+pub fn finish(
+    lease: &Lease,
+    task: &FinishTask,
+    progress: &Progress,
+    stores: &Stores,
+) -> Result<Finished, AttemptError> {
+    let staging = StagingDir::enter(&task.staging, &lease.run, stores)?;
     let key = layout::staged_finish(lease.attempt);
     let mut encoder = Encoder::new(&staging, key, rejects::schema(), Compression::default(), &lease.run)?;
+    encoder.publish_as(layout::rejects(&lease.run));
     encoder.create()?;
     let mut shown = Vec::new();
     for piece in &task.pieces {
@@ -58,7 +65,8 @@ pub fn finish(lease: &Lease, task: &FinishTask, progress: &Progress) -> Result<F
     let sealed = encoder.finish()?.expect("it was created");
     staging.sync()?;
     let (rows, bytes) = (sealed.rows, sealed.bytes);
-    Ok(Finished { rejects: StagedRejects { key: sealed.keep(), rows, bytes }, shown })
+    let (key, upload) = sealed.keep();
+    Ok(Finished { rejects: StagedRejects { key, rows, bytes, upload }, shown })
 }
 
 /// Hands on the batches of one piece, and proves that they are what was announced.
@@ -68,8 +76,8 @@ fn copy(
     progress: &Progress,
     mut write: impl FnMut(&RecordBatch) -> Result<(), AttemptError>,
 ) -> Result<(), AttemptError> {
-    let path = staging.path_of(&piece.key);
-    let reader = Reader::open(&path)?;
+    let path = staging.place(&piece.key);
+    let reader = Reader::open(staging.output(), &staging.path_of(&piece.key))?;
     if reader.fields() != rejects::piece_schema().fields() {
         return Err(PieceError::Schema { path }.into());
     }

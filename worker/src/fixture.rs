@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId};
 use batteuse_shared::layout;
@@ -17,9 +18,11 @@ use batteuse_shared::task::{
     FinishTask, Finished, InspectTask, Inspected, Lease, Outcome, ParseTask, Parsed, RejectPiece, SourceRef, Staging,
     Task,
 };
+use batteuse_store::{Disk, Stores};
 
-use crate::pipeline::{Progress, execute};
+use crate::pipeline::{self, Progress};
 use crate::read::version_of;
+use crate::stage::StagingDir;
 
 /// A folder that goes away with the test.
 pub struct Folder {
@@ -31,9 +34,9 @@ impl Folder {
     pub fn new(bytes: &[u8]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("source.csv"), bytes).unwrap();
-        fs::create_dir(dir.path().join("out")).unwrap();
-        fs::create_dir(dir.path().join("staging")).unwrap();
-        fs::write(dir.path().join("staging").join(layout::STAGING_NONCE), "nonce-1").unwrap();
+        let staging = dir.path().join("out").join(layout::staging_dir(&run()));
+        fs::create_dir_all(&staging).unwrap();
+        fs::write(staging.join(layout::STAGING_NONCE), "nonce-1").unwrap();
         Self { dir }
     }
 
@@ -45,13 +48,32 @@ impl Folder {
         self.dir.path().join("out")
     }
 
+    /// The output folder as the engine sees it.
+    pub fn output(&self) -> Arc<dyn batteuse_store::Folder> {
+        Arc::new(Disk::new(self.out()))
+    }
+
+    fn staging_path(&self) -> PathBuf {
+        self.out().join(layout::staging_dir(&run()))
+    }
+
+    /// Where a staged file lies in the output folder.
+    pub fn staged_path(&self, key: &str) -> String {
+        format!("{}/{key}", layout::staging_dir(&run()))
+    }
+
+    /// The staging folder, entered.
+    pub fn entered(&self) -> StagingDir {
+        StagingDir::enter(&self.staging(), &run(), &Stores::new([])).unwrap()
+    }
+
     pub fn staged(&self, key: &str) -> PathBuf {
-        self.dir.path().join("staging").join(key)
+        self.staging_path().join(key)
     }
 
     /// Names of the staged files, sorted.
     pub fn staged_names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.dir.path().join("staging")).unwrap();
+        let entries = fs::read_dir(self.staging_path()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<_> = names.filter(|name| name != layout::STAGING_NONCE).collect();
         names.sort();
@@ -59,7 +81,7 @@ impl Folder {
     }
 
     pub fn staging(&self) -> Staging {
-        Staging { url: url_of_dir(&self.dir.path().join("staging")).unwrap(), nonce: "nonce-1".to_owned() }
+        Staging { output_url: url_of_dir(&self.out()).unwrap(), nonce: "nonce-1".to_owned() }
     }
 
     /// The source as it is now.
@@ -93,6 +115,11 @@ impl Folder {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Does what the lease asks for.
+pub fn execute(lease: &Lease, progress: &Progress) -> Outcome {
+    pipeline::execute(lease, progress, &Stores::new([]))
 }
 
 pub fn run() -> RunId {

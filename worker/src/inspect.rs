@@ -5,7 +5,8 @@
 
 use batteuse_kernel::inspect::{self, Sample, Verdict};
 use batteuse_shared::span::Span;
-use batteuse_shared::task::{InspectTask, Inspected};
+use batteuse_shared::task::{InspectTask, Inspected, Lease};
+use batteuse_store::Stores;
 
 use crate::attempt::{AttemptError, Progress};
 use crate::read::Source;
@@ -15,8 +16,13 @@ use crate::stage::StagingDir;
 ///
 /// # Errors
 /// When the source is refused, cannot be read or changes, the staging folder is not seen, or the attempt is revoked.
-pub fn inspect(task: &InspectTask, progress: &Progress) -> Result<Inspected, AttemptError> {
-    StagingDir::enter(&task.staging)?;
+pub fn inspect(
+    lease: &Lease,
+    task: &InspectTask,
+    progress: &Progress,
+    stores: &Stores,
+) -> Result<Inspected, AttemptError> {
+    StagingDir::enter(&task.staging, &lease.run, stores)?;
     let source = Source::open(&task.source)?;
     let spans = inspect::wants(source.bytes());
     let samples: Result<Vec<_>, _> = spans.into_iter().map(|span| sample(&source, span, progress)).collect();

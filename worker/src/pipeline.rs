@@ -6,6 +6,7 @@
 use batteuse_kernel::arch::Path;
 use batteuse_kernel::digest::RowDigester;
 use batteuse_kernel::partition::{Batch, Done, PartitionParse, Plan, Progress as Step};
+use batteuse_shared::ids::AttemptId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::{
     BATCH_BYTES_MAX, BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_AHEAD_BYTES, READ_BYTES, RECORD_BYTES_MAX,
@@ -13,6 +14,7 @@ use batteuse_shared::limits::{
 use batteuse_shared::spec::Compression;
 use batteuse_shared::table::Digest;
 use batteuse_shared::task::{Lease, Outcome, ParseTask, Parsed, StagedPart, StagedRejects, Task};
+use batteuse_store::Stores;
 
 use crate::attempt::AttemptError;
 pub use crate::attempt::Progress;
@@ -23,18 +25,20 @@ use crate::{finish, inspect, rejects};
 
 /// Does what the lease asks for. Content never makes it panic; a panic is a bug, and is the caller's to catch.
 #[must_use]
-pub fn execute(lease: &Lease, progress: &Progress) -> Outcome {
+pub fn execute(lease: &Lease, progress: &Progress, stores: &Stores) -> Outcome {
     let outcome = match &lease.task {
-        Task::Inspect(task) => inspect::inspect(task, progress).map(|found| Outcome::Inspected(Box::new(found))),
-        Task::Parse(task) => parse(lease, task, progress).map(|parsed| Outcome::Parsed(Box::new(parsed))),
-        Task::Finish(task) => finish::finish(lease, task, progress).map(Outcome::Finished),
+        Task::Inspect(task) => {
+            inspect::inspect(lease, task, progress, stores).map(|found| Outcome::Inspected(Box::new(found)))
+        }
+        Task::Parse(task) => parse(lease, task, progress, stores).map(|parsed| Outcome::Parsed(Box::new(parsed))),
+        Task::Finish(task) => finish::finish(lease, task, progress, stores).map(Outcome::Finished),
     };
     outcome.unwrap_or_else(|error| Outcome::Failed(error.failure()))
 }
 
 /// Parses one partition. There is no transformation yet: it will stand between decode and encode.
-fn parse(lease: &Lease, task: &ParseTask, progress: &Progress) -> Result<Parsed, AttemptError> {
-    let staging = StagingDir::enter(&task.staging)?;
+fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) -> Result<Parsed, AttemptError> {
+    let staging = StagingDir::enter(&task.staging, &lease.run, stores)?;
     let source = Source::open(&task.source)?;
     let mut partition = PartitionParse::new(plan(task));
     let mut output = Output::new(lease, task, &staging, &partition)?;
@@ -51,7 +55,7 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress) -> Result<Parsed,
                 partition.filled(bytes);
                 progress.advance(bytes as u64);
             }
-            Step::Batch(batch) => output.encode(batch)?,
+            Step::Batch(batch) => output.encode(batch, partition.first())?,
             Step::Done(done) => break *done,
         }
     };
@@ -82,6 +86,7 @@ fn plan(task: &ParseTask) -> Plan {
 
 /// Part and rejects of one attempt, under way.
 struct Output<'a> {
+    attempt: AttemptId,
     task: &'a ParseTask,
     staging: &'a StagingDir,
     /// None once a value did not fit the guessed types: then only counts, summaries and rejects are of use.
@@ -107,6 +112,7 @@ impl<'a> Output<'a> {
         let part = layout::staged_part(task.partition, lease.attempt);
         let rejects = layout::staged_rejects(task.partition, lease.attempt);
         Ok(Self {
+            attempt: lease.attempt,
             task,
             staging,
             part: Some(Encoder::new(staging, part, partition.schema(), task.compression, &lease.run)?),
@@ -115,11 +121,16 @@ impl<'a> Output<'a> {
         })
     }
 
-    fn encode(&mut self, batch: Batch) -> Result<(), EncodeError> {
+    fn encode(&mut self, batch: Batch, first: Option<u64>) -> Result<(), EncodeError> {
         self.rejects.write(&rejects::piece(&self.task.columns, &batch.rejects))?;
         match (&mut self.part, batch.rows) {
             (Some(part), Some(rows)) => {
                 self.digester.add(&rows);
+                if part.rows() == 0
+                    && let Some(first) = first
+                {
+                    part.publish_as(layout::part(first, self.attempt));
+                }
                 part.write(&rows)
             }
             _ => {
@@ -133,8 +144,9 @@ impl<'a> Output<'a> {
         let first = self.task.partition.0 == 0;
         let part = match self.part.take().filter(|_| done.fits) {
             Some(mut part) => {
-                if first {
+                if first && part.rows() == 0 {
                     // An empty table has its schema.
+                    part.publish_as(layout::part(done.span.start, self.attempt));
                     part.create()?;
                 }
                 part.finish()?
@@ -158,11 +170,13 @@ impl Staged {
         let digest = self.digest;
         let part = self.part.map(|sealed| {
             let (rows, bytes, sha256) = (sealed.rows, sealed.bytes, sealed.sha256);
-            StagedPart { key: sealed.keep(), bytes, rows, digest, sha256 }
+            let (key, upload) = sealed.keep();
+            StagedPart { key, bytes, rows, digest, sha256, upload }
         });
         let rejects = self.rejects.map(|sealed| {
             let (rows, bytes) = (sealed.rows, sealed.bytes);
-            StagedRejects { key: sealed.keep(), rows, bytes }
+            let (key, upload) = sealed.keep();
+            StagedRejects { key, rows, bytes, upload }
         });
         Parsed {
             first: done.first,

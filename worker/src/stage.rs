@@ -1,27 +1,26 @@
-//! The staging folder of a run on a file system, and the files that attempts stage in it.
+//! The staging folder of a run, and the files that attempts stage in it.
 //!
 //! Invariant: a staged file lies under a name of its attempt alone and is durable before it is kept; one that is not kept
 //! is removed. Names are taken with create-if-absent, which follows no symbolic link. It knows nothing of content.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
-use batteuse_shared::limits::{NAME_BYTES_MAX, WRITE_BYTES};
-use batteuse_shared::location::{self, BadUrl};
-use batteuse_shared::table::Checksum;
+use batteuse_shared::limits::NAME_BYTES_MAX;
 use batteuse_shared::task::Staging;
-use sha2::{Digest as _, Sha256};
+use batteuse_store::{Folder, OpenError, ReadError, StagedFile, Stores};
 
 /// Why staging failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// The URL names no local folder.
+    /// The output folder cannot be opened.
     #[error(transparent)]
-    Url(#[from] BadUrl),
+    Open(#[from] OpenError),
     /// There is no staging folder of that name here.
-    #[error("this worker does not see the coordinator's staging folder {dir}: both need one shared file system, mounted at the same path", dir = dir.display())]
+    #[error("this worker does not see the coordinator's staging folder {dir}: both need one shared file system, mounted at the same path, or the same settings of one object store", dir = dir.display())]
     NotSeen {
         /// Which folder.
         dir: PathBuf,
@@ -29,7 +28,7 @@ pub enum StageError {
         source: io::Error,
     },
     /// There is a folder of that name, but it is not the coordinator's.
-    #[error("{dir} on this worker is another folder than the coordinator's staging folder of that name (its nonce differs): both need one shared file system, mounted at the same path", dir = dir.display())]
+    #[error("{dir} on this worker is another folder than the coordinator's staging folder of that name (its nonce differs): both need one shared file system, mounted at the same path, or the same settings of one object store", dir = dir.display())]
     OtherFolder {
         /// Which folder.
         dir: PathBuf,
@@ -47,48 +46,61 @@ pub enum StageError {
 }
 
 /// The staging folder of a run, proven to be the coordinator's.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StagingDir {
-    path: PathBuf,
+    output: Arc<dyn Folder>,
+    dir: String,
 }
 
 impl StagingDir {
-    /// Enters the folder if it holds the run's nonce.
+    /// Enters the folder of `run` if it holds the run's nonce.
     ///
     /// # Errors
     /// When it is not there, not readable, or another folder of the same name.
-    pub fn enter(staging: &Staging) -> Result<Self, StageError> {
-        let dir = location::path_of(&staging.url)?;
-        let mut nonce = Vec::new();
-        let opened = File::open(dir.join(layout::STAGING_NONCE));
-        let read = opened.and_then(|file| file.take(NAME_BYTES_MAX as u64 + 1).read_to_end(&mut nonce));
-        match read {
-            Err(source) if absent(source.kind()) => Err(StageError::NotSeen { dir, source }),
-            Err(source) => Err(StageError::Io { what: "read the nonce in", path: dir, source }),
-            Ok(_) if nonce != staging.nonce.as_bytes() => Err(StageError::OtherFolder { dir }),
-            Ok(_) => Ok(Self { path: dir }),
+    pub fn enter(staging: &Staging, run: &RunId, stores: &Stores) -> Result<Self, StageError> {
+        let entered = Self { output: stores.folder(&staging.output_url)?, dir: layout::staging_dir(run) };
+        let dir = entered.output.place(&entered.dir);
+        let failed = |source| StageError::Io { what: "read the nonce in", path: dir.clone(), source };
+        match entered.output.read(&entered.path_of(layout::STAGING_NONCE), NAME_BYTES_MAX as u64) {
+            Ok(Some(nonce)) if nonce == staging.nonce.as_bytes() => Ok(entered),
+            Ok(Some(_)) | Err(ReadError::NotRegular | ReadError::TooLarge { .. }) => {
+                Err(StageError::OtherFolder { dir })
+            }
+            Ok(None) => Err(StageError::NotSeen { dir, source: io::Error::from(io::ErrorKind::NotFound) }),
+            Err(ReadError::Io(source)) if absent(source.kind()) => Err(StageError::NotSeen { dir, source }),
+            Err(ReadError::Io(source)) => Err(failed(source)),
         }
     }
 
-    /// Where the file of this name lies.
+    /// The output folder.
     #[must_use]
-    pub fn path_of(&self, key: &str) -> PathBuf {
-        self.path.join(key)
+    pub fn output(&self) -> &Arc<dyn Folder> {
+        &self.output
     }
 
-    /// Begins a file under a name that nothing has yet.
+    /// The path in the output folder of the file of this name.
+    #[must_use]
+    pub fn path_of(&self, key: &str) -> String {
+        format!("{}/{key}", self.dir)
+    }
+
+    /// How the file of this name is told to people.
+    #[must_use]
+    pub fn place(&self, key: &str) -> PathBuf {
+        self.output.place(&self.path_of(key))
+    }
+
+    /// Begins a file under a name that nothing has yet. It will be published as `published`, or is only for later tasks of the run.
     ///
     /// # Errors
     /// When the name is taken (also by a symbolic link) or the system refuses.
-    pub fn create(&self, key: String) -> Result<StagedFile, StageError> {
-        let path = self.path.join(&key);
-        match File::options().write(true).create_new(true).open(&path) {
-            Ok(file) => {
-                let file = BufWriter::with_capacity(WRITE_BYTES, file);
-                Ok(StagedFile { key, path, file, sha256: Sha256::new(), kept: false })
-            }
-            Err(source) => Err(StageError::Io { what: "create", path, source }),
-        }
+    pub fn create(&self, key: &str, published: Option<&str>) -> Result<StagedFile, StageError> {
+        let path = self.path_of(key);
+        let begun = match published {
+            Some(published) => self.output.stage(&path, published),
+            None => self.output.stage_readable(&path),
+        };
+        begun.map_err(|source| StageError::Io { what: "create", path: self.place(key), source })
     }
 
     /// Makes the names of sealed files durable.
@@ -96,8 +108,8 @@ impl StagingDir {
     /// # Errors
     /// When the system refuses.
     pub fn sync(&self) -> Result<(), StageError> {
-        let synced = File::open(&self.path).and_then(|dir| dir.sync_all());
-        synced.map_err(|source| StageError::Io { what: "sync", path: self.path.clone(), source })
+        let failed = |source| StageError::Io { what: "sync", path: self.output.place(&self.dir), source };
+        self.output.secure(&self.dir).map_err(failed)
     }
 }
 
@@ -106,77 +118,34 @@ fn absent(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied)
 }
 
-/// A file being staged; dropped before it is kept, it is removed.
-#[derive(Debug)]
-pub struct StagedFile {
-    key: String,
-    path: PathBuf,
-    file: BufWriter<File>,
-    sha256: Sha256,
-    kept: bool,
-}
-
-impl StagedFile {
-    /// Where it lies.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Makes the content durable and tells its size in bytes and its sha256. The name is durable after [`StagingDir::sync`].
-    ///
-    /// # Errors
-    /// When the system refuses: then what is on the disk is unknown, and the file is not to be kept.
-    pub fn seal(&mut self) -> Result<(u64, Checksum), StageError> {
-        let sealed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        let bytes = sealed.and_then(|()| Ok(self.file.get_ref().metadata()?.len()));
-        let bytes =
-            bytes.map_err(|source| StageError::Io { what: "write and sync", path: self.path.clone(), source })?;
-        Ok((bytes, Checksum(std::mem::take(&mut self.sha256).finalize().into())))
-    }
-
-    /// Leaves the file where it is and tells its name in the folder.
-    pub fn keep(mut self) -> String {
-        self.kept = true;
-        std::mem::take(&mut self.key)
-    }
-}
-
-impl Write for StagedFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.sha256.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for StagedFile {
-    fn drop(&mut self) {
-        if self.kept {
-            return;
-        }
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(path = %self.path.display(), %error, "a staged file of a failed attempt stays behind");
-            }
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::path::Path;
+
+    use batteuse_shared::location;
+    use batteuse_shared::table::Checksum;
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
 
-    fn folder(nonce: &str) -> (tempfile::TempDir, Staging) {
+    fn run() -> RunId {
+        RunId::new("job-1").unwrap()
+    }
+
+    fn enter(staging: &Staging) -> Result<StagingDir, StageError> {
+        StagingDir::enter(staging, &run(), &Stores::new([]))
+    }
+
+    /// An output folder whose staging folder holds `nonce`; the path of that one.
+    fn folder(nonce: &str) -> (tempfile::TempDir, PathBuf, Staging) {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(layout::STAGING_NONCE), nonce).unwrap();
-        let url = location::url_of_dir(dir.path()).unwrap();
-        (dir, Staging { url, nonce: "n-1".to_owned() })
+        let staging = dir.path().join(layout::staging_dir(&run()));
+        fs::create_dir_all(&staging).unwrap();
+        fs::write(staging.join(layout::STAGING_NONCE), nonce).unwrap();
+        let output_url = location::url_of_dir(dir.path()).unwrap();
+        (dir, staging, Staging { output_url, nonce: "n-1".to_owned() })
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -188,50 +157,50 @@ mod tests {
 
     #[test]
     fn a_folder_without_the_nonce_is_refused_with_the_reason() {
-        let (_dir, staging) = folder("n-1");
-        StagingDir::enter(&staging).unwrap();
+        let (_dir, _, staging) = folder("n-1");
+        enter(&staging).unwrap();
         for other in ["n-2", "n-1 ", "", "n-12"] {
-            let (_dir, staging) = folder(other);
-            let refused = StagingDir::enter(&staging).unwrap_err();
+            let (_dir, _, staging) = folder(other);
+            let refused = enter(&staging).unwrap_err();
             assert!(matches!(refused, StageError::OtherFolder { .. }), "{other:?}: {refused}");
             assert!(refused.to_string().contains("shared file system"), "{refused}");
         }
-        let (dir, staging) = folder("n-1");
+        let (dir, _, staging) = folder("n-1");
         dir.close().unwrap();
-        let refused = StagingDir::enter(&staging).unwrap_err();
+        let refused = enter(&staging).unwrap_err();
         assert!(matches!(refused, StageError::NotSeen { .. }), "{refused}");
         assert!(refused.to_string().contains("shared file system"), "{refused}");
     }
 
     #[test]
     fn a_file_stays_only_when_it_is_kept() {
-        let (dir, staging) = folder("n-1");
-        let staging = StagingDir::enter(&staging).unwrap();
-        let mut kept = staging.create("a.tmp".to_owned()).unwrap();
-        let mut left = staging.create("b.tmp".to_owned()).unwrap();
+        let (_dir, path, staging) = folder("n-1");
+        let staging = enter(&staging).unwrap();
+        let mut kept = staging.create("a.tmp", Some("a.parquet")).unwrap();
+        let mut left = staging.create("b.tmp", None).unwrap();
         kept.write_all(b"four").unwrap();
         left.write_all(b"lost").unwrap();
         let (bytes, sha256) = kept.seal().unwrap();
         assert_eq!((bytes, left.seal().unwrap().0), (4, 4));
-        let written = fs::read(kept.path()).unwrap();
+        let written = fs::read(kept.place()).unwrap();
         assert_eq!(sha256, Checksum(Sha256::digest(written).into()));
         staging.sync().unwrap();
-        assert_eq!(names(dir.path()), ["a.tmp", "b.tmp", "nonce"]);
+        assert_eq!(names(&path), ["a.tmp", "b.tmp", "nonce"]);
         drop(left);
-        assert_eq!(kept.keep(), "a.tmp");
-        assert_eq!(names(dir.path()), ["a.tmp", "nonce"]);
-        assert_eq!(fs::read(staging.path_of("a.tmp")).unwrap(), b"four");
+        assert_eq!(kept.keep(), None);
+        assert_eq!(names(&path), ["a.tmp", "nonce"]);
+        assert_eq!(fs::read(staging.place("a.tmp")).unwrap(), b"four");
     }
 
     #[test]
     fn a_taken_name_and_a_symbolic_link_are_not_written_through() {
-        let (dir, staging) = folder("n-1");
-        let staging = StagingDir::enter(&staging).unwrap();
-        let target = dir.path().join("target");
+        let (_dir, path, staging) = folder("n-1");
+        let staging = enter(&staging).unwrap();
+        let target = path.join("target");
         fs::write(&target, "mine").unwrap();
-        std::os::unix::fs::symlink(&target, dir.path().join("link.tmp")).unwrap();
+        std::os::unix::fs::symlink(&target, path.join("link.tmp")).unwrap();
         for key in ["target", "link.tmp"] {
-            assert!(matches!(staging.create(key.to_owned()), Err(StageError::Io { what: "create", .. })), "{key}");
+            assert!(matches!(staging.create(key, None), Err(StageError::Io { what: "create", .. })), "{key}");
         }
         assert_eq!(fs::read(&target).unwrap(), b"mine");
     }

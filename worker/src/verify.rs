@@ -4,10 +4,10 @@
 //! alone. It does not read the source, repairs nothing and trusts no file to be well formed.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -16,11 +16,12 @@ use arrow_schema::{DataType, Field, FieldRef, Fields, TimeUnit};
 use batteuse_kernel::digest::RowDigester;
 use batteuse_shared::ids::PartitionId;
 use batteuse_shared::layout;
-use batteuse_shared::limits::SOURCE_BYTES_MAX;
+use batteuse_shared::limits::{SOURCE_BYTES_MAX, VERIFY_READ_BYTES};
 use batteuse_shared::manifest::{Manifest, ManifestPart};
 use batteuse_shared::report::{Equation, Report};
 use batteuse_shared::span::Span;
 use batteuse_shared::table::{Checksum, Column, ColumnType, Counts, Digest};
+use batteuse_store::{Folder, ListError};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use sha2::{Digest as _, Sha256};
 
@@ -37,7 +38,7 @@ pub enum VerifyError {
         /// Which folder.
         dir: PathBuf,
         /// Why.
-        source: io::Error,
+        source: ListError,
     },
 }
 
@@ -236,8 +237,8 @@ impl Recount {
 ///
 /// # Errors
 /// When `dir` cannot be listed. Whatever is wrong with what lies in it is a [`Discrepancy`].
-pub fn verify(dir: &Path, manifest: &Manifest, report: &Report) -> Result<Verified, VerifyError> {
-    let unlisted = unlisted(dir, manifest)?;
+pub fn verify(dir: &Arc<dyn Folder>, manifest: &Manifest, report: &Report) -> Result<Verified, VerifyError> {
+    let unlisted = unlisted(&**dir, manifest)?;
     let mut table = Recount::default();
     let parts: Vec<_> = manifest.parts.par_iter().map(|part| recount(dir, part, &manifest.columns)).collect();
     for part in parts {
@@ -269,11 +270,11 @@ pub fn verify(dir: &Path, manifest: &Manifest, report: &Report) -> Result<Verifi
 }
 
 /// Files of the folder that look like parts and are not listed.
-fn unlisted(dir: &Path, manifest: &Manifest) -> Result<Vec<Discrepancy>, VerifyError> {
+fn unlisted(dir: &dyn Folder, manifest: &Manifest) -> Result<Vec<Discrepancy>, VerifyError> {
     let listed: BTreeSet<_> = manifest.parts.iter().filter_map(|part| part.file.as_deref()).collect();
-    let names: io::Result<BTreeSet<String>> = fs::read_dir(dir)
-        .and_then(|entries| entries.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect());
-    let names = names.map_err(|source| VerifyError::Dir { dir: dir.to_owned(), source })?;
+    let entries = dir.list("").and_then(|entries| entries.ok_or(ListError::NotAFolder));
+    let entries = entries.map_err(|source| VerifyError::Dir { dir: dir.place(""), source })?;
+    let names: BTreeSet<String> = entries.into_iter().map(|entry| entry.name).collect();
     let extra = names.into_iter().filter(|name| name.ends_with(".parquet") && !listed.contains(name.as_str()));
     Ok(extra.map(|file| Discrepancy::Unlisted { file }).collect())
 }
@@ -297,7 +298,7 @@ fn tiles(manifest: &Manifest, data_start: u64, found: &mut Vec<Discrepancy>) {
 }
 
 /// Reads one part again.
-fn recount(dir: &Path, part: &ManifestPart, columns: &[Column]) -> Recount {
+fn recount(dir: &Arc<dyn Folder>, part: &ManifestPart, columns: &[Column]) -> Recount {
     let mut recount = Recount::default();
     let Some(file) = &part.file else {
         if part.rows > 0 || part.digest != Digest::default() {
@@ -311,11 +312,15 @@ fn recount(dir: &Path, part: &ManifestPart, columns: &[Column]) -> Recount {
         recount.discrepancies.push(wrong);
         return recount;
     }
-    let path = dir.join(file);
-    match fs::metadata(&path) {
-        Ok(metadata) => recount.bytes = metadata.len(),
+    let unreadable_for = |reason| Discrepancy::Unreadable { file: file.clone(), reason };
+    match dir.size(file) {
+        Ok(Some(bytes)) => recount.bytes = bytes,
+        Ok(None) => {
+            recount.discrepancies.push(unreadable_for("No such file".to_owned()));
+            return recount;
+        }
         Err(error) => {
-            recount.discrepancies.push(Discrepancy::Unreadable { file: file.clone(), reason: error.to_string() });
+            recount.discrepancies.push(unreadable_for(error.to_string()));
             return recount;
         }
     }
@@ -324,7 +329,7 @@ fn recount(dir: &Path, part: &ManifestPart, columns: &[Column]) -> Recount {
         let wrong = Discrepancy::Bytes { file: file.clone(), listed: part.bytes, found: recount.bytes };
         recount.discrepancies.push(wrong);
     }
-    match checksum(&path) {
+    match checksum(&**dir, file, recount.bytes) {
         Ok(found) if Some(found) == part.sha256 => {}
         Ok(found) => {
             let listed = part.sha256.unwrap_or_default();
@@ -332,11 +337,11 @@ fn recount(dir: &Path, part: &ManifestPart, columns: &[Column]) -> Recount {
             return recount;
         }
         Err(error) => {
-            recount.discrepancies.push(Discrepancy::Unreadable { file: file.clone(), reason: error.to_string() });
+            recount.discrepancies.push(unreadable_for(error.to_string()));
             return recount;
         }
     }
-    if let Err(error) = recount_rows(&path, file, columns, &mut recount) {
+    if let Err(error) = recount_rows(dir, file, columns, &mut recount) {
         recount.discrepancies.push(unreadable(file, &error));
         return recount;
     }
@@ -351,14 +356,22 @@ fn recount(dir: &Path, part: &ManifestPart, columns: &[Column]) -> Recount {
     recount
 }
 
-fn checksum(path: &Path) -> io::Result<Checksum> {
+fn checksum(dir: &dyn Folder, file: &str, bytes: u64) -> io::Result<Checksum> {
     let mut sha256 = Sha256::new();
-    io::copy(&mut fs::File::open(path)?, &mut sha256)?;
+    for at in (0..bytes).step_by(VERIFY_READ_BYTES) {
+        let length = VERIFY_READ_BYTES.min((bytes - at) as usize);
+        sha256.update(dir.read_range(file, at, length)?);
+    }
     Ok(Checksum(sha256.finalize().into()))
 }
 
-fn recount_rows(path: &Path, file: &str, columns: &[Column], recount: &mut Recount) -> Result<(), EncodeError> {
-    let reader = Reader::open(path)?;
+fn recount_rows(
+    dir: &Arc<dyn Folder>,
+    file: &str,
+    columns: &[Column],
+    recount: &mut Recount,
+) -> Result<(), EncodeError> {
+    let reader = Reader::open(dir, file)?;
     let listed: Vec<_> = columns.iter().map(|column| Field::new(&column.name, data_type(column.ctype), true)).collect();
     recount.discrepancies.extend(differs(file, &listed.into(), reader.fields()));
     let mut digester = None;
@@ -377,7 +390,7 @@ fn recount_rows(path: &Path, file: &str, columns: &[Column], recount: &mut Recou
 }
 
 /// Counts the rejects, whose byte offsets must rise from row to row.
-fn count_rejects(dir: &Path, manifest: &Manifest, stated: u64, discrepancies: &mut Vec<Discrepancy>) -> u64 {
+fn count_rejects(dir: &Arc<dyn Folder>, manifest: &Manifest, stated: u64, discrepancies: &mut Vec<Discrepancy>) -> u64 {
     let file = layout::rejects(&manifest.run);
     let mut found = 0;
     // Nothing vouches for these bytes, and the reader panics on some damages.
@@ -397,12 +410,12 @@ fn count_rejects(dir: &Path, manifest: &Manifest, stated: u64, discrepancies: &m
 }
 
 fn read_rejects(
-    dir: &Path,
+    dir: &Arc<dyn Folder>,
     file: &str,
     found: &mut u64,
     discrepancies: &mut Vec<Discrepancy>,
 ) -> Result<(), EncodeError> {
-    let reader = Reader::open(&dir.join(file))?;
+    let reader = Reader::open(dir, file)?;
     if let Some(wrong) = differs(file, rejects::schema().fields(), reader.fields()) {
         discrepancies.push(wrong);
         return Ok(());

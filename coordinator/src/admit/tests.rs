@@ -3,9 +3,11 @@
 use batteuse_shared::spec::{
     API_VERSION, Columns, Compression, Csv, KIND, Metadata, Output, Parquet, Partition, Rejects, Source, Spec,
 };
+use batteuse_store::Disk;
 use tempfile::TempDir;
 
 use super::*;
+use crate::journal::StateFolder;
 
 fn job(root: &Path, out: &str) -> Job {
     let source = root.join("in.csv");
@@ -30,16 +32,19 @@ fn job(root: &Path, out: &str) -> Job {
 
 /// The ground of an embedded run into `out`.
 fn embedded(root: &Path, out: &str) -> Ground {
-    let state = root.join(out).join(layout::EMBEDDED_STATE);
-    let claimed_as = layout::EMBEDDED_STATE.to_owned();
-    Ground { claimed_as, state, clock: || Millis(7), writer: uuid::Uuid::nil() }
+    ground(layout::EMBEDDED_STATE.to_owned(), &root.join(out).join(layout::EMBEDDED_STATE))
 }
 
 /// The ground of a coordinator.
 fn cluster(root: &Path) -> Ground {
     let state = root.join("state");
-    let claimed_as = location::url_of_dir(&state).unwrap();
-    Ground { claimed_as, state, clock: || Millis(7), writer: uuid::Uuid::nil() }
+    ground(location::url_of_dir(&state).unwrap(), &state)
+}
+
+fn ground(claimed_as: String, state: &Path) -> Ground {
+    let state = Arc::new(StateFolder::new(Arc::new(Disk::new(state)), ""));
+    let stores = Arc::new(Stores::new([]));
+    Ground { claimed_as, state, stores, clock: || Millis(7), writer: uuid::Uuid::nil() }
 }
 
 fn new(admission: Result<Admission, AdmitError>) -> Accepted {
@@ -51,7 +56,7 @@ fn new(admission: Result<Admission, AdmitError>) -> Accepted {
 
 /// Journals facts as a driver would: the acceptance, and then `more`.
 fn journal(ground: &Ground, accepted: &Accepted, more: &[Fact]) {
-    let mut journal = Journal::open(&ground.state, &accepted.run, ground.writer, Position::default()).unwrap();
+    let mut journal = Journal::open(&*ground.state, &accepted.run, ground.writer, Position::default()).unwrap();
     let mut facts = vec![Fact::RunAccepted(Box::new(accepted.clone()))];
     facts.extend_from_slice(more);
     journal.append(Epoch(1), &facts).unwrap();
@@ -80,8 +85,8 @@ fn a_run_that_never_began_is_made_void_and_can_never_begin() {
     let ground = embedded(root.path(), "out");
     let first = new(admit(job(root.path(), "out"), "r1", &ground));
     let second = new(admit(job(root.path(), "out"), "r2", &ground));
-    assert_eq!(claim::current(&root.path().join("out")).unwrap().unwrap().1.run, second.run);
-    let mut late = Journal::open(&ground.state, &first.run, uuid::Uuid::max(), Position::default()).unwrap();
+    assert_eq!(claim::current(&Disk::new(root.path().join("out"))).unwrap().unwrap().1.run, second.run);
+    let mut late = Journal::open(&*ground.state, &first.run, uuid::Uuid::max(), Position::default()).unwrap();
     let lost = late.append(Epoch(1), &[Fact::RunAccepted(Box::new(first))]).unwrap_err();
     assert!(matches!(lost, AppendError::Conflict { .. }), "{lost}");
     new(admit(job(root.path(), "out"), "r3", &embedded(root.path(), "out")));

@@ -1,8 +1,11 @@
 //! Tests of the journal: what is appended is read back, and nothing else is.
 
-use std::sync::Barrier;
+use std::fs;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
+use batteuse_shared::layout;
+use batteuse_store::Disk;
 use proptest::prelude::*;
 
 use super::*;
@@ -17,13 +20,17 @@ impl Place {
         Self { root: tempfile::tempdir().unwrap(), run: RunId::new("communes-1").unwrap() }
     }
 
+    fn state(&self) -> StateFolder {
+        StateFolder::new(Arc::new(Disk::new(self.root.path())), "")
+    }
+
     fn read(&self) -> Result<Replayed<String>, JournalError> {
-        Journal::read(self.root.path(), &self.run)
+        Journal::read(&self.state(), &self.run)
     }
 
     fn open(&self) -> Journal {
         let position = self.read().unwrap().position;
-        Journal::open(self.root.path(), &self.run, Uuid::new_v4(), position).unwrap()
+        Journal::open(&self.state(), &self.run, Uuid::new_v4(), position).unwrap()
     }
 
     fn slot(&self, seq: u64) -> PathBuf {
@@ -194,7 +201,7 @@ fn one_of_sixteen_writers_gets_the_slot() {
                 let (place, barrier, position) = (&place, &barrier, position.clone());
                 scope.spawn(move || {
                     let writer = Uuid::new_v4();
-                    let mut journal = Journal::open(place.root.path(), &place.run, writer, position).unwrap();
+                    let mut journal = Journal::open(&place.state(), &place.run, writer, position).unwrap();
                     barrier.wait();
                     let first = journal.append(Epoch(3 + i), &["mine"]);
                     let second = journal.append(Epoch(3 + i), &["more"]);
@@ -289,7 +296,7 @@ fn a_damaged_slot_in_the_way_is_neither_mine_nor_theirs() {
 fn what_certainly_was_not_written_is_forgotten() {
     let place = Place::three_slots();
     let mut journal = place.open();
-    let (dir, aside) = (journal.dir.clone(), place.root.path().join("aside"));
+    let (dir, aside) = (place.slot(0).parent().unwrap().to_owned(), place.root.path().join("aside"));
     fs::rename(&dir, &aside).unwrap();
     assert!(matches!(journal.append(Epoch(2), &["lost"]), Err(AppendError::Io { .. })));
     fs::rename(&aside, &dir).unwrap();
@@ -302,11 +309,11 @@ fn what_certainly_was_not_written_is_forgotten() {
 #[test]
 fn runs_are_listed_in_order() {
     let place = Place::new();
-    assert_eq!(list_runs(place.root.path()).unwrap(), []);
+    assert_eq!(place.state().runs().unwrap(), []);
     for name in ["b-1", "a-2", "Not a run"] {
-        fs::create_dir_all(place.root.path().join(RUNS).join(name)).unwrap();
+        fs::create_dir_all(place.root.path().join("runs").join(name)).unwrap();
     }
-    let runs = list_runs(place.root.path()).unwrap();
+    let runs = place.state().runs().unwrap();
     assert_eq!(runs.iter().map(RunId::as_str).collect::<Vec<_>>(), ["a-2", "b-1"]);
-    assert!(layout::journal_dir(&runs[0]).starts_with(&format!("{RUNS}/a-2/")));
+    assert!(layout::journal_dir(&runs[0]).starts_with("runs/a-2/"));
 }

@@ -11,7 +11,7 @@ use batteuse_shared::task::{Failure, Finished, Inspected, Lease, Outcome, Parsed
 use batteuse_shared::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::publish::PublishPlan;
+use crate::publish::{PublishPlan, Staged};
 
 /// A durable record of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -225,14 +225,14 @@ pub enum Action {
         /// Which.
         attempt: AttemptId,
     },
-    /// Delete staged files that no fact will ever use.
+    /// Delete what was staged and no fact will ever use.
     Discard {
         /// Whose.
         run: RunId,
         /// Output folder.
         output_url: String,
-        /// Names in the staging folder.
-        keys: Vec<String>,
+        /// What to delete.
+        unwanted: Vec<Staged>,
     },
     /// Close the stream of a worker that was given up, so that it comes back and is greeted anew.
     Close {

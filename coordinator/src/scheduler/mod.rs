@@ -6,6 +6,7 @@
 pub mod messages;
 mod outcome;
 mod partition;
+mod publishing;
 mod retry;
 mod run;
 mod sound;

@@ -12,9 +12,9 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::messages::Decision;
-use super::partition::seams;
+use super::partition::{Partition, seams, staged};
 use super::run::Run;
-use crate::publish::{Link, PublishPlan};
+use crate::publish::{Link, PublishPlan, Staged};
 
 impl Run {
     /// The decision over a run whose every partition is accepted and whose rejects are staged.
@@ -138,17 +138,22 @@ impl Run {
         let link = |(_, attempt, parsed): (_, _, &batteuse_shared::task::Parsed)| {
             let part = parsed.part.as_ref()?;
             Some(Link {
-                staged: part.key.clone(),
+                staged: Staged { name: part.key.clone(), upload: part.upload.clone() },
                 published: layout::part(parsed.span.start, attempt),
                 bytes: part.bytes,
             })
         };
         let parts: Vec<Link> = self.proven_prefix().filter(|_| published).filter_map(link).collect();
         let rejects = self.finish.as_ref().filter(|_| !aborted).map(|(_, f)| Link {
-            staged: f.rejects.key.clone(),
+            staged: Staged { name: f.rejects.key.clone(), upload: f.rejects.upload.clone() },
             published: layout::rejects(self.id()),
             bytes: f.rejects.bytes,
         });
+        let whole = |p: &Partition| p.staged.as_ref().map(|(_, parsed)| staged(parsed)).unwrap_or_default();
+        let mut unwanted: Vec<Staged> = self.partitions.iter().filter(|_| !published).flat_map(whole).collect();
+        if aborted && let Some((_, f)) = &self.finish {
+            unwanted.push(Staged { name: f.rejects.key.clone(), upload: f.rejects.upload.clone() });
+        }
         let success = published.then(|| {
             pretty(&Success {
                 run: self.id().clone(),
@@ -165,6 +170,7 @@ impl Run {
             run: self.id().clone(),
             parts,
             rejects,
+            unwanted,
             manifest: published.then(|| self.manifest_json()),
             report: pretty(&self.report()),
             success,

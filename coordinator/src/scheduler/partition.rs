@@ -8,6 +8,8 @@ use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::table::ColumnType;
 use batteuse_shared::task::{Parsed, Seam};
 
+use crate::publish::Staged;
+
 /// How a partition's true start was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Met {
@@ -60,8 +62,8 @@ impl Partition {
     }
 
     /// Compares the staged start with the true one. A wrong guess, and an attempt that did not try the true start, are taken
-    /// out: their file names are returned.
-    pub(super) fn prove(&mut self, state: StateId) -> Vec<String> {
+    /// out: what they staged is returned.
+    pub(super) fn prove(&mut self, state: StateId) -> Vec<Staged> {
         let Some((_, parsed)) = self.staged.as_ref().filter(|_| !self.proven) else { return Vec::new() };
         let right = self.exit(state).is_some_and(|exit| parsed.first == exit.first);
         let met = match parsed.seam {
@@ -83,8 +85,8 @@ impl Partition {
         matches!(self.met, Some(Met::Guessed { right: false, .. }))
     }
 
-    /// Compares the staged types with the settled ones. Others are taken out: their file names are returned.
-    pub(super) fn fit(&mut self, types: &[ColumnType]) -> Vec<String> {
+    /// Compares the staged types with the settled ones. Others are taken out: what they staged is returned.
+    pub(super) fn fit(&mut self, types: &[ColumnType]) -> Vec<Staged> {
         let Some((_, parsed)) = &self.staged else { return Vec::new() };
         if !self.proven || parsed.types.as_deref() == Some(types) {
             return Vec::new();
@@ -93,9 +95,9 @@ impl Partition {
         self.take_out()
     }
 
-    fn take_out(&mut self) -> Vec<String> {
+    fn take_out(&mut self) -> Vec<Staged> {
         self.proven = false;
-        self.staged.take().map(|(_, parsed)| keys(&parsed)).unwrap_or_default()
+        self.staged.take().map(|(_, parsed)| staged(&parsed)).unwrap_or_default()
     }
 }
 
@@ -118,8 +120,9 @@ pub(super) fn seams(partitions: &[Partition]) -> Seams {
     seams
 }
 
-/// Names of everything that an attempt staged.
-pub(super) fn keys(parsed: &Parsed) -> Vec<String> {
-    let part = parsed.part.iter().map(|p| p.key.clone());
-    part.chain(parsed.rejects.iter().map(|r| r.key.clone())).collect()
+/// Everything that an attempt staged.
+pub(super) fn staged(parsed: &Parsed) -> Vec<Staged> {
+    let part = parsed.part.iter().map(|p| Staged { name: p.key.clone(), upload: p.upload.clone() });
+    let rejects = parsed.rejects.iter().map(|r| Staged { name: r.key.clone(), upload: r.upload.clone() });
+    part.chain(rejects).collect()
 }

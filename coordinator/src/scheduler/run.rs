@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
+use batteuse_shared::location::{self, Scheme};
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::table::{Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
@@ -13,7 +14,6 @@ use batteuse_shared::task::{
     Staging, Task,
 };
 use batteuse_shared::time::Millis;
-use batteuse_shared::{layout, limits};
 
 use super::messages::{Accepted, Action, Decision, Fact, TaskKey};
 use super::partition::Partition;
@@ -21,6 +21,7 @@ use super::retry::{Budget, Stall};
 use super::sound;
 use crate::fold::Fold;
 use crate::plan;
+use crate::publish::Staged;
 
 /// A lease that is out.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,13 +56,13 @@ pub struct Run {
     pub(super) journalled_attempts: u64,
     budgets: BTreeMap<TaskKey, Budget>,
     /// Staged files that no fact will use: deleted by the next live step.
-    garbage: Vec<String>,
+    pub(super) garbage: Vec<Staged>,
     // What follows are hints: gone with the process.
     pub(super) stall: Stall,
     waiting: BTreeSet<TaskKey>,
     pub(super) leases: BTreeMap<AttemptId, Out>,
     issued: BTreeMap<AttemptId, TaskKey>,
-    publishing: bool,
+    pub(super) publishing: bool,
     pub(super) publish_again_at: Option<Millis>,
     pub(super) publish_failures: u32,
     pub(super) publish_message: String,
@@ -253,7 +254,7 @@ impl Run {
     }
 
     /// Records a fact: it goes to the journal and into the state.
-    fn record(&mut self, fact: Fact, out: &mut Vec<Action>) {
+    pub(super) fn record(&mut self, fact: Fact, out: &mut Vec<Action>) {
         self.apply(&fact);
         out.push(Action::Record { run: self.id().clone(), fact });
     }
@@ -282,13 +283,11 @@ impl Run {
         let Some(task) = task else {
             // Late, stale, or told twice: only files that nobody knows of are left to deal with.
             match outcome {
-                Outcome::Parsed(parsed) if !self.uses(attempt) => {
-                    self.garbage.extend(sound::own_keys(&parsed, attempt))
-                }
+                Outcome::Parsed(parsed) if !self.uses(attempt) => self.garbage.extend(sound::own(&parsed, attempt)),
                 Outcome::Finished(finished)
-                    if !self.uses(attempt) && finished.rejects.key == layout::staged_finish(attempt) =>
+                    if !self.uses(attempt) && sound::finished(&finished, self.id(), attempt, self.uploads()) =>
                 {
-                    self.garbage.push(finished.rejects.key);
+                    self.garbage.push(Staged { name: finished.rejects.key, upload: finished.rejects.upload });
                 }
                 _ => {}
             }
@@ -304,7 +303,7 @@ impl Run {
                 self.record(Fact::Staged { partition: id, attempt, parsed }, out);
             }
             (TaskKey::Finish, Outcome::Finished(finished))
-                if finished.rejects.key == layout::staged_finish(attempt) =>
+                if sound::finished(&finished, self.id(), attempt, self.uploads()) =>
             {
                 self.record(Fact::FinishStaged { attempt, finished }, out);
             }
@@ -312,7 +311,7 @@ impl Run {
             (_, Outcome::Failed(failure)) => self.take_failure(task, attempt, failure, now, out),
             (_, outcome) => {
                 if let Outcome::Parsed(parsed) = &outcome {
-                    self.garbage.extend(sound::own_keys(parsed, attempt));
+                    self.garbage.extend(sound::own(parsed, attempt));
                 }
                 let message =
                     format!("attempt {attempt} reported figures that cannot be true of {}", super::retry::name(task));
@@ -326,7 +325,8 @@ impl Run {
     fn is_sound(&self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) -> bool {
         let start = self.fold.as_ref().and_then(|f| f.start(id.0 as usize));
         let columns = self.inspected.as_ref().map_or(0, |i| i.columns.len());
-        sound::parsed(parsed, id, attempt, self.partitions[id.0 as usize].range, start, columns)
+        let range = self.partitions[id.0 as usize].range;
+        sound::parsed(parsed, id, attempt, range, start, columns, self.uploads())
     }
 
     /// Whether the files that `attempt` staged are the run's: a report that is told twice must not lose them.
@@ -413,8 +413,12 @@ impl Run {
     }
 
     fn staging(&self) -> Staging {
-        let url = format!("{}/{}/", self.output_url().trim_end_matches('/'), layout::staging_dir(self.id()));
-        Staging { url, nonce: self.accepted.nonce.clone() }
+        Staging { output_url: self.output_url().to_owned(), nonce: self.accepted.nonce.clone() }
+    }
+
+    /// Whether what attempts stage are uploads to an object store.
+    fn uploads(&self) -> bool {
+        location::folder_of(self.output_url()).is_ok_and(|folder| folder.scheme != Scheme::File)
     }
 
     pub(super) fn output_url(&self) -> &str {
@@ -550,40 +554,6 @@ impl Run {
                 out.push(Action::Revoke { worker: lease.worker, run: run.clone(), attempt });
             }
         }
-    }
-
-    /// Deletes files of no use. After every record of this step, so that what justifies it is durable.
-    fn discard(&mut self, out: &mut Vec<Action>) {
-        if !self.garbage.is_empty() {
-            let keys = std::mem::take(&mut self.garbage);
-            let output_url = self.output_url().to_owned();
-            out.push(Action::Discard { run: self.id().clone(), output_url, keys });
-        }
-    }
-
-    fn publish(&mut self, now: Millis, out: &mut Vec<Action>) {
-        let due = self.publish_again_at.is_none_or(|at| at <= now);
-        if self.decision.is_some() && !self.done && !self.publishing && due {
-            self.publishing = true;
-            out.push(Action::Publish(Box::new(self.publish_plan())));
-        }
-    }
-
-    /// A publish plan was carried out.
-    pub(super) fn published(&mut self, now: Millis, out: &mut Vec<Action>) {
-        self.publishing = false;
-        if self.decision.is_some() && !self.done {
-            self.record(Fact::RunDone { at: now }, out);
-        }
-    }
-
-    /// A publish plan was not carried out: it is redone for ever, later and later (UNKNOWN-IS-NOT-FAILED).
-    pub(super) fn publish_failed(&mut self, message: String, now: Millis) {
-        self.publishing = false;
-        self.publish_failures += 1;
-        self.publish_message = message;
-        let wait = limits::RETRY_BACKOFF_MS << self.publish_failures.min(16);
-        self.publish_again_at = Some(now.plus(wait.min(limits::RETRY_BACKOFF_MS_MAX)));
     }
 
     /// Counts over the proven prefix.

@@ -3,23 +3,45 @@
 //! Invariant: what passes here cannot make the scheduler's sums overflow, its fold stand still, or a file of another attempt be
 //! taken or deleted. Pure; it knows no state but what it is given.
 
-use batteuse_shared::ids::{AttemptId, PartitionId};
+use batteuse_shared::ids::{AttemptId, PartitionId, RunId};
 use batteuse_shared::layout;
-use batteuse_shared::limits::COLUMNS_MAX;
+use batteuse_shared::limits::{COLUMNS_MAX, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX};
 use batteuse_shared::span::{Span, StateId};
-use batteuse_shared::task::{FailureClass, Inspected, Parsed, Seam};
+use batteuse_shared::task::{FailureClass, Finished, Inspected, Parsed, Seam, StagedRejects, Upload};
 
-use super::partition::keys;
+use super::partition::staged;
+use crate::publish::Staged;
 
 /// Failures that say nothing about the task.
 pub(super) fn blameless(class: FailureClass) -> bool {
     matches!(class, FailureClass::Released | FailureClass::Unseen)
 }
 
-/// The names of what an attempt staged that are its own: others may be somebody else's files.
-pub(super) fn own_keys(parsed: &Parsed, attempt: AttemptId) -> impl Iterator<Item = String> {
+/// What an attempt staged that is its own by name: other names may be somebody else's files.
+pub(super) fn own(parsed: &Parsed, attempt: AttemptId) -> impl Iterator<Item = Staged> {
     let own = attempt.to_string();
-    keys(parsed).into_iter().filter(move |key| key.contains(&own))
+    staged(parsed).into_iter().filter(move |staged| {
+        staged.name.contains(&own) && staged.upload.as_ref().is_none_or(|upload| upload.key.contains(&own))
+    })
+}
+
+/// Whether an upload can be one to `key`; where the output folder takes `uploads`, there must be one.
+fn upload(found: Option<&Upload>, key: &str, uploads: bool) -> bool {
+    match found {
+        None => !uploads,
+        Some(upload) => {
+            let short = |text: &str| text.len() <= UPLOAD_ID_BYTES_MAX;
+            let parts =
+                (1..=UPLOAD_PARTS_MAX).contains(&upload.parts.len()) && upload.parts.iter().all(|part| short(part));
+            uploads && upload.key == key && short(&upload.id) && parts
+        }
+    }
+}
+
+/// Whether the rejects of the finish task can be what `attempt` staged.
+pub(super) fn finished(found: &Finished, run: &RunId, attempt: AttemptId, uploads: bool) -> bool {
+    let rejects = &found.rejects;
+    rejects.key == layout::staged_finish(attempt) && upload(rejects.upload.as_ref(), &layout::rejects(run), uploads)
 }
 
 /// Whether an inspection can be true of a source of `bytes`.
@@ -27,7 +49,8 @@ pub(super) fn inspected(found: &Inspected, bytes: u64) -> bool {
     (1..=COLUMNS_MAX).contains(&found.columns.len()) && found.data_start <= bytes && found.preamble_lines <= bytes
 }
 
-/// Whether a parse can be true of this partition; `start` is its true start state, where that is known.
+/// Whether a parse can be true of this partition; `start` is its true start state, where that is known, and `uploads` tells whether
+/// the output folder takes uploads.
 pub(super) fn parsed(
     parsed: &Parsed,
     id: PartitionId,
@@ -35,6 +58,7 @@ pub(super) fn parsed(
     range: Span,
     start: Option<StateId>,
     columns: usize,
+    uploads: bool,
 ) -> bool {
     let first_inside = parsed.first.is_none_or(|f| range.start <= f && f < range.end.max(range.start + 1));
     let span_fits = match parsed.first {
@@ -50,8 +74,14 @@ pub(super) fn parsed(
         Seam { given: true, merged_after } => start.is_some() && merged_after.is_none(),
         Seam { given: false, merged_after } => merged_after.is_none_or(|bytes| bytes <= range.bytes()),
     };
-    let part_is_own = parsed.part.as_ref().is_none_or(|p| p.key == layout::staged_part(id, attempt));
-    let rejects_are_own = parsed.rejects.as_ref().is_none_or(|r| r.key == layout::staged_rejects(id, attempt));
+    let published = layout::part(parsed.span.start, attempt);
+    let part_is_own = parsed
+        .part
+        .as_ref()
+        .is_none_or(|p| p.key == layout::staged_part(id, attempt) && upload(p.upload.as_ref(), &published, uploads));
+    // They are read by their name before the run is decided.
+    let own_rejects = |r: &StagedRejects| r.key == layout::staged_rejects(id, attempt) && r.upload.is_none();
+    let rejects_are_own = parsed.rejects.as_ref().is_none_or(own_rejects);
     let figures = rows_fit && rejects_fit && widths && parsed.counts.conserved();
     first_inside && span_fits && figures && tried && seam_fits && part_is_own && rejects_are_own
 }

@@ -85,6 +85,7 @@ impl Report {
             rows: self.rows,
             digest: Digest(u128::from(self.rows)),
             sha256: Checksum::default(),
+            upload: None,
         });
         let counts = Counts {
             read: self.rows + self.rejected,
@@ -105,6 +106,7 @@ impl Report {
                 key: layout::staged_rejects(task.partition, lease.attempt),
                 rows: self.rejected,
                 bytes: 9,
+                upload: None,
             }),
             seam: Seam { given: task.start.is_some(), merged_after: self.merged_after },
         }))
@@ -125,7 +127,7 @@ fn plain(lease: &Lease) -> Report {
 
 fn finished(lease: &Lease, rows: u64) -> Outcome {
     let key = layout::staged_finish(lease.attempt);
-    Outcome::Finished(Finished { rejects: StagedRejects { key, rows, bytes: 9 }, shown: Vec::new() })
+    Outcome::Finished(Finished { rejects: StagedRejects { key, rows, bytes: 9, upload: None }, shown: Vec::new() })
 }
 
 struct Stage {
@@ -193,7 +195,7 @@ fn names(actions: &[Action]) -> Vec<String> {
         Action::Ack { .. } => "ack".to_owned(),
         Action::Refuse { .. } => "refuse".to_owned(),
         Action::Close { .. } => "close".to_owned(),
-        Action::Discard { keys, .. } => format!("discard {}", keys.len()),
+        Action::Discard { unwanted, .. } => format!("discard {}", unwanted.len()),
         Action::Publish(plan) => format!("publish {} parts, success {}", plan.parts.len(), plan.success.is_some()),
     };
     actions.iter().map(name).collect()

@@ -3,13 +3,18 @@
 //! Invariant: staged names that were read stay inside the staging folder. Whether an outcome agrees with its lease is
 //! the scheduler's to judge.
 
-use batteuse_shared::limits::{COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, REJECTS_SHOWN};
+use batteuse_shared::limits::{
+    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, REJECTS_SHOWN, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX,
+};
 use batteuse_shared::task::{
-    Failure, FailureClass, Finished, Inspected, Outcome, Parsed, RejectShown, Seam, StagedPart, StagedRejects,
+    Failure, FailureClass, Finished, Inspected, Outcome, Parsed, RejectShown, Seam, StagedPart, StagedRejects, Upload,
 };
 
 use super::table::{checksum, columns, digest, digest_bytes, exit_map, exits, summaries};
-use super::{Read, Twinned, cut, key, list, messages, optional, optional_size, present, size, state, text, twinned};
+use super::{
+    Read, Twinned, at_most, cut, key, list, messages, optional, optional_size, present, required, size, state, text,
+    twinned,
+};
 use crate::error::WireError;
 use crate::v1;
 
@@ -120,10 +125,32 @@ impl TryFrom<v1::Seam> for Seam {
     }
 }
 
+impl From<Upload> for v1::Upload {
+    fn from(upload: Upload) -> Self {
+        let Upload { key, id, parts } = upload;
+        Self { key, id, parts }
+    }
+}
+
+impl TryFrom<v1::Upload> for Upload {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Upload) -> Read<Self> {
+        at_most("Upload.parts", wire.parts.len(), UPLOAD_PARTS_MAX)?;
+        let tag = |part| text("Upload.parts", part, UPLOAD_ID_BYTES_MAX);
+        Ok(Self {
+            key: text("Upload.key", required("Upload.key", wire.key)?, UPLOAD_ID_BYTES_MAX)?,
+            id: text("Upload.id", wire.id, UPLOAD_ID_BYTES_MAX)?,
+            parts: wire.parts.into_iter().map(tag).collect::<Read<_>>()?,
+        })
+    }
+}
+
 impl From<StagedPart> for v1::StagedPart {
     fn from(part: StagedPart) -> Self {
-        let StagedPart { key, bytes, rows, digest, sha256 } = part;
-        Self { key, bytes, rows, digest: digest_bytes(digest), sha256: sha256.0.to_vec() }
+        let StagedPart { key, bytes, rows, digest, sha256, upload } = part;
+        let (digest, sha256) = (digest_bytes(digest), sha256.0.to_vec());
+        Self { key, bytes, rows, digest, sha256, upload: upload.map(Into::into) }
     }
 }
 
@@ -137,14 +164,15 @@ impl TryFrom<v1::StagedPart> for StagedPart {
             rows: size("StagedPart.rows", wire.rows)?,
             digest: digest("StagedPart.digest", &wire.digest)?,
             sha256: checksum("StagedPart.sha256", &wire.sha256)?,
+            upload: optional(wire.upload)?,
         })
     }
 }
 
 impl From<StagedRejects> for v1::StagedRejects {
     fn from(rejects: StagedRejects) -> Self {
-        let StagedRejects { key, rows, bytes } = rejects;
-        Self { key, rows, bytes }
+        let StagedRejects { key, rows, bytes, upload } = rejects;
+        Self { key, rows, bytes, upload: upload.map(Into::into) }
     }
 }
 
@@ -156,6 +184,7 @@ impl TryFrom<v1::StagedRejects> for StagedRejects {
             key: key("StagedRejects.key", wire.key)?,
             rows: size("StagedRejects.rows", wire.rows)?,
             bytes: size("StagedRejects.bytes", wire.bytes)?,
+            upload: optional(wire.upload)?,
         })
     }
 }

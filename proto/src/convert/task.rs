@@ -192,8 +192,8 @@ impl TryFrom<v1::SourceVersion> for SourceVersion {
 
 impl From<Staging> for v1::Staging {
     fn from(staging: Staging) -> Self {
-        let Staging { url, nonce } = staging;
-        Self { url, nonce }
+        let Staging { output_url, nonce } = staging;
+        Self { output_url, nonce }
     }
 }
 
@@ -201,6 +201,7 @@ impl TryFrom<v1::Staging> for Staging {
     type Error = WireError;
 
     fn try_from(wire: v1::Staging) -> Read<Self> {
-        Ok(Self { url: required("Staging.url", wire.url)?, nonce: name("Staging.nonce", wire.nonce)? })
+        let output_url = required("Staging.output_url", wire.output_url)?;
+        Ok(Self { output_url, nonce: name("Staging.nonce", wire.nonce)? })
     }
 }

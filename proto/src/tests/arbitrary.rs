@@ -10,7 +10,7 @@ use batteuse_shared::spec::{Auto, ColumnSpec, Columns, Compression, Csv, Declare
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
     Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Lease, Outcome, ParseTask, Parsed,
-    RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, Staging, Task,
+    RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, Staging, Task, Upload,
 };
 use batteuse_shared::time::Millis;
 use proptest::collection::{btree_map, vec};
@@ -154,7 +154,7 @@ fn source() -> impl Strategy<Value = SourceRef> {
 }
 
 fn staging() -> impl Strategy<Value = Staging> {
-    (filled(), "[a-f0-9]{1,100}").prop_map(|(url, nonce)| Staging { url, nonce })
+    (filled(), "[a-f0-9]{1,100}").prop_map(|(output_url, nonce)| Staging { output_url, nonce })
 }
 
 fn parse_task() -> impl Strategy<Value = ParseTask> {
@@ -212,18 +212,26 @@ fn exits() -> impl Strategy<Value = ExitMap> {
     btree_map(state(), exit, 0..20).prop_map(|map: BTreeMap<_, _>| ExitMap(map))
 }
 
+fn upload() -> impl Strategy<Value = Upload> {
+    let parts = vec("[a-f0-9\"-]{0,40}", 0..4);
+    ("[a-z0-9/._-]{1,60}", ".{0,60}", parts).prop_map(|(key, id, parts)| Upload { key, id, parts })
+}
+
 fn staged_rejects() -> impl Strategy<Value = StagedRejects> {
-    (key(), size(), size()).prop_map(|(key, rows, bytes)| StagedRejects { key, rows, bytes })
+    let with = |(key, rows, bytes, upload)| StagedRejects { key, rows, bytes, upload };
+    (key(), size(), size(), option::of(upload())).prop_map(with)
 }
 
 fn parsed() -> impl Strategy<Value = Parsed> {
     let sums = (any::<u128>(), any::<[u8; 32]>());
-    let part = (key(), size(), size(), sums).prop_map(|(key, bytes, rows, (digest, sha256))| StagedPart {
+    let part = (key(), size(), size(), sums, option::of(upload()));
+    let part = part.prop_map(|(key, bytes, rows, (digest, sha256), upload)| StagedPart {
         key,
         bytes,
         rows,
         digest: Digest(digest),
         sha256: Checksum(sha256),
+        upload,
     });
     let seam = (any::<bool>(), option::of(size())).prop_map(|(given, merged_after)| Seam { given, merged_after });
     let summaries = vec(any::<u16>().prop_map(Classes), 0..6);

@@ -51,7 +51,7 @@ fn parse_task() -> v1::ParseTask {
         range: Some(v1::Span { start: 3, end: 3 }),
         start: Some(255),
         compression: Some(Compression::Snappy.into()),
-        staging: Some(v1::Staging { url: "file:///out/".to_owned(), nonce: "n".to_owned() }),
+        staging: Some(v1::Staging { output_url: "file:///out/".to_owned(), nonce: "n".to_owned() }),
     }
 }
 
@@ -94,7 +94,7 @@ fn leases_off_the_bounds_are_refused() {
     );
     assert_eq!(refused(&|t| t.start = Some(256)), "ParseTask.start: 256 is not between 0 and 255");
     assert_eq!(refused(&|t| t.compression = Some(v1::Compression { kind: None })), missing("Compression.kind"));
-    assert_eq!(refused(&|t| t.staging = Some(v1::Staging::default())), missing("Staging.url"));
+    assert_eq!(refused(&|t| t.staging = Some(v1::Staging::default())), missing("Staging.output_url"));
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Job {
             );
         }
         check_columns(&self.spec.columns, &mut found);
-        if let Err(bad) = location::path_of(&self.spec.output.parquet.url) {
+        if let Err(bad) = location::folder_of(&self.spec.output.parquet.url) {
             found.add("spec.output.parquet.url", bad.to_string());
         }
         if matches!(self.spec.output.parquet.compression, Compression::Zstd(level) if !(1..=22).contains(&level)) {

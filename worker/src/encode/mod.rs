@@ -5,9 +5,9 @@
 
 mod coded;
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Cursor};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Fields, SchemaRef};
@@ -15,6 +15,9 @@ use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::{BATCH_ROWS_MAX, DICTIONARY_COLUMNS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_ROWS_MAX};
 use batteuse_shared::spec::Compression;
 use batteuse_shared::table::Checksum;
+use batteuse_shared::task::Upload;
+use batteuse_store::{Folder, ReadError, StagedFile};
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -24,10 +27,11 @@ use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
 
 use self::coded::CodedColumn;
-use crate::stage::{StageError, StagedFile, StagingDir};
+use crate::stage::{StageError, StagingDir};
 
 /// Key of the run's id in a file's metadata.
 pub const RUN_KEY: &str = "batteuse.run";
@@ -72,6 +76,7 @@ pub enum EncodeError {
 pub struct Encoder<'a> {
     staging: &'a StagingDir,
     key: String,
+    published: Option<String>,
     schema: SchemaRef,
     codec: Codec,
     properties: WriterProperties,
@@ -182,6 +187,7 @@ impl OpenFile {
 /// A staged file, complete and durable, that is removed unless it is kept.
 #[derive(Debug)]
 pub struct Sealed {
+    key: String,
     file: StagedFile,
     /// Rows in it.
     pub rows: u64,
@@ -192,9 +198,9 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Leaves the file in the staging folder and tells its name there.
-    pub fn keep(self) -> String {
-        self.file.keep()
+    /// Leaves the file where it is staged, and tells its name in the staging folder and the upload that holds it.
+    pub fn keep(self) -> (String, Option<Upload>) {
+        (self.key, self.file.keep())
     }
 }
 
@@ -215,7 +221,7 @@ impl<'a> Encoder<'a> {
             Compression::Snappy => Ok(Codec::SNAPPY),
             Compression::Zstd(level) => ZstdLevel::try_new(i32::from(level)).map(Codec::ZSTD),
         };
-        let codec = codec.map_err(|source| EncodeError::Write { path: staging.path_of(&key), source })?;
+        let codec = codec.map_err(|source| EncodeError::Write { path: staging.place(&key), source })?;
         let properties = WriterProperties::builder()
             .set_created_by(CREATED_BY.to_owned())
             .set_key_value_metadata(Some(vec![KeyValue::new(RUN_KEY.to_owned(), run.to_string())]))
@@ -224,7 +230,14 @@ impl<'a> Encoder<'a> {
             // Statistics of every page, in the page index: readers skip pages without touching them.
             .set_statistics_enabled(EnabledStatistics::Page)
             .build();
-        Ok(Self { staging, key, schema, codec, properties, file: None, rows: 0 })
+        Ok(Self { staging, key, published: None, schema, codec, properties, file: None, rows: 0 })
+    }
+
+    /// Says as what the file will be published; before anything is written. One of which nothing is said can be read by its name in
+    /// the staging folder.
+    pub fn publish_as(&mut self, published: String) {
+        debug_assert!(self.file.is_none(), "its name is told before it is created");
+        self.published = Some(published);
     }
 
     /// Encodes the rows of `batch`, which is of the encoder's schema.
@@ -240,6 +253,12 @@ impl<'a> Encoder<'a> {
         written.map_err(|source| EncodeError::Write { path: self.path(), source })?;
         self.rows += batch.num_rows() as u64;
         Ok(())
+    }
+
+    /// Rows written so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Creates the file even if no row comes: it will have the schema.
@@ -258,19 +277,21 @@ impl<'a> Encoder<'a> {
         let Some(file) = self.file.take() else { return Ok(None) };
         let path = self.path();
         let mut file = file.finish().map_err(|source| EncodeError::Write { path, source })?;
-        let (bytes, sha256) = file.seal()?;
-        Ok(Some(Sealed { file, rows: self.rows, bytes, sha256 }))
+        let sealed = file.seal();
+        let failed = |source| StageError::Io { what: "write and sync", path: file.place().to_owned(), source };
+        let (bytes, sha256) = sealed.map_err(failed)?;
+        Ok(Some(Sealed { key: self.key, file, rows: self.rows, bytes, sha256 }))
     }
 
     fn path(&self) -> PathBuf {
-        self.staging.path_of(&self.key)
+        self.staging.place(&self.key)
     }
 
     fn open(&mut self) -> Result<&mut OpenFile, EncodeError> {
         let file = match self.file.take() {
             Some(file) => file,
             None => {
-                let file = self.staging.create(self.key.clone())?;
+                let file = self.staging.create(&self.key, self.published.as_deref())?;
                 let made = OpenFile::new(file, self.schema.clone(), self.properties.clone());
                 made.map_err(|source| EncodeError::Write { path: self.path(), source })?
             }
@@ -279,11 +300,55 @@ impl<'a> Encoder<'a> {
     }
 }
 
+/// A file of a folder, of which one stretch is in memory.
+#[derive(Debug, Clone)]
+struct Stretch {
+    folder: Arc<dyn Folder>,
+    path: String,
+    /// Size of the file.
+    file_bytes: u64,
+    /// Where the stretch begins.
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Stretch {
+    fn slice(&self, start: u64, length: u64) -> Option<Bytes> {
+        let from = start.checked_sub(self.start)?;
+        let to = from.checked_add(length).filter(|to| *to <= self.bytes.len() as u64)?;
+        Some(self.bytes.slice(from as usize..to as usize))
+    }
+}
+
+impl Length for Stretch {
+    fn len(&self) -> u64 {
+        self.file_bytes
+    }
+}
+
+impl ChunkReader for Stretch {
+    type T = Cursor<Bytes>;
+
+    /// To the end of the stretch, of what lies in it; else to the end of the file: so the footer is asked for.
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let end = self.start + self.bytes.len() as u64;
+        let end = if (self.start..end).contains(&start) { end } else { self.file_bytes };
+        self.get_bytes(start, end.saturating_sub(start) as usize).map(Cursor::new)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        match self.slice(start, length as u64) {
+            Some(bytes) => Ok(bytes),
+            None => Ok(self.folder.read_range(&self.path, start, length)?),
+        }
+    }
+}
+
 /// Reads a file back, batch by batch, one row group after the other: no batch is larger than a row group.
 #[derive(Debug)]
 pub struct Reader {
-    path: PathBuf,
-    file: File,
+    place: PathBuf,
+    file: Stretch,
     metadata: ArrowReaderMetadata,
     /// The next row group to read.
     group: usize,
@@ -291,15 +356,23 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the Parquet file at `path`.
+    /// Opens the Parquet file `path` of `folder`.
     ///
     /// # Errors
     /// When there is none, or it has no readable footer.
-    pub fn open(path: &Path) -> Result<Self, EncodeError> {
-        let file = File::open(path).map_err(|source| EncodeError::Open { path: path.to_owned(), source })?;
+    pub fn open(folder: &Arc<dyn Folder>, path: &str) -> Result<Self, EncodeError> {
+        let place = folder.place(path);
+        let unread = |source| EncodeError::Open { path: place.clone(), source };
+        let bytes = match folder.size(path) {
+            Ok(bytes) => bytes.ok_or_else(|| unread(io::Error::from(io::ErrorKind::NotFound)))?,
+            Err(ReadError::Io(error)) => return Err(unread(error)),
+            Err(unfit) => return Err(unread(io::Error::other(unfit))),
+        };
+        let (folder, path) = (folder.clone(), path.to_owned());
+        let file = Stretch { folder, path, file_bytes: bytes, start: 0, bytes: Bytes::new() };
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
-        let metadata = metadata.map_err(|source| EncodeError::Read { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, metadata, group: 0, batches: None })
+        let metadata = metadata.map_err(|source| EncodeError::Read { path: place.clone(), source })?;
+        Ok(Self { place, file, metadata, group: 0, batches: None })
     }
 
     /// Columns of the batches.
@@ -311,7 +384,14 @@ impl Reader {
     fn next_group(&mut self) -> Result<ParquetRecordBatchReader, ParquetError> {
         let group = self.group;
         self.group += 1;
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone())
+        // In one read: an object store answers each in its own time, and a row group is bounded.
+        let columns = self.metadata.metadata().row_group(group).columns().iter().map(|column| column.byte_range());
+        let (start, end) =
+            columns.fold((u64::MAX, 0), |(start, end), (at, bytes)| (start.min(at), end.max(at.saturating_add(bytes))));
+        let length = end.min(self.file.file_bytes).saturating_sub(start);
+        let bytes = self.file.folder.read_range(&self.file.path, start, length as usize)?;
+        let stretch = Stretch { start, bytes, ..self.file.clone() };
+        ParquetRecordBatchReaderBuilder::new_with_metadata(stretch, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_batch_size(BATCH_ROWS_MAX)
             .build()
@@ -334,7 +414,7 @@ impl Iterator for Reader {
     type Item = Result<RecordBatch, EncodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let read = self.read().map_err(|source| EncodeError::Read { path: self.path.clone(), source });
+        let read = self.read().map_err(|source| EncodeError::Read { path: self.place.clone(), source });
         if read.is_err() {
             // What follows a damaged row group is not to be trusted.
             (self.group, self.batches) = (self.metadata.metadata().num_row_groups(), None);
@@ -344,127 +424,4 @@ impl Iterator for Reader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-    use std::sync::Arc;
-
-    use arrow_array::cast::AsArray;
-    use arrow_array::types::Int64Type;
-    use arrow_array::{ArrayRef, Int64Array, StringArray};
-    use batteuse_shared::layout;
-    use batteuse_shared::location::url_of_dir;
-    use batteuse_shared::task::Staging;
-    use parquet::file::properties::ReaderProperties;
-    use parquet::file::reader::FileReader;
-    use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
-
-    fn staging() -> (tempfile::TempDir, StagingDir) {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(layout::STAGING_NONCE), "n").unwrap();
-        let entered =
-            StagingDir::enter(&Staging { url: url_of_dir(dir.path()).unwrap(), nonce: "n".to_owned() }).unwrap();
-        (dir, entered)
-    }
-
-    fn batch(from: i64, rows: i64, text: &str) -> RecordBatch {
-        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(from..from + rows));
-        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|_| text)));
-        RecordBatch::try_from_iter_with_nullable([("id", ids, true), ("text", texts, true)]).unwrap()
-    }
-
-    fn run() -> RunId {
-        RunId::new("job-1").unwrap()
-    }
-
-    #[test]
-    fn what_is_written_is_read_back_under_every_compression() {
-        for compression in [Compression::None, Compression::Snappy, Compression::Zstd(1), Compression::Zstd(22)] {
-            let (_dir, staging) = staging();
-            let (one, two) = (batch(0, 5, "a"), batch(5, 3, "\u{e9}"));
-            let mut encoder = Encoder::new(&staging, "p.tmp".to_owned(), one.schema(), compression, &run()).unwrap();
-            encoder.write(&one).unwrap();
-            encoder.write(&one.slice(0, 0)).unwrap();
-            encoder.write(&two).unwrap();
-            let sealed = encoder.finish().unwrap().unwrap();
-            let path = staging.path_of(&sealed.file.path().file_name().unwrap().to_string_lossy());
-            assert_eq!((sealed.rows, sealed.bytes), (8, fs::metadata(&path).unwrap().len()));
-            let reader = Reader::open(&path).unwrap();
-            assert_eq!(reader.fields(), one.schema().fields());
-            let read: Vec<_> = reader.map(Result::unwrap).collect();
-            assert_eq!(read, [arrow_select::concat::concat_batches(&one.schema(), [&one, &two]).unwrap()]);
-        }
-        let (_dir, staging) = staging();
-        let refused = Encoder::new(&staging, "p".to_owned(), batch(0, 1, "").schema(), Compression::Zstd(99), &run());
-        assert!(matches!(refused.err(), Some(EncodeError::Write { .. })));
-    }
-
-    #[test]
-    fn the_file_names_its_writer_and_run_and_has_a_page_index() {
-        let (_dir, staging) = staging();
-        let rows = batch(0, 5, "a");
-        let mut encoder = Encoder::new(&staging, "p".to_owned(), rows.schema(), Compression::Zstd(3), &run()).unwrap();
-        encoder.write(&rows).unwrap();
-        encoder.finish().unwrap().unwrap().keep();
-        let options = ReadOptionsBuilder::new().with_page_index();
-        let options = options.with_reader_properties(ReaderProperties::builder().build()).build();
-        let file = File::open(staging.path_of("p")).unwrap();
-        let reader = SerializedFileReader::new_with_options(file, options).unwrap();
-        let about = reader.metadata().file_metadata();
-        assert_eq!(about.created_by(), Some(CREATED_BY));
-        let keys = about.key_value_metadata().unwrap();
-        assert!(keys.contains(&KeyValue::new(RUN_KEY.to_owned(), "job-1".to_owned())), "{keys:?}");
-        assert!(reader.metadata().column_index().is_some() && reader.metadata().offset_index().is_some());
-    }
-
-    #[test]
-    fn a_file_is_created_by_its_first_row_or_on_demand_and_removed_when_dropped() {
-        let (dir, staging) = staging();
-        let rows = batch(0, 1, "a");
-        let new = || Encoder::new(&staging, "p".to_owned(), rows.schema(), Compression::Snappy, &run()).unwrap();
-        let files = || fs::read_dir(dir.path()).unwrap().count() - 1;
-        assert!(new().finish().unwrap().is_none());
-        assert_eq!(files(), 0);
-        let mut dropped = new();
-        dropped.write(&rows).unwrap();
-        assert_eq!(files(), 1);
-        drop(dropped);
-        assert_eq!(files(), 0);
-        let mut empty = new();
-        empty.create().unwrap();
-        let sealed = empty.finish().unwrap().unwrap();
-        assert_eq!((sealed.rows, sealed.keep().as_str(), files()), (0, "p", 1));
-        let mut reader = Reader::open(&staging.path_of("p")).unwrap();
-        assert_eq!(reader.fields(), rows.schema().fields());
-        assert!(reader.next().is_none());
-    }
-
-    #[test]
-    fn a_row_group_is_bounded_in_memory_however_well_it_compresses() {
-        let (_dir, staging) = staging();
-        let wide = "x".repeat(ROW_GROUP_BYTES_MAX / 8);
-        let mut encoder =
-            Encoder::new(&staging, "p".to_owned(), batch(0, 1, "").schema(), Compression::Zstd(1), &run()).unwrap();
-        for at in 0..20 {
-            encoder.write(&batch(at, 1, &wide)).unwrap();
-        }
-        let sealed = encoder.finish().unwrap().unwrap();
-        assert!(sealed.bytes < ROW_GROUP_BYTES_MAX as u64 / 100, "it compresses well: {}", sealed.bytes);
-        let mut ids = Vec::new();
-        for read in Reader::open(&staging.path_of("p")).unwrap() {
-            let read = read.unwrap();
-            assert!(read.num_rows() <= 8, "{}", read.num_rows());
-            ids.extend_from_slice(read.column(0).as_primitive::<Int64Type>().values());
-        }
-        assert_eq!(ids, (0..20).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_file_cut_short_is_an_error_that_names_it() {
-        let (dir, staging) = staging();
-        let path = dir.path().join("cut");
-        fs::write(&path, "PAR1").unwrap();
-        assert!(matches!(Reader::open(&path), Err(EncodeError::Read { path: named, .. }) if named == path));
-        assert!(matches!(Reader::open(&staging.path_of("none")), Err(EncodeError::Open { .. })));
-    }
-}
+mod tests;

@@ -9,8 +9,7 @@ use batteuse_shared::task::{Failure, FailureClass, Outcome, RejectShown, Task};
 
 use super::*;
 use crate::encode::Sealed;
-use crate::fixture::{Folder, lease, run};
-use crate::pipeline::execute;
+use crate::fixture::{Folder, execute, lease, run};
 
 fn columns() -> Vec<Column> {
     let column = |name: &str| Column {
@@ -32,7 +31,7 @@ fn reject(at: u64, column: Option<u32>) -> Reject {
 }
 
 fn stage(folder: &Folder, key: &str, rejects: &[Reject]) -> u64 {
-    let staging = StagingDir::enter(&folder.staging()).unwrap();
+    let staging = folder.entered();
     let (schema, zstd) = (rejects::piece_schema(), Compression::default());
     let mut encoder = Encoder::new(&staging, key.to_owned(), schema, zstd, &run()).unwrap();
     for some in rejects.chunks(2) {
@@ -40,7 +39,7 @@ fn stage(folder: &Folder, key: &str, rejects: &[Reject]) -> u64 {
     }
     let sealed: Sealed = encoder.finish().unwrap().unwrap();
     let rows = sealed.rows;
-    assert_eq!(sealed.keep(), key);
+    assert_eq!(sealed.keep(), (key.to_owned(), None));
     rows
 }
 
@@ -77,7 +76,7 @@ fn numbers_become_absolute_and_count_from_1() {
     assert_eq!((done.rejects.key.as_str(), done.rejects.rows), (key.as_str(), 4));
     assert_eq!(done.rejects.bytes, std::fs::metadata(folder.staged(&key)).unwrap().len());
 
-    let read: Vec<_> = Reader::open(&folder.staged(&key)).unwrap().map(Result::unwrap).collect();
+    let read: Vec<_> = Reader::open(&folder.output(), &folder.staged_path(&key)).unwrap().map(Result::unwrap).collect();
     let batch = arrow_select::concat::concat_batches(&rejects::schema(), &read).unwrap();
     let numbers = |name: &str| batch[name].as_primitive::<Int64Type>().values().to_vec();
     let texts = |name: &str| batch[name].as_string::<i32>().iter().map(|t| t.map(str::to_owned)).collect::<Vec<_>>();
@@ -103,7 +102,7 @@ fn a_run_without_rejects_has_the_file() {
     let folder = Folder::new(b"");
     let Outcome::Finished(done) = finished(&folder, Vec::new(), &Progress::new()) else { panic!("it finishes") };
     assert_eq!((done.rejects.rows, done.shown.len()), (0, 0));
-    let mut reader = Reader::open(&folder.staged(&done.rejects.key)).unwrap();
+    let mut reader = Reader::open(&folder.output(), &folder.staged_path(&done.rejects.key)).unwrap();
     assert_eq!(reader.fields(), rejects::schema().fields());
     assert!(reader.next().is_none());
 }
@@ -113,7 +112,7 @@ fn a_piece_that_is_not_as_announced_fails_the_task_and_leaves_nothing() {
     let folder = Folder::new(b"");
     let rows = stage(&folder, "p0", &[reject(0, None), reject(1, None), reject(2, None)]);
     std::fs::copy(folder.source_path(), folder.staged("empty")).unwrap();
-    let staging = StagingDir::enter(&folder.staging()).unwrap();
+    let staging = folder.entered();
     let mut other = Encoder::new(&staging, "other".to_owned(), rejects::schema(), Compression::None, &run()).unwrap();
     other.create().unwrap();
     other.finish().unwrap().unwrap().keep();

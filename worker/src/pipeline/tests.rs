@@ -13,7 +13,7 @@ use batteuse_shared::task::{Failure, FailureClass, FinishTask};
 
 use super::*;
 use crate::encode::Reader;
-use crate::fixture::{Folder, Table, lease, parsed, publish};
+use crate::fixture::{self, Folder, Table, lease, parsed, publish};
 
 /// Quoted newlines, blank lines, ragged and miscast records, two kinds of line end.
 fn dirty(records: u64) -> Vec<u8> {
@@ -34,7 +34,7 @@ fn declared() -> Columns {
 }
 
 fn rejects(table: &Table) -> RecordBatch {
-    let reader = Reader::open(&table.folder.out().join(layout::rejects(&table.manifest.run))).unwrap();
+    let reader = Reader::open(&table.folder.output(), &layout::rejects(&table.manifest.run)).unwrap();
     let batches: Vec<_> = reader.map(Result::unwrap).collect();
     // The source lies elsewhere in every test's folder.
     let batch = concat_batches(&rejects::schema(), &batches).unwrap();
@@ -108,7 +108,7 @@ fn a_table_without_rows_has_its_schema_in_partition_0_and_no_other() {
         assert_eq!(parsed.part.is_some(), partition == 0);
         if let Some(part) = parsed.part {
             assert_eq!((part.rows, part.digest), (0, Digest::default()));
-            let reader = Reader::open(&folder.staged(&part.key)).unwrap();
+            let reader = Reader::open(&folder.output(), &folder.staged_path(&part.key)).unwrap();
             assert_eq!(reader.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["a", "b"]);
         }
     }
@@ -127,7 +127,7 @@ fn a_misfit_drops_the_part_and_keeps_counts_summaries_and_rejects() {
     let range = Span::new(found.data_start, text.len() as u64);
     let progress = Progress::new();
     let lease = lease(1, Task::Parse(Box::new(folder.parse_task(&found, 0, range, Some(found.start)))));
-    let Outcome::Parsed(parsed) = execute(&lease, &progress) else { panic!("it ends") };
+    let Outcome::Parsed(parsed) = fixture::execute(&lease, &progress) else { panic!("it ends") };
     assert_eq!((parsed.part, parsed.types), (None, None));
     assert_eq!((parsed.counts.read, parsed.counts.written, parsed.counts.rejected), (200_002, 200_001, 1));
     assert_eq!(parsed.summaries[0], Classes::INT_SHORT.join(Classes::FLOAT));
@@ -139,7 +139,7 @@ fn a_misfit_drops_the_part_and_keeps_counts_summaries_and_rejects() {
 fn what_is_refused_says_which_file_and_why() {
     let folder = Folder::new(b"");
     let task = folder.inspect_task(Csv::default(), Columns::Infer);
-    let Outcome::Failed(failure) = execute(&lease(1, task), &Progress::new()) else { panic!("an empty file") };
+    let Outcome::Failed(failure) = fixture::execute(&lease(1, task), &Progress::new()) else { panic!("an empty file") };
     assert_eq!(failure.class, FailureClass::Refused);
     assert!(failure.message.contains("source.csv") && failure.message.contains("empty"), "{}", failure.message);
 }
@@ -153,7 +153,9 @@ fn a_worker_that_does_not_see_the_staging_folder_fails_every_task_with_the_reaso
     let inspect = folder.inspect_task(Csv::default(), Columns::Infer);
     std::fs::write(folder.staged(layout::STAGING_NONCE), "another").unwrap();
     for task in [inspect, Task::Parse(Box::new(parse)), Task::Finish(finish)] {
-        let Outcome::Failed(failure) = execute(&lease(1, task), &Progress::new()) else { panic!("another folder") };
+        let Outcome::Failed(failure) = fixture::execute(&lease(1, task), &Progress::new()) else {
+            panic!("another folder")
+        };
         assert_eq!(failure.class, FailureClass::Unseen);
         assert!(failure.message.contains("shared file system"), "{}", failure.message);
         assert!(folder.staged_names().is_empty());
@@ -178,7 +180,7 @@ fn disturbed(meanwhile: impl Fn(&Folder, &Progress) + Sync) -> (Folder, Failure)
                 }
                 meanwhile(&folder, &progress);
             });
-            execute(&lease, &progress)
+            fixture::execute(&lease, &progress)
         });
         if let Outcome::Failed(failure) = outcome {
             return (folder, failure);

@@ -3,12 +3,11 @@
 use std::fs;
 
 use batteuse_shared::spec::{Columns, Compression};
-use batteuse_shared::task::Staging;
+use batteuse_store::Disk;
 
 use super::*;
 use crate::encode::Encoder;
 use crate::fixture::{Table, publish};
-use crate::stage::StagingDir;
 
 fn table() -> Table {
     let mut text = "id,name\n".to_owned();
@@ -19,13 +18,18 @@ fn table() -> Table {
 }
 
 fn verified(table: &Table) -> Verified {
-    verify(&table.folder.out(), &table.manifest, &table.report).unwrap()
+    verify(&table.folder.output(), &table.manifest, &table.report).unwrap()
 }
 
 /// The kinds of the discrepancies, in order.
 fn kinds(table: &Table) -> Vec<String> {
     let found = verified(table).discrepancies;
     found.iter().map(|found| format!("{found:?}").split([' ', '(']).next().unwrap().to_owned()).collect()
+}
+
+fn open(path: &std::path::Path) -> Result<Reader, EncodeError> {
+    let folder: Arc<dyn Folder> = Arc::new(Disk::new(path.parent().unwrap()));
+    Reader::open(&folder, path.file_name().unwrap().to_str().unwrap())
 }
 
 fn file(table: &Table, at: usize) -> PathBuf {
@@ -35,15 +39,14 @@ fn file(table: &Table, at: usize) -> PathBuf {
 /// Writes a part again, its batches changed, and lists its new sha256: only its rows tell.
 fn rewrite(table: &mut Table, at: usize, change: impl Fn(RecordBatch) -> RecordBatch) {
     let path = file(table, at);
-    let batches: Vec<_> = Reader::open(&path).unwrap().map(|batch| change(batch.unwrap())).collect();
-    let Staging { url, nonce } = table.folder.staging();
-    let staging = StagingDir::enter(&Staging { url, nonce }).unwrap();
+    let batches: Vec<_> = open(&path).unwrap().map(|batch| change(batch.unwrap())).collect();
+    let staging = table.folder.entered();
     let (schema, run) = (batches[0].schema(), &table.manifest.run);
     let mut encoder = Encoder::new(&staging, "again".to_owned(), schema, Compression::default(), run).unwrap();
     for batch in &batches {
         encoder.write(batch).unwrap();
     }
-    let key = encoder.finish().unwrap().unwrap().keep();
+    let key = encoder.finish().unwrap().unwrap().keep().0;
     fs::rename(table.folder.staged(&key), &path).unwrap();
     table.manifest.parts[at].sha256 = Some(Checksum(Sha256::digest(fs::read(path).unwrap()).into()));
 }
@@ -135,14 +138,14 @@ fn rejects_are_counted_and_in_source_order() {
     table.report.counts.rejected += 1;
     assert_eq!(kinds(&table), ["Rejects"]);
     let path = table.folder.out().join(layout::rejects(&table.manifest.run));
-    let mut batches: Vec<_> = Reader::open(&path).unwrap().map(Result::unwrap).collect();
+    let mut batches: Vec<_> = open(&path).unwrap().map(Result::unwrap).collect();
     batches.extend(batches.clone());
-    let staging = StagingDir::enter(&table.folder.staging()).unwrap();
+    let staging = table.folder.entered();
     let schema = rejects::schema();
     let mut encoder =
         Encoder::new(&staging, "twice".to_owned(), schema, Compression::default(), &table.manifest.run).unwrap();
     batches.iter().for_each(|batch| encoder.write(batch).unwrap());
-    let key = encoder.finish().unwrap().unwrap().keep();
+    let key = encoder.finish().unwrap().unwrap().keep().0;
     fs::rename(table.folder.staged(&key), &path).unwrap();
     assert_eq!(kinds(&table), ["RejectsOrder", "Rejects", "Equation"]);
     fs::remove_file(&path).unwrap();
@@ -153,5 +156,8 @@ fn rejects_are_counted_and_in_source_order() {
 fn a_folder_that_is_not_there_is_an_error() {
     let table = table();
     let none = table.folder.out().join("none");
-    assert!(matches!(verify(&none, &table.manifest, &table.report), Err(VerifyError::Dir { dir, .. }) if dir == none));
+    let folder: Arc<dyn Folder> = Arc::new(Disk::new(&none));
+    assert!(
+        matches!(verify(&folder, &table.manifest, &table.report), Err(VerifyError::Dir { dir, .. }) if dir == none)
+    );
 }

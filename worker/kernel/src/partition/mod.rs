@@ -168,6 +168,13 @@ impl PartitionParse {
         self.window.space()
     }
 
+    /// Where the first record of the span begins, under the start that is given or guessed; none before it is met. Known when a batch
+    /// with rows comes.
+    #[must_use]
+    pub fn first(&self) -> Option<u64> {
+        self.first
+    }
+
     /// Tells that the first `bytes` of [`PartitionParse::space`] were filled; less than wanted only if the read was short.
     pub fn filled(&mut self, bytes: usize) {
         self.window.filled(bytes);

@@ -15,6 +15,7 @@ use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader}
 use super::*;
 use crate::encode::{Encoder, Reader};
 use crate::stage::StagingDir;
+use batteuse_store::Stores;
 
 /// One batch of a column.
 #[derive(Clone)]
@@ -38,14 +39,16 @@ fn array(texts: &[String], given: &Given) -> ArrayRef {
 /// Writes the batches; they must come back, and what the file tells of them must hold.
 fn written(texts: &[String], batches: &[Given], compression: Asked) {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join(layout::STAGING_NONCE), "n").unwrap();
-    let staging = Staging { url: url_of_dir(dir.path()).unwrap(), nonce: "n".to_owned() };
-    let staging = StagingDir::enter(&staging).unwrap();
+    let run = RunId::new("job-1").unwrap();
+    let folder = dir.path().join(layout::staging_dir(&run));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(layout::STAGING_NONCE), "n").unwrap();
+    let staging = Staging { output_url: url_of_dir(dir.path()).unwrap(), nonce: "n".to_owned() };
+    let staging = StagingDir::enter(&staging, &run, &Stores::new([])).unwrap();
     let schema = Arc::new(arrow_schema::Schema::new(vec![
         arrow_schema::Field::new("text", arrow_schema::DataType::Utf8, true),
         arrow_schema::Field::new("again", arrow_schema::DataType::Utf8, true),
     ]));
-    let run = RunId::new("job-1").unwrap();
     let mut encoder = Encoder::new(&staging, "p".to_owned(), schema, compression, &run).unwrap();
     let mut want: Vec<Option<String>> = Vec::new();
     for given in batches {
@@ -64,9 +67,9 @@ fn written(texts: &[String], batches: &[Given], compression: Asked) {
         }
     }
     encoder.finish().unwrap().unwrap().keep();
-    let path = staging.path_of("p");
+    let path = staging.place("p");
     for column in 0..2 {
-        let read: Vec<Option<String>> = Reader::open(&path)
+        let read: Vec<Option<String>> = Reader::open(staging.output(), &staging.path_of("p"))
             .unwrap()
             .flat_map(|batch| {
                 batch

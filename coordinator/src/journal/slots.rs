@@ -1,0 +1,220 @@
+//! Where journals lie: a state store has one journal per run, a journal is numbered slots, each made once.
+//!
+//! Invariant: a slot has one writer, whoever asks and however often; what was called made is read back by everybody.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use batteuse_shared::ids::RunId;
+use batteuse_shared::layout;
+use batteuse_shared::limits::JOURNAL_SLOT_BYTES_MAX;
+use batteuse_store::{CreateError, Created, Folder, Kind, ListError, OpenError, ReadError, Stores};
+
+use super::JournalError;
+use super::postgres::{Database, PostgresState};
+
+/// The slots of one journal. Calls block.
+pub trait Slots: Send + Sync {
+    /// How a slot is told to people.
+    fn place(&self, seq: u64) -> PathBuf;
+
+    /// Makes ready to append: what is there is durable, and what crashes left is gone.
+    ///
+    /// # Errors
+    /// When the disk or store fails.
+    fn open(&self) -> io::Result<()>;
+
+    /// Makes the slot `seq`, unless it is there.
+    ///
+    /// # Errors
+    /// [`CreateError::NotWritten`] when it is certain that this call made none, else [`CreateError::Unknown`].
+    fn create(&self, seq: u64, bytes: &[u8]) -> Result<Created, CreateError>;
+
+    /// The content of the slot `seq`; none when it is not there.
+    ///
+    /// # Errors
+    /// When it is unfit or cannot be read.
+    fn read(&self, seq: u64) -> Result<Option<Vec<u8>>, ReadError>;
+
+    /// Makes durable what was read.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn secure(&self) -> io::Result<()>;
+
+    /// One more than the number of the highest slot; 0 when there is none.
+    ///
+    /// # Errors
+    /// When they cannot be listed, or something else lies among them.
+    fn count(&self) -> Result<u64, JournalError>;
+}
+
+/// A store of journals. Calls block.
+pub trait StateStore: Send + Sync {
+    /// How it is told to people; two that are told alike are one.
+    fn place(&self) -> PathBuf;
+
+    /// Whether anything was ever kept in it.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn exists(&self) -> io::Result<bool>;
+
+    /// The slots of the journal of `run`, which may have none yet.
+    fn journal(&self, run: &RunId) -> Box<dyn Slots>;
+
+    /// The runs that have a journal, sorted.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    fn runs(&self) -> Result<Vec<RunId>, JournalError>;
+}
+
+/// A state store, shared.
+pub type State = Arc<dyn StateStore>;
+
+/// A state store that is a folder, on a disk or in an object store.
+#[derive(Debug, Clone)]
+pub struct StateFolder {
+    folder: Arc<dyn Folder>,
+    /// Its path in `folder`; empty or without a `/` at its end.
+    path: String,
+}
+
+/// The folder of a state folder that holds one folder per run, as in [`layout::journal_dir`].
+const RUNS: &str = "runs";
+
+impl StateFolder {
+    /// The state folder `path` in `folder`; `""` is `folder` itself.
+    #[must_use]
+    pub fn new(folder: Arc<dyn Folder>, path: &str) -> Self {
+        Self { folder, path: path.to_owned() }
+    }
+
+    fn within(&self, path: &str) -> String {
+        if self.path.is_empty() { path.to_owned() } else { format!("{}/{path}", self.path) }
+    }
+}
+
+impl StateStore for StateFolder {
+    fn place(&self) -> PathBuf {
+        self.folder.place(&self.path)
+    }
+
+    fn exists(&self) -> io::Result<bool> {
+        Ok(self.folder.kind(&self.path)? == Some(Kind::Folder))
+    }
+
+    fn journal(&self, run: &RunId) -> Box<dyn Slots> {
+        Box::new(FolderSlots { folder: self.folder.clone(), dir: self.within(&layout::journal_dir(run)) })
+    }
+
+    fn runs(&self) -> Result<Vec<RunId>, JournalError> {
+        let dir = self.within(RUNS);
+        let mut runs = Vec::new();
+        for entry in listed(&*self.folder, &dir)? {
+            match RunId::new(&entry.name) {
+                Ok(run) => runs.push(run),
+                _ => tracing::warn!(name = entry.name, "passed over: no run has this name"),
+            }
+        }
+        runs.sort();
+        Ok(runs)
+    }
+}
+
+/// Slots that are files of a folder.
+struct FolderSlots {
+    folder: Arc<dyn Folder>,
+    dir: String,
+}
+
+impl FolderSlots {
+    fn path(&self, seq: u64) -> String {
+        format!("{}/{}", self.dir, layout::slot(seq))
+    }
+}
+
+impl Slots for FolderSlots {
+    fn place(&self, seq: u64) -> PathBuf {
+        self.folder.place(&self.path(seq))
+    }
+
+    fn open(&self) -> io::Result<()> {
+        self.folder.make(&self.dir)?;
+        self.folder.sweep(&self.dir)?;
+        self.folder.secure(&self.dir)
+    }
+
+    fn create(&self, seq: u64, bytes: &[u8]) -> Result<Created, CreateError> {
+        self.folder.create_if_absent(&self.path(seq), bytes)
+    }
+
+    fn read(&self, seq: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        self.folder.read(&self.path(seq), JOURNAL_SLOT_BYTES_MAX)
+    }
+
+    fn secure(&self) -> io::Result<()> {
+        self.folder.secure(&self.dir)
+    }
+
+    fn count(&self) -> Result<u64, JournalError> {
+        let mut slots = 0;
+        for entry in listed(&*self.folder, &self.dir)? {
+            if entry.name.starts_with('.') {
+                continue;
+            }
+            let stray = || JournalError::Stray { path: self.folder.place(&format!("{}/{}", self.dir, entry.name)) };
+            slots = slots.max(slot_number(&entry.name).ok_or_else(stray)?.saturating_add(1));
+        }
+        Ok(slots)
+    }
+}
+
+fn listed(folder: &dyn Folder, path: &str) -> Result<Vec<batteuse_store::Entry>, JournalError> {
+    let failed = |error| JournalError::Io { path: folder.place(path), error };
+    match folder.list(path) {
+        Ok(list) => Ok(list.unwrap_or_default()),
+        Err(ListError::Io(error)) => Err(failed(error)),
+        Err(error @ ListError::NotAFolder) => Err(failed(io::Error::new(io::ErrorKind::NotADirectory, error))),
+    }
+}
+
+/// The number of the slot (of a journal or of claims) that is called `name`.
+pub(crate) fn slot_number(name: &str) -> Option<u64> {
+    name.parse().ok().filter(|seq| layout::slot(*seq) == name)
+}
+
+/// Why a state store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It is no folder that can be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The URL names no database.
+    #[error("{url} names no database: {source}: write postgres://user@host:port/database")]
+    Postgres {
+        /// The URL, without what stands before the host.
+        url: String,
+        /// Why.
+        source: tokio_postgres::Error,
+    },
+    /// The URL holds a password, and URLs are told to everybody.
+    #[error("the URL of the database holds a password: leave it out, and give it in the variable PGPASSWORD")]
+    Password,
+    /// Encryption cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(rustls::Error),
+}
+
+/// The state store at `url`: a folder on a disk or in an object store, or a PostgreSQL database. It is not looked at.
+///
+/// # Errors
+/// When `url` names none, or its client refuses the settings.
+pub fn state_at(url: &str, stores: &Stores) -> Result<State, StateError> {
+    if ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Ok(Arc::new(PostgresState { database: Arc::new(Database::at(url, stores)?) }));
+    }
+    Ok(Arc::new(StateFolder::new(stores.folder(url)?, "")))
+}

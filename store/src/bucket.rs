@@ -1,0 +1,273 @@
+//! A folder in an object store: a bucket or container, and a prefix in it.
+//!
+//! Invariants: a slot or text is made with create-if-absent, whose `AlreadyExists` says nothing about who made it (the client's
+//! own retry may have, and S3's 409 means that nobody has yet); a published file is a multipart upload that is completed after
+//! the decision, and a completion whose outcome is unclear is settled by looking at the object. Calls block on the store's own
+//! runtime.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use batteuse_shared::task::Upload;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use tokio::runtime::Handle;
+
+pub(crate) use self::uploading::Uploading;
+use crate::{CreateError, Created, Entry, Folder, Kind, ListError, PublishError, ReadError, StagedFile, WriteError};
+
+mod uploading;
+
+/// A folder in an object store.
+#[derive(Clone)]
+pub struct Bucket {
+    /// How the folder is told to people: its URL, without a `/` at the end.
+    url: String,
+    prefix: String,
+    client: Client,
+}
+
+/// The store's client and the runtime that it works on.
+#[derive(Clone)]
+pub(crate) struct Client {
+    objects: Arc<dyn ObjectStore>,
+    uploads: Arc<dyn MultipartStore>,
+    runtime: Handle,
+}
+
+impl Client {
+    pub(crate) fn new<S: ObjectStore + MultipartStore>(store: S, runtime: Handle) -> Self {
+        let store = Arc::new(store);
+        Self { objects: store.clone(), uploads: store, runtime }
+    }
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The client knows secrets (NO-SECRET).
+        f.debug_tuple("Bucket").field(&self.url).finish()
+    }
+}
+
+impl Bucket {
+    /// The folder `prefix` (without a `/` at either end) of a store, which people know as `url`.
+    pub(crate) fn new(url: &str, prefix: &str, client: Client) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), prefix: prefix.to_owned(), client }
+    }
+
+    /// A folder in the memory of this process, which works on `runtime`.
+    #[must_use]
+    pub fn in_memory(runtime: Handle) -> Self {
+        Self::new("memory://", "", Client::new(object_store::memory::InMemory::new(), runtime))
+    }
+
+    fn key(&self, path: &str) -> io::Result<Path> {
+        let full = match (self.prefix.as_str(), path) {
+            ("", path) => path.to_owned(),
+            (prefix, "") => prefix.to_owned(),
+            (prefix, path) => format!("{prefix}/{path}"),
+        };
+        Path::parse(full).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+
+    fn wait<T>(&self, call: impl Future<Output = object_store::Result<T>>) -> Result<T, Error> {
+        self.client.runtime.block_on(call)
+    }
+
+    fn head(&self, path: &str) -> Result<Option<ObjectMeta>, ReadError> {
+        let key = self.key(path).map_err(ReadError::Io)?;
+        match self.wait(self.client.objects.head(&key)) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(ReadError::Io(io_error(error))),
+        }
+    }
+
+    async fn listed(&self, prefix: Path) -> object_store::Result<Vec<Entry>> {
+        let found = self.client.objects.list_with_delimiter(Some(&prefix)).await?;
+        let named = |path: &Path, kind| Entry { name: path.filename().unwrap_or_default().to_owned(), kind };
+        let folders = found.common_prefixes.iter().map(|path| named(path, Kind::Folder));
+        Ok(folders.chain(found.objects.iter().map(|meta| named(&meta.location, Kind::File))).collect())
+    }
+
+    async fn removed(&self, prefix: Path) -> object_store::Result<()> {
+        let found = self.client.objects.list(Some(&prefix)).map_ok(|meta| meta.location).boxed();
+        // What is gone already is fine: another sweep may be at it.
+        let fine = |removed: Result<Path, Error>| async move {
+            match removed {
+                Err(Error::NotFound { .. }) => Ok(()),
+                removed => removed.map(drop),
+            }
+        };
+        self.client.objects.delete_stream(found).then(fine).try_collect().await
+    }
+}
+
+impl Folder for Bucket {
+    fn place(&self, path: &str) -> PathBuf {
+        if path.is_empty() { PathBuf::from(&self.url) } else { PathBuf::from(format!("{}/{path}", self.url)) }
+    }
+
+    fn make(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn secure(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sweep(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn create_if_absent(&self, path: &str, bytes: &[u8]) -> Result<Created, CreateError> {
+        let key = self.key(path).map_err(CreateError::NotWritten)?;
+        let payload = PutPayload::from_bytes(Bytes::copy_from_slice(bytes));
+        match self.wait(self.client.objects.put_opts(&key, payload, PutMode::Create.into())) {
+            Ok(_) => Ok(Created::Done),
+            Err(Error::AlreadyExists { .. }) => Ok(Created::Exists),
+            Err(error @ (Error::NotImplemented { .. } | Error::NotSupported { .. })) => {
+                Err(CreateError::NotWritten(io_error(error)))
+            }
+            // A refusal is no proof: it may answer a retry of a request that was carried out.
+            Err(error) => Err(CreateError::Unknown(io_error(error))),
+        }
+    }
+
+    fn write_if_absent_or_equal(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        let unclear = match self.create_if_absent(path, bytes) {
+            Ok(Created::Done) => return Ok(()),
+            Ok(Created::Exists) => io::Error::new(io::ErrorKind::WouldBlock, "another writer is at work on it"),
+            Err(CreateError::NotWritten(error) | CreateError::Unknown(error)) => error,
+        };
+        match self.read(path, bytes.len() as u64) {
+            Ok(Some(found)) if found == bytes => Ok(()),
+            Ok(Some(_)) | Err(ReadError::NotRegular | ReadError::TooLarge { .. }) => Err(WriteError::Different),
+            Ok(None) => Err(WriteError::Io(unclear)),
+            Err(ReadError::Io(error)) => Err(WriteError::Io(error)),
+        }
+    }
+
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        let key = self.key(path).map_err(ReadError::Io)?;
+        let read = self.wait(async {
+            let got = self.client.objects.get(&key).await?;
+            let bytes = got.meta.size;
+            if bytes > bytes_max { Ok(Err(bytes)) } else { got.bytes().await.map(|got| Ok((got, bytes))) }
+        });
+        match read {
+            Ok(Ok((got, bytes))) if got.len() as u64 == bytes => Ok(Some(got.into())),
+            Ok(Ok((got, bytes))) => Err(ReadError::Io(cut_short(got.len(), bytes))),
+            Ok(Err(bytes)) => Err(ReadError::TooLarge { bytes }),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(ReadError::Io(io_error(error))),
+        }
+    }
+
+    fn size(&self, path: &str) -> Result<Option<u64>, ReadError> {
+        Ok(self.head(path)?.map(|meta| meta.size))
+    }
+
+    fn read_range(&self, path: &str, offset: u64, bytes: usize) -> io::Result<Bytes> {
+        let key = self.key(path)?;
+        let wanted = offset..offset + bytes as u64;
+        let got = self.wait(self.client.objects.get_range(&key, wanted)).map_err(io_error)?;
+        if got.len() == bytes { Ok(got) } else { Err(cut_short(got.len(), bytes as u64)) }
+    }
+
+    fn list(&self, path: &str) -> Result<Option<Vec<Entry>>, ListError> {
+        let key = self.key(path).map_err(ListError::Io)?;
+        let list = self.wait(self.listed(key)).map_err(|error| ListError::Io(io_error(error)))?;
+        Ok(Some(list).filter(|list| !list.is_empty()))
+    }
+
+    fn kind(&self, path: &str) -> io::Result<Option<Kind>> {
+        match self.head(path) {
+            Ok(Some(_)) => Ok(Some(Kind::File)),
+            Ok(None) => match self.list(path) {
+                Ok(list) => Ok(list.map(|_| Kind::Folder)),
+                Err(ListError::NotAFolder) => Ok(None),
+                Err(ListError::Io(error)) => Err(error),
+            },
+            Err(ReadError::Io(error)) => Err(error),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    fn stage(&self, _: &str, published: &str) -> io::Result<StagedFile> {
+        let upload = Uploading::held(self.client.clone(), published.to_owned(), self.key(published)?);
+        Ok(StagedFile::uploading(self.place(published), upload))
+    }
+
+    fn stage_readable(&self, path: &str) -> io::Result<StagedFile> {
+        Ok(StagedFile::uploading(self.place(path), Uploading::readable(self.client.clone(), self.key(path)?)))
+    }
+
+    fn has_uploads(&self) -> bool {
+        true
+    }
+
+    fn publish(&self, staged: &str, upload: Option<&Upload>, published: &str, bytes: u64) -> Result<(), PublishError> {
+        let Some(upload) = upload.filter(|upload| upload.key == published) else {
+            let text = format!("{staged} was not staged as an upload to {published}");
+            return Err(PublishError::Io(io::Error::new(io::ErrorKind::InvalidInput, text)));
+        };
+        let key = self.key(published).map_err(PublishError::Io)?;
+        let parts = upload.parts.iter().map(|part| PartId { content_id: part.clone() }).collect();
+        let completed = self.wait(self.client.uploads.complete_multipart(&key, &upload.id, parts));
+        // Refused or unknown: what the name says now is the truth, whatever the reply was.
+        match (self.size(published), completed) {
+            (Ok(Some(found)), _) if found == bytes => Ok(()),
+            (Ok(Some(_)), Ok(_)) => Err(PublishError::Changed { expected: bytes }),
+            (Ok(Some(_)), Err(_)) => Err(PublishError::Foreign),
+            (Ok(None), Err(Error::NotFound { .. })) => Err(PublishError::Gone),
+            (Ok(None) | Err(_), Err(error)) => Err(PublishError::Io(io_error(error))),
+            (Ok(None), Ok(_)) => Err(PublishError::Io(io::Error::other("it was completed and is not there"))),
+            (Err(error), Ok(_)) => Err(PublishError::Io(io::Error::other(error))),
+        }
+    }
+
+    fn discard(&self, staged: &str, upload: Option<&Upload>) -> io::Result<()> {
+        let gone = match upload {
+            Some(upload) => {
+                let key = self.key(&upload.key)?;
+                self.wait(self.client.uploads.abort_multipart(&key, &upload.id))
+            }
+            None => {
+                let key = self.key(staged)?;
+                self.wait(self.client.objects.delete(&key))
+            }
+        };
+        match gone {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(io_error(error)),
+        }
+    }
+
+    fn remove_all(&self, path: &str) -> io::Result<()> {
+        let key = self.key(path)?;
+        self.wait(self.removed(key)).map_err(io_error)
+    }
+}
+
+fn cut_short(got: usize, wanted: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, format!("{got} of {wanted} bytes came"))
+}
+
+/// The error as one of the system, of the kind that tells what to do.
+pub(crate) fn io_error(error: Error) -> io::Error {
+    let kind = match &error {
+        Error::NotFound { .. } => io::ErrorKind::NotFound,
+        Error::AlreadyExists { .. } => io::ErrorKind::AlreadyExists,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
+        Error::NotSupported { .. } | Error::NotImplemented { .. } => io::ErrorKind::Unsupported,
+        Error::InvalidPath { .. } | Error::UnknownConfigurationKey { .. } => io::ErrorKind::InvalidInput,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}

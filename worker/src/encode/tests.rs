@@ -1,0 +1,131 @@
+//! Tests of writing and reading Parquet files.
+
+use super::*;
+use std::fs::{self, File};
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array, StringArray};
+use batteuse_shared::layout;
+use batteuse_shared::location::url_of_dir;
+use batteuse_shared::task::Staging;
+use batteuse_store::Stores;
+use parquet::file::properties::ReaderProperties;
+use parquet::file::reader::FileReader;
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+
+fn staging() -> (tempfile::TempDir, StagingDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join(layout::staging_dir(&run()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(layout::STAGING_NONCE), "n").unwrap();
+    let staging = Staging { output_url: url_of_dir(dir.path()).unwrap(), nonce: "n".to_owned() };
+    let entered = StagingDir::enter(&staging, &run(), &Stores::new([])).unwrap();
+    (dir, entered)
+}
+
+fn reader(staging: &StagingDir, key: &str) -> Result<Reader, EncodeError> {
+    Reader::open(staging.output(), &staging.path_of(key))
+}
+
+fn batch(from: i64, rows: i64, text: &str) -> RecordBatch {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(from..from + rows));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|_| text)));
+    RecordBatch::try_from_iter_with_nullable([("id", ids, true), ("text", texts, true)]).unwrap()
+}
+
+fn run() -> RunId {
+    RunId::new("job-1").unwrap()
+}
+
+#[test]
+fn what_is_written_is_read_back_under_every_compression() {
+    for compression in [Compression::None, Compression::Snappy, Compression::Zstd(1), Compression::Zstd(22)] {
+        let (_dir, staging) = staging();
+        let (one, two) = (batch(0, 5, "a"), batch(5, 3, "\u{e9}"));
+        let mut encoder = Encoder::new(&staging, "p.tmp".to_owned(), one.schema(), compression, &run()).unwrap();
+        encoder.write(&one).unwrap();
+        encoder.write(&one.slice(0, 0)).unwrap();
+        encoder.write(&two).unwrap();
+        let sealed = encoder.finish().unwrap().unwrap();
+        let path = sealed.file.place().to_owned();
+        assert_eq!((sealed.rows, sealed.bytes), (8, fs::metadata(&path).unwrap().len()));
+        let reader = reader(&staging, "p.tmp").unwrap();
+        assert_eq!(reader.fields(), one.schema().fields());
+        let read: Vec<_> = reader.map(Result::unwrap).collect();
+        assert_eq!(read, [arrow_select::concat::concat_batches(&one.schema(), [&one, &two]).unwrap()]);
+    }
+    let (_dir, staging) = staging();
+    let refused = Encoder::new(&staging, "p".to_owned(), batch(0, 1, "").schema(), Compression::Zstd(99), &run());
+    assert!(matches!(refused.err(), Some(EncodeError::Write { .. })));
+}
+
+#[test]
+fn the_file_names_its_writer_and_run_and_has_a_page_index() {
+    let (_dir, staging) = staging();
+    let rows = batch(0, 5, "a");
+    let mut encoder = Encoder::new(&staging, "p".to_owned(), rows.schema(), Compression::Zstd(3), &run()).unwrap();
+    encoder.write(&rows).unwrap();
+    encoder.finish().unwrap().unwrap().keep();
+    let options = ReadOptionsBuilder::new().with_page_index();
+    let options = options.with_reader_properties(ReaderProperties::builder().build()).build();
+    let file = File::open(staging.place("p")).unwrap();
+    let reader = SerializedFileReader::new_with_options(file, options).unwrap();
+    let about = reader.metadata().file_metadata();
+    assert_eq!(about.created_by(), Some(CREATED_BY));
+    let keys = about.key_value_metadata().unwrap();
+    assert!(keys.contains(&KeyValue::new(RUN_KEY.to_owned(), "job-1".to_owned())), "{keys:?}");
+    assert!(reader.metadata().column_index().is_some() && reader.metadata().offset_index().is_some());
+}
+
+#[test]
+fn a_file_is_created_by_its_first_row_or_on_demand_and_removed_when_dropped() {
+    let (dir, staging) = staging();
+    let rows = batch(0, 1, "a");
+    let new = || Encoder::new(&staging, "p".to_owned(), rows.schema(), Compression::Snappy, &run()).unwrap();
+    let files = || fs::read_dir(dir.path().join(layout::staging_dir(&run()))).unwrap().count() - 1;
+    assert!(new().finish().unwrap().is_none());
+    assert_eq!(files(), 0);
+    let mut dropped = new();
+    dropped.write(&rows).unwrap();
+    assert_eq!(files(), 1);
+    drop(dropped);
+    assert_eq!(files(), 0);
+    let mut empty = new();
+    empty.create().unwrap();
+    let sealed = empty.finish().unwrap().unwrap();
+    assert_eq!((sealed.rows, sealed.keep().0.as_str(), files()), (0, "p", 1));
+    let mut reader = reader(&staging, "p").unwrap();
+    assert_eq!(reader.fields(), rows.schema().fields());
+    assert!(reader.next().is_none());
+}
+
+#[test]
+fn a_row_group_is_bounded_in_memory_however_well_it_compresses() {
+    let (_dir, staging) = staging();
+    let wide = "x".repeat(ROW_GROUP_BYTES_MAX / 8);
+    let mut encoder =
+        Encoder::new(&staging, "p".to_owned(), batch(0, 1, "").schema(), Compression::Zstd(1), &run()).unwrap();
+    for at in 0..20 {
+        encoder.write(&batch(at, 1, &wide)).unwrap();
+    }
+    let sealed = encoder.finish().unwrap().unwrap();
+    assert!(sealed.bytes < ROW_GROUP_BYTES_MAX as u64 / 100, "it compresses well: {}", sealed.bytes);
+    let mut ids = Vec::new();
+    for read in reader(&staging, "p").unwrap() {
+        let read = read.unwrap();
+        assert!(read.num_rows() <= 8, "{}", read.num_rows());
+        ids.extend_from_slice(read.column(0).as_primitive::<Int64Type>().values());
+    }
+    assert_eq!(ids, (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_cut_short_is_an_error_that_names_it() {
+    let (dir, staging) = staging();
+    let path = dir.path().join(layout::staging_dir(&run())).join("cut");
+    fs::write(&path, "PAR1").unwrap();
+    assert!(matches!(reader(&staging, "cut"), Err(EncodeError::Read { path: named, .. }) if named == path));
+    assert!(matches!(reader(&staging, "none"), Err(EncodeError::Open { .. })));
+}
