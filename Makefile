@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-kernel bench-seams asan triples fuzz cargo-fuzz fmt clippy doc tidy deny \
+.PHONY: help demo test parts check bench bench-kernel bench-seams asan triples fuzz cargo-fuzz fmt clippy doc tidy deny \
 	cargo-deny advisories
 
 help: ## list the targets
@@ -16,8 +16,11 @@ demo: ## build, then thresh real and generated files with three worker processes
 	$(CARGO) build --release --locked
 	"$${CARGO_TARGET_DIR:-target}/release/batteuse" demo
 
+parts: ## install the real programs that tests run: servers and readers
+	tests/parts/install.sh "$${CARGO_TARGET_DIR:-target}/parts" servers readers
+
 # Doc tests come first, so that the last line is the closing line of the main runner.
-test: ## run all tests, with nextest if it is installed
+test: parts ## run all tests, with nextest if it is installed
 	$(CARGO) test --workspace --locked --doc
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; $(CARGO) nextest run --workspace --locked; \
