@@ -10,6 +10,7 @@ mod cli;
 mod corpus;
 mod flow;
 mod oracle;
+mod readers;
 mod recovery;
 mod seams;
 mod support;
