@@ -13,5 +13,6 @@ mod oracle;
 mod readers;
 mod recovery;
 mod seams;
+mod servers;
 mod support;
 mod tidy;
