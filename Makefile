@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parts check bench bench-kernel bench-seams asan triples fuzz cargo-fuzz fmt clippy doc tidy deny \
+.PHONY: help demo test parts peers check bench bench-kernel bench-seams asan triples fuzz cargo-fuzz fmt clippy doc tidy deny \
 	cargo-deny advisories
 
 help: ## list the targets
@@ -30,7 +30,11 @@ test: parts ## run all tests, with nextest if it is installed
 
 check: fmt clippy doc tidy deny ## all that a change must pass besides the tests
 
-bench: ## CSV to Parquet beside a naive peer, in pairs; BATTEUSE_BENCH_BYTES for another size than 1GB
+peers: ## install what the benchmark runs beside batteuse
+	tests/parts/install.sh "$${CARGO_TARGET_DIR:-target}/parts" peers
+
+# BATTEUSE_BENCH_ONLY for some sections only: e2e, encode, cluster, small, resume.
+bench: peers ## CSV to Parquet beside DuckDB, Polars and DataFusion, in pairs; BATTEUSE_BENCH_BYTES for another size than 1GB
 	$(CARGO) bench --locked --bench pipeline
 
 asan: ## the vector kernels and what rests on them, under AddressSanitizer
