@@ -1,7 +1,7 @@
 //! A coordinator and its workers as processes, one slot each: beside an embedded run, and two workers beside one.
 //!
 //! Every run has a cluster of its own, that is waiting when its time begins; its time is that of `batteuse submit --wait`, from the
-//! start of the process to its end. The coordinator's processor time is what it had from then until it was killed after the run.
+//! start of the process to its end. The coordinator's CPU time is what it had from then until it was killed after the run.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -39,13 +39,13 @@ impl Cluster {
         told(run(batteuse(&words).arg(spec)))
     }
 
-    /// Ends it: the processor seconds of the coordinator's life.
+    /// Ends it: the CPU seconds of the coordinator's life.
     fn end(self) -> f64 {
         let ended = self.coordinator.kill().expect("it was running");
         for worker in self.workers {
             worker.kill().expect("it was running");
         }
-        ended.processor_seconds
+        ended.cpu_seconds
     }
 }
 
@@ -62,7 +62,7 @@ struct Measured {
     embedded: Figures,
     one: Figures,
     two: Figures,
-    /// The coordinator's processor time with two workers, in percent of the run's time.
+    /// The coordinator's CPU time with two workers, in percent of the run's time.
     coordinator: Figures,
 }
 
@@ -94,7 +94,7 @@ fn turn(contestant: Contestant, source: &Source, measured: &mut Measured) -> Rep
         }
         Contestant::Cluster(workers) => {
             let cluster = Cluster::start(&output.with_extension("state"), workers);
-            let before = cluster.coordinator.processor_seconds();
+            let before = cluster.coordinator.cpu_seconds();
             let (ended, report) = cluster.submit(&source.spec(&output));
             let coordinator_seconds = cluster.end() - before;
             if workers == 1 {
@@ -122,6 +122,6 @@ fn print(source: &Source, measured: &Measured) {
     verdict(&line, speed.median(), Wanted::AtLeast(0.97));
     let gain = one.by(two);
     verdict(&format!("{shape}: {} times as fast as one worker", gain.told()), gain.median(), Wanted::AtLeast(1.85));
-    let line = format!("{shape}: the coordinator's processor time is {} % of the run's time", coordinator.told());
+    let line = format!("{shape}: the coordinator's CPU time is {} % of the run's time", coordinator.told());
     verdict(&line, coordinator.median(), Wanted::AtMost(1.0));
 }

@@ -51,17 +51,30 @@ fn main() {
 }
 
 fn all() {
-    let (bytes, only) = (bytes_asked(), std::env::var("BATTEUSE_BENCH_ONLY").ok());
-    let wanted = |name: &str| only.as_ref().is_none_or(|only| only.split(',').any(|asked| asked == name));
+    let (bytes, sections) = (bytes_asked(), asked());
     println!(
         "{bytes} a file, {THREADS} threads, {ROUNDS} rounds; where there are three figures, they are min / median / max"
     );
     let folder = tempfile::Builder::new().prefix("batteuse-bench-").tempdir().unwrap();
     let sources = ["sirene", "taxi"].map(|shape| Source::generate(shape, &bytes, folder.path()));
-    for (at, (name, title, section)) in SECTIONS.into_iter().enumerate().filter(|(_, (name, ..))| wanted(name)) {
-        println!("\n{}. {title} ({name})", at + 1);
+    for (name, title, section) in sections {
+        println!("\n{title} ({name})");
         sources.iter().for_each(section);
     }
+}
+
+/// The sections that are asked for, in their order.
+fn asked() -> Vec<(&'static str, &'static str, Section)> {
+    let mut sections = SECTIONS.to_vec();
+    if let Ok(only) = std::env::var("BATTEUSE_BENCH_ONLY") {
+        let names = SECTIONS.map(|(name, ..)| name);
+        assert!(
+            only.split(',').all(|asked| names.contains(&asked)),
+            "BATTEUSE_BENCH_ONLY={only}: give names of {names:?}"
+        );
+        sections.retain(|(name, ..)| only.split(',').any(|asked| asked == *name));
+    }
+    sections
 }
 
 /// In a process of its own: it takes memory.

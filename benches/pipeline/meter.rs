@@ -1,4 +1,4 @@
-//! Processes measured: seconds, processor seconds and peak memory, as the kernel counts them.
+//! Processes measured: seconds, CPU seconds and peak memory, as the kernel counts them.
 //!
 //! Invariant: no process outlives the value that stands for it. The kernel counts the memory of the process that starts another as
 //! the other's least, so this one stays small: what needs memory runs in a process of its own.
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 pub struct Ended {
     pub seconds: f64,
     /// User's and system's.
-    pub processor_seconds: f64,
+    pub cpu_seconds: f64,
     pub memory_bytes: u64,
     pub out: String,
 }
@@ -54,8 +54,8 @@ impl Process {
         String::from_utf8_lossy(&said).into_owned()
     }
 
-    /// The processor seconds that its threads, those that are there, have had so far.
-    pub fn processor_seconds(&self) -> f64 {
+    /// The CPU seconds that its threads, those that are there, have had so far.
+    pub fn cpu_seconds(&self) -> f64 {
         let threads = fs::read_dir(format!("/proc/{}/task", self.id)).unwrap();
         let counts = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("schedstat")).ok());
         let nanoseconds = counts.map(|counts| counts.split(' ').next().unwrap().parse::<u64>().unwrap());
@@ -81,9 +81,9 @@ impl Process {
     fn reap(&mut self) -> (ExitStatus, Ended) {
         let used = self.child.take().expect("it is not reaped").wait4().unwrap();
         let seconds = self.began.elapsed().as_secs_f64();
-        let processor_seconds = (used.rusage.utime + used.rusage.stime).as_secs_f64();
+        let cpu_seconds = (used.rusage.utime + used.rusage.stime).as_secs_f64();
         let memory_bytes = used.rusage.maxrss;
-        (used.status, Ended { seconds, processor_seconds, memory_bytes, out: String::new() })
+        (used.status, Ended { seconds, cpu_seconds, memory_bytes, out: String::new() })
     }
 }
 
