@@ -3,6 +3,7 @@
 //! Invariant: it is compared with the cells of the CSV file that lie in the chunk or page; of the Parquet files only the footer, the
 //! page index and the pages' headers are believed.
 
+use std::fmt;
 use std::fs::File;
 use std::path::Path;
 
@@ -19,12 +20,22 @@ use super::engine::Wanted;
 use crate::support::published::parts;
 
 /// A value as its type orders it.
-#[derive(Debug, Clone, PartialEq, PartialOrd)]
-enum Key {
+#[derive(Clone, PartialEq, PartialOrd)]
+pub enum Key {
     /// Booleans, integers, days, microseconds, and decimals without their point.
     Number(i128),
     Real(f64),
     Text(Vec<u8>),
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Real(real) => write!(f, "{real:?}"),
+            Self::Text(text) => write!(f, "{:?}", String::from_utf8_lossy(text)),
+        }
+    }
 }
 
 /// Bytes of a text's bound at most.
@@ -54,7 +65,7 @@ struct Chunk<'c> {
 }
 
 /// A cell as its type orders it.
-fn key(ctype: &str, cell: &str) -> Key {
+pub fn key(ctype: &str, cell: &str) -> Key {
     match ctype.split('(').next().unwrap() {
         "text" => Key::Text(cell.as_bytes().to_vec()),
         "float64" => Key::Real(f64::from_bits(u64::from_str_radix(cell, 16).unwrap())),

@@ -2,7 +2,7 @@
 //! answer, and tells what it read.
 //!
 //! Invariant: the rows of an answer and the row groups that hold them are known from the CSV file and the footer; an engine reads these
-//! and no other, or is named here with what it does not prune by.
+//! and no other, or is named here with what it does not prune by. Values that are bounds, or beyond what a bound can hold, are found.
 
 use std::fs::File;
 use std::ops::Range;
@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 
 use super::Tables;
 use super::engine::{Told, ask};
+use super::pages::key;
 use crate::support::published::parts;
 
 /// A column, a range of its values, and the rows of the file that these are in.
 type Question = (&'static str, String, String, Range<usize>);
 
 /// The questions; columns go up from row to row.
-pub fn questions() -> Vec<Question> {
+fn questions() -> Vec<Question> {
     let same = |column, value: String, rows| (column, value.clone(), value, rows);
     let range = |column, from: &str, to: &str, rows| (column, from.to_owned(), to.to_owned(), rows);
     let name = |row: usize| format!("{}{row:06}", "n".repeat(60));
@@ -59,13 +60,61 @@ fn groups(tables: &Tables) -> Vec<usize> {
     ends
 }
 
-/// The jobs of [`questions`].
+/// Values at the bounds of their chunks: the table, the column, a range of values.
+fn edges() -> Vec<(&'static str, &'static str, String, String)> {
+    let mut edges = Vec::new();
+    let nines = "9".repeat(38);
+    let single = [
+        ("whole", "9223372036854775807"),
+        ("whole", "-9223372036854775808"),
+        ("real", "1.7976931348623157e308"),
+        ("real", "-1.7976931348623157e308"),
+        ("day", "0001-01-01"),
+        ("day", "9999-12-31"),
+        ("moment", "0001-01-01T00:00:00"),
+        ("moment", "9999-12-31T23:59:59.999999"),
+        ("dec_4_2", "-99.99"),
+        ("dec_18_18", "-0.999999999999999999"),
+        ("dec_38_38", &format!("0.{nines}")),
+        ("dec_38_38", &format!("-0.{nines}")),
+        ("dec_38_0", &nines),
+        ("dec_38_0", &format!("-{nines}")),
+    ];
+    edges.extend(single.map(|(column, value)| ("types-none", column, value.to_owned(), value.to_owned())));
+    let texts = [
+        // Above these no text of 64 bytes is.
+        ("types-none", "long", "\u{10ffff}".to_owned(), "\u{10ffff}".repeat(30)),
+        ("texts", "unicode", "\u{10ffff}".to_owned(), "\u{10ffff}".repeat(30)),
+        // The least and the greatest, which are cut in bounds.
+        ("texts", "long", "é".repeat(60), format!("{}0", "é".repeat(60))),
+        ("texts", "long", format!("{}449", "é".repeat(64)), "é".repeat(80)),
+    ];
+    edges.extend(texts);
+    edges
+}
+
+/// The jobs of [`questions`] and [`edges`].
 pub fn jobs(tables: &Tables) -> Vec<Value> {
-    questions().iter().map(|(column, from, to, _)| ask(tables.out("groups"), column, from, to)).collect()
+    let questions = questions().into_iter().map(|(column, from, to, _)| ask(tables.out("groups"), column, &from, &to));
+    let edges = edges().into_iter().map(|(table, column, from, to)| ask(tables.out(table), column, &from, &to));
+    questions.chain(edges).collect()
 }
 
 /// Checks the answers to [`jobs`].
 pub fn must_answer(engine: &str, tables: &Tables, told: &mut Told) {
+    must_prune(engine, tables, told);
+    for (table, name, from, to) in edges() {
+        let column = tables.sheet(table).columns.iter().find(|column| column.name == name).unwrap();
+        let [low, high] = [&from, &to].map(|text| key(&column.ctype, &column.cell(text)));
+        let keys = column.cells().into_iter().map(|cell| cell.map(|cell| key(&column.ctype, &cell)));
+        let found = keys.enumerate().filter(|(_, key)| key.as_ref().is_some_and(|key| low <= *key && *key <= high));
+        let ids: Vec<usize> = found.map(|(row, _)| row).collect();
+        assert!(!ids.is_empty(), "{table}: no {name} from {from} to {to}");
+        assert_eq!(told.object()["ids"], json!(ids), "{engine}: {table}, {name} from {from} to {to}");
+    }
+}
+
+fn must_prune(engine: &str, tables: &Tables, told: &mut Told) {
     let (ends, sheet) = (groups(tables), tables.sheet("groups"));
     for (column, from, to, rows) in questions() {
         let (what, answer) = (format!("{engine}: {column} from {from} to {to}"), told.object());

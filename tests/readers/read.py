@@ -295,12 +295,14 @@ class Spark:
         for key, value in settings.items():
             builder = builder.config(key, value)
         self.session = builder.getOrCreate()
+        self.tables = {}
 
     def table(self, path):
-        # Given a folder, it leaves out what begins with `_`.
-        table = self.session.read.parquet(path)
-        table.createOrReplaceTempView("it")
-        return [(name, self.TYPES.get(ctype) or decimal_type(ctype)) for name, ctype in table.dtypes]
+        # Given a folder, it leaves out what begins with `_`. The schema of each is read once: that is a job of its own.
+        if path not in self.tables:
+            self.tables[path] = self.session.read.parquet(path)
+        self.tables[path].createOrReplaceTempView("it")
+        return [(name, self.TYPES.get(ctype) or decimal_type(ctype)) for name, ctype in self.tables[path].dtypes]
 
     def read(self, path):
         columns = self.table(path)

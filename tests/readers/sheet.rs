@@ -150,7 +150,8 @@ impl Column {
         self.texts.iter().map(|text| text.as_deref().map(|text| self.cell(text))).collect()
     }
 
-    fn cell(&self, text: &str) -> String {
+    /// What a cell with this text must be.
+    pub fn cell(&self, text: &str) -> String {
         match self.ctype.split('(').next().unwrap() {
             "text" | "boolean" => text.to_owned(),
             "int64" => text.parse::<i64>().unwrap().to_string(),
