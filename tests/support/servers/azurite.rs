@@ -1,6 +1,7 @@
 //! Azurite: Azure's blob storage as its makers emulate it.
 //!
-//! It keeps what it knows of its blobs in memory and saves it every few seconds; `durable.js` makes it save before it answers.
+//! It keeps what it knows of its blobs in memory and saves it every few seconds; `preload.js` makes it save before it
+//! answers.
 
 use std::fs;
 use std::process::Command;
@@ -59,16 +60,16 @@ fn endpoint(place: &Place) -> String {
 }
 
 fn prepare(place: &Place) {
-    fs::write(place.folder().join("durable.js"), include_str!("durable.js")).unwrap();
+    fs::write(place.folder().join("preload.js"), include_str!("preload.js")).unwrap();
 }
 
 fn command(place: &Place) -> Command {
     let folder = place.folder();
     let mut command = Command::new(part("node/node"));
     command.current_dir(folder).env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{KEY}"));
-    // It has hundreds of modules, which are half of its start.
+    // It has hundreds of modules, whose compilation is half of its start.
     command.env("NODE_COMPILE_CACHE", part("node").join("compiled"));
-    command.args(["--require", "./durable.js"]).arg(part("node/node_modules/azurite/dist/src/blob/main.js"));
+    command.args(["--require", "./preload.js"]).arg(part("node/node_modules/azurite/dist/src/blob/main.js"));
     command.args(["--blobHost", "127.0.0.1", "--blobPort", &place.port(0).to_string(), "--location", "."]);
     command.args(["--silent", "--disableTelemetry"]);
     command

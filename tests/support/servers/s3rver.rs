@@ -1,7 +1,8 @@
 //! s3rver: an S3 server that pays no regard to the conditions of writes, as some that are sold do not.
 //!
-//! Of any number of writers that must create an object each is told that it did, and the last one's bytes stay. A journal or a
-//! claim there would have several owners, so batteuse must find it out and refuse such a store; this one is for testing that.
+//! Of any number of writers that must create an object each is told that it did, and the last one's bytes stay, or a mixture: it
+//! writes in place. A journal or a claim there would have several owners, so batteuse must find it out and refuse such a store; this
+//! one is for testing that.
 
 use std::process::Command;
 

@@ -72,7 +72,10 @@ fn command(place: &Place) -> Command {
     // It would report home.
     command.arg("-master.telemetry=false");
     for (n, server) in SERVERS.iter().enumerate() {
-        command.arg(format!("-{server}.port={}", place.port(n.try_into().unwrap())));
+        let n = n.try_into().unwrap();
+        command.arg(format!("-{server}.port={}", place.port(n)));
+        // Where it would be by itself; but if that is taken, what is asked for by name is not moved to where another place is.
+        command.arg(format!("-{server}.port.grpc={}", place.further_port(n)));
     }
     for server in ["s3", "filer"] {
         command.arg(format!("-{server}.localSocket={}", folder.join(server).with_extension("sock").display()));
