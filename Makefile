@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-kernel bench-seams asan triples fuzz cargo-fuzz fmt clippy doc tidy deny \
+.PHONY: help demo test parts peers check bench bench-kernel bench-seams asan triples fuzz cargo-fuzz fmt clippy doc tidy deny \
 	cargo-deny advisories
 
 help: ## list the targets
@@ -16,8 +16,11 @@ demo: ## build, then thresh real and generated files with three worker processes
 	$(CARGO) build --release --locked
 	"$${CARGO_TARGET_DIR:-target}/release/batteuse" demo
 
+parts: ## install the real programs that tests run: servers and readers
+	tests/parts/install.sh "$${CARGO_TARGET_DIR:-target}/parts" servers readers
+
 # Doc tests come first, so that the last line is the closing line of the main runner.
-test: ## run all tests, with nextest if it is installed
+test: parts ## run all tests, with nextest if it is installed
 	$(CARGO) test --workspace --locked --doc
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; $(CARGO) nextest run --workspace --locked; \
@@ -27,7 +30,11 @@ test: ## run all tests, with nextest if it is installed
 
 check: fmt clippy doc tidy deny ## all that a change must pass besides the tests
 
-bench: ## CSV to Parquet beside a naive peer, in pairs; BATTEUSE_BENCH_BYTES for another size than 1GB
+peers: ## install what the benchmark runs beside batteuse
+	tests/parts/install.sh "$${CARGO_TARGET_DIR:-target}/parts" peers
+
+# BATTEUSE_BENCH_ONLY for some sections only: e2e, encode, cluster, small, resume.
+bench: peers ## CSV to Parquet beside DuckDB, Polars and DataFusion, in pairs; BATTEUSE_BENCH_BYTES for another size than 1GB
 	$(CARGO) bench --locked --bench pipeline
 
 asan: ## the vector kernels and what rests on them, under AddressSanitizer

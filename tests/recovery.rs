@@ -11,6 +11,8 @@ mod life;
 mod processes;
 mod rivals;
 
+pub use life::dirty;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,11 +99,11 @@ fn must_be_swept(dir: &Path, how: &str) {
 }
 
 /// Chance that is the same in every run of the tests.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
     /// A number below `end`.
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -126,7 +126,7 @@ pub trait Folder: Send + Sync + fmt::Debug {
     fn read_range(&self, path: &str, offset: u64, bytes: usize) -> io::Result<bytes::Bytes>;
 
     /// What lies in the folder `path`, but for temporary files of writers at work; none when it does not exist. In an object
-    /// store a folder exists when something lies in it.
+    /// store a folder exists when something lies in it; some show it for a while after that is gone.
     ///
     /// # Errors
     /// When it is no folder, or cannot be listed.

@@ -1,0 +1,255 @@
+//! Whole runs into real stores, by the real binary: what they publish equals what a run onto a disk does, killed or not.
+//!
+//! Invariant: nothing is seen in the output folder before the run is decided, and nothing that was staged is left when it is done.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use batteuse_coordinator::claim;
+use batteuse_coordinator::journal::{Journal, State, state_at};
+use batteuse_coordinator::scheduler::Fact;
+use batteuse_shared::layout;
+use batteuse_shared::limits::TEXT_BYTES_MAX;
+use batteuse_store::{Folder, Stores};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::files;
+use super::journals::in_database;
+use crate::recovery::{Chance, dirty};
+use crate::support::binary::{BINARY, Ended, Process, until};
+use crate::support::published;
+use crate::support::servers::{Azurite, Postgres, Seaweed};
+
+const ROWS: usize = 6_000;
+const PARTITIONS: u64 = 40;
+/// Slots within which a kill is drawn.
+const SLOTS: u64 = 20;
+
+/// A source, where runs of it go, and what they need to know of the store.
+struct Site {
+    folder: TempDir,
+    source: PathBuf,
+    base: String,
+    env: Vec<(String, String)>,
+    stores: Arc<Stores>,
+}
+
+impl Site {
+    fn new(base: String, env: Vec<(String, String)>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("dirty.csv");
+        fs::write(&source, dirty(ROWS)).unwrap();
+        let stores = Arc::new(Stores::new(env.clone()));
+        Self { folder, source, base, env, stores }
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("{}{name}/", self.base)
+    }
+
+    fn output(&self, name: &str) -> Arc<dyn Folder> {
+        self.stores.folder(&self.url(name)).unwrap()
+    }
+
+    fn state(&self, name: &str) -> State {
+        state_at(&format!("{}{}/", self.url(name), layout::EMBEDDED_STATE), &self.stores).unwrap()
+    }
+
+    fn start(&self, args: &[&str]) -> Process {
+        let mut command = Command::new(BINARY);
+        command.args(args).env_remove("BATTEUSE_LOG").envs(self.env.iter().cloned());
+        Process::spawn(command)
+    }
+
+    fn ask(&self, args: &[&str]) -> Ended {
+        self.start(args).wait()
+    }
+
+    /// The spec of a run to `url`.
+    fn spec(&self, name: &str, url: &str) -> String {
+        let bytes = fs::metadata(&self.source).unwrap().len().div_ceil(PARTITIONS);
+        let path = self.folder.path().join(format!("{name}.yaml"));
+        let text = format!(
+            "apiVersion: batteuse.dev/v1alpha1\nkind: Ingest\nmetadata: {{name: {name}}}\nspec:\n  source: {{url: \"{}\"}}\n  \
+             output: {{parquet: {{url: \"{url}\"}}}}\n  partition: {{bytes: {bytes}}}\n  rejects: {{tolerate: {{count: 1000}}}}\n",
+            batteuse_shared::location::url_of_file(&self.source).unwrap()
+        );
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// What an undisturbed run onto a disk comes to.
+    fn on_a_disk(&self) -> Table {
+        let dir = self.folder.path().join("disk");
+        let url = batteuse_shared::location::url_of_dir(&dir).unwrap();
+        self.ask(&["run", "-f", &self.spec("disk", &url)]).expect(4);
+        table(&*self.stores.folder(&url).unwrap(), self.folder.path())
+    }
+}
+
+/// What makes a published table, but for names and attempts.
+#[derive(Debug, PartialEq)]
+struct Table {
+    columns: Value,
+    rows: Value,
+    digest: Value,
+    /// Span, rows and digest of each part.
+    parts: Vec<[Value; 3]>,
+    rejects: Vec<Vec<Option<String>>>,
+}
+
+fn json(folder: &dyn Folder, path: &str) -> Value {
+    let text = folder.read(path, TEXT_BYTES_MAX).unwrap().unwrap_or_else(|| panic!("{path} is not there"));
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn table(folder: &dyn Folder, scratch: &Path) -> Table {
+    let success = json(folder, layout::SUCCESS);
+    let manifest = json(folder, success["manifest"].as_str().unwrap());
+    let run = batteuse_shared::ids::RunId::new(success["run"].as_str().unwrap()).unwrap();
+    let copy = scratch.join("rejects.parquet");
+    fs::write(&copy, folder.read(&layout::rejects(&run), 1 << 30).unwrap().unwrap()).unwrap();
+    let (_, rejects) = published::rejects(&copy);
+    let part = |part: &Value| [part["span"].clone(), part["rows"].clone(), part["digest"].clone()];
+    Table {
+        columns: manifest["columns"].clone(),
+        rows: manifest["rows"].clone(),
+        digest: manifest["digest"].clone(),
+        parts: manifest["parts"].as_array().unwrap().iter().map(part).collect(),
+        rejects,
+    }
+}
+
+/// The names in the output folder that a reader takes for a table.
+fn seen(folder: &dyn Folder) -> Vec<String> {
+    let names = folder.list("").unwrap().unwrap_or_default().into_iter().map(|entry| entry.name);
+    names.filter(|name| name.starts_with("part-") || name == layout::SUCCESS).collect()
+}
+
+fn facts(state: &State, folder: &dyn Folder) -> Vec<Fact> {
+    let Some((_, claim)) = claim::current(folder).unwrap() else { return Vec::new() };
+    Journal::read::<Fact>(&**state, &claim.run).unwrap().facts.into_iter().map(|(_, fact)| fact).collect()
+}
+
+fn decided(facts: &[Fact]) -> bool {
+    facts.iter().any(|fact| matches!(fact, Fact::RunDecided(_)))
+}
+
+fn must_be_swept(folder: &dyn Folder) {
+    let run = claim::current(folder).unwrap().unwrap().1.run;
+    assert_eq!(files(folder, &layout::staging_dir(&run)), [""; 0], "what was staged is gone");
+}
+
+fn a_run_is_as_one_onto_a_disk(site: &Site) {
+    let url = site.url("plain");
+    let spec = site.spec("plain", &url);
+    site.ask(&["run", "-f", &spec]).expect(4);
+    let folder = site.output("plain");
+    assert_eq!(table(&*folder, site.folder.path()), site.on_a_disk());
+    must_be_swept(&*folder);
+    site.ask(&["verify", &url]).expect(0).says(&[]);
+    site.ask(&["status", &url]).expect(0);
+    site.ask(&["resume", "--to", &url]).expect(4);
+    let again = site.ask(&["run", "-f", &spec]).expect(12);
+    assert!(again.err.contains("holds the table of run"), "{}", again.err);
+}
+
+fn killed_runs_are_finished(site: &Site, rounds: u32) {
+    let undisturbed = site.on_a_disk();
+    let (mut hits, mut chance) = (0, Chance(7));
+    for round in 0..rounds * 2 {
+        let name = format!("killed-{round}");
+        let (url, folder, state) = (site.url(&name), site.output(&name), site.state(&name));
+        let spec = site.spec(&name, &url);
+        let mut process = site.start(&["run", "-f", &spec, "--workers", "2"]);
+        for _ in 0..=chance.below(2) {
+            let wanted = facts(&state, &*folder).len() as u64 + chance.below(SLOTS);
+            let slots = || facts(&state, &*folder).len() as u64;
+            until("the run to go on", || (slots() >= wanted || !process.running()).then_some(()));
+            let killed = process.kill();
+            let left = facts(&state, &*folder);
+            if !decided(&left) {
+                assert_eq!(seen(&*folder), [""; 0], "VISIBLE-IS-DECIDED");
+                hits += u32::from(killed);
+            }
+            process = match left.is_empty() {
+                true => site.start(&["run", "-f", &spec]),
+                false => site.start(&["resume", "--to", &url, "--workers", "2"]),
+            };
+        }
+        process.wait().expect(4);
+        assert_eq!(table(&*folder, site.folder.path()), undisturbed, "round {round}");
+        must_be_swept(&*folder);
+        if hits >= rounds {
+            return;
+        }
+    }
+    panic!("only {hits} kills hit a run that was not decided");
+}
+
+/// A coordinator with its state at `state`, and two workers: the coordinator is killed once, and the run ends.
+fn a_cluster_survives_its_coordinator(site: &Site, state: &str, name: &str) {
+    let url = site.url(name);
+    let spec = site.spec(name, &url);
+    let listening = |listen: &str| {
+        let process = site.start(&["coordinator", "--listen", listen, "--state", state]);
+        let line = process.line_of_out("listening on ");
+        (process, line.trim_start_matches("listening on ").trim().to_owned())
+    };
+    let (mut coordinator, at) = listening("127.0.0.1:0");
+    let _workers = [0, 1].map(|_| site.start(&["worker", "--coordinator", &at, "--slots", "1"]));
+    site.ask(&["submit", "-f", &spec, "--coordinator", &at]).expect(0);
+    let (store, folder) = (state_at(state, &site.stores).unwrap(), site.output(name));
+    until("the run to go on", || (facts(&store, &*folder).len() >= 12).then_some(()));
+    assert!(coordinator.kill());
+    let undecided = !decided(&facts(&store, &*folder));
+    assert!(undecided, "it was killed in the middle");
+    assert_eq!(seen(&*folder), [""; 0], "VISIBLE-IS-DECIDED");
+    let (_coordinator, _) = listening(at.trim_start_matches("http://"));
+    let done = || matches!(facts(&store, &*folder).last(), Some(Fact::RunDone { .. }));
+    until("the run to end", || done().then_some(()));
+    assert_eq!(table(&*folder, site.folder.path()), site.on_a_disk());
+    must_be_swept(&*folder);
+}
+
+#[test]
+fn runs_into_s3_are_as_onto_a_disk() {
+    let server = Seaweed::start();
+    a_run_is_as_one_onto_a_disk(&Site::new(server.bucket("grain"), server.env()));
+}
+
+#[test]
+fn runs_into_azure_are_as_onto_a_disk() {
+    let server = Azurite::start();
+    a_run_is_as_one_onto_a_disk(&Site::new(server.container("grain"), server.env()));
+}
+
+#[test]
+fn killed_runs_into_s3_are_finished() {
+    let server = Seaweed::start();
+    killed_runs_are_finished(&Site::new(server.bucket("grain"), server.env()), 8);
+}
+
+#[test]
+fn killed_runs_into_azure_are_finished() {
+    let server = Azurite::start();
+    killed_runs_are_finished(&Site::new(server.container("grain"), server.env()), 4);
+}
+
+#[test]
+fn a_cluster_keeps_its_state_in_s3() {
+    let server = Seaweed::start();
+    let site = Site::new(server.bucket("grain"), server.env());
+    a_cluster_survives_its_coordinator(&site, &site.url("state"), "cluster");
+}
+
+#[test]
+fn a_cluster_keeps_its_state_in_postgresql() {
+    let (database, server) = (Postgres::start(), Seaweed::start());
+    let (state, mut env) = in_database(&database);
+    env.extend(server.env());
+    a_cluster_survives_its_coordinator(&Site::new(server.bucket("grain"), env), &state, "cluster");
+}
