@@ -154,7 +154,7 @@ fn nothing_staged_is_seen_before_it_is_published(folder: &dyn Folder) {
 fn long_files_are_staged_in_parts(folder: &dyn Folder) {
     folder.make("staging").unwrap();
     for bytes in [UPLOAD_PART_BYTES, 2 * UPLOAD_PART_BYTES + 12_345] {
-        let content: Vec<u8> = (0..bytes).map(|i| (i * i >> 7) as u8).collect();
+        let content: Vec<u8> = (0..bytes).map(|i| ((i * i) >> 7) as u8).collect();
         let (staged, published) = (format!("staging/{bytes}.tmp"), format!("long-{bytes}"));
         let upload = stage(folder, &staged, &published, &content);
         let parts = upload.as_ref().map(|upload| upload.parts.len());
