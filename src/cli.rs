@@ -167,10 +167,52 @@ pub enum Command {
     Cancel(RunRefArgs),
     /// Read a published run again and prove its report
     Verify(VerifyArgs),
+    /// Show the files of a published table
+    Manifest(ManifestArgs),
+    /// Remove what lost attempts left in the output folder of a run that has ended
+    Gc(GcArgs),
+    /// Try whether a store is fit for runs
+    Doctor(DoctorArgs),
     /// Write a file of realistic test data
     Generate(GenerateArgs),
     /// See it work: real and generated data, a coordinator, three workers, one of them killed
     Demo(DemoArgs),
+}
+
+/// Flags of `manifest`.
+#[derive(Debug, Clone, Args)]
+pub struct ManifestArgs {
+    /// The output folder: a path or a URL
+    #[arg(value_name = "DIR")]
+    pub dir: String,
+
+    /// Form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// Flags of `gc`.
+#[derive(Debug, Clone, Args)]
+pub struct GcArgs {
+    /// The output folder: a path or a URL
+    #[arg(value_name = "DIR")]
+    pub dir: String,
+
+    /// Form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// A folder in the store: a path or a URL
+    #[arg(value_name = "STORE")]
+    pub store: String,
+
+    /// Form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputForm,
 }
 
 /// Flags of `resume`.

@@ -41,6 +41,11 @@ pub fn now() -> Millis {
     wall.plus(millis(began.elapsed()))
 }
 
+/// The wall clock itself, to be compared with another.
+pub fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
 /// A name for a run that sorts by time: 12 hex digits of milliseconds and 8 random ones.
 pub fn run_suffix() -> String {
     let id = uuid::Uuid::now_v7().simple().to_string();

@@ -44,6 +44,9 @@ fn dispatch(command: Command) -> Result<Code, Stop> {
         Command::List(args) => cmd::list::list(&args),
         Command::Cancel(args) => cmd::cancel::cancel(&args),
         Command::Verify(args) => cmd::verify::verify(&args),
+        Command::Manifest(args) => cmd::manifest::manifest(&args),
+        Command::Gc(args) => cmd::gc::gc(&args),
+        Command::Doctor(args) => cmd::doctor::doctor(&args),
         Command::Generate(args) => cmd::generate::generate(&args).map(|()| Code::Ok).map_err(Stop::refused),
         Command::Demo(args) => cmd::demo::demo(&args),
     }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: no test of a contract knows its backend; what differs (that a disk has staged names) the folder itself tells.
 
+mod doctor;
 mod folders;
 mod journals;
 mod runs;
@@ -27,7 +28,7 @@ impl Ground {
 
     pub fn memory() -> Self {
         let stores = Stores::new([]);
-        let folder = Arc::new(Bucket::in_memory(stores.runtime().unwrap()));
+        let folder = Arc::new(Bucket::in_memory(stores.waiter().unwrap()));
         Self { folder, _kept: vec![Box::new(stores)] }
     }
 

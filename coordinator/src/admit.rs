@@ -18,6 +18,7 @@ use batteuse_shared::spec::{Job, SpecProblem};
 use batteuse_shared::task::{SourceRef, SourceVersion};
 use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, limits};
+use batteuse_store::probe::{self, Found};
 use batteuse_store::{CreateError, Folder, ListError, OpenError, ReadError, Stores};
 
 use crate::claim::{self, Claim, ClaimError, ClaimOutcome, Holding};
@@ -167,6 +168,22 @@ pub enum AdmitError {
         /// One of them.
         name: String,
     },
+    /// The store of the output is not fit to hold a run.
+    #[error("{} is not fit for output: {why}; `batteuse doctor` tells all", dir.display())]
+    Unfit {
+        /// The folder.
+        dir: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store of the output cannot be tried.
+    #[error("{} cannot be tried: {why}", dir.display())]
+    Untried {
+        /// The folder.
+        dir: PathBuf,
+        /// What happened.
+        why: String,
+    },
     /// Another run claimed the folder at the same time.
     #[error("{} was claimed by run {by} just now: name another folder", dir.display())]
     Lost {
@@ -201,9 +218,11 @@ impl AdmitError {
         match self {
             Self::Source { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } => Some(About::Source),
             Self::TooManyPartitions { .. } => Some(About::Partition),
-            Self::Unfinished { .. } | Self::Elsewhere { .. } | Self::Finished { .. } | Self::Foreign { .. } => {
-                Some(About::Output)
-            }
+            Self::Unfit { .. }
+            | Self::Unfinished { .. }
+            | Self::Elsewhere { .. }
+            | Self::Finished { .. }
+            | Self::Foreign { .. } => Some(About::Output),
             Self::Claim(ClaimError::NotAFolder { .. }) | Self::JournalGone { .. } | Self::Lost { .. } => {
                 Some(About::Output)
             }
@@ -215,7 +234,7 @@ impl AdmitError {
     #[must_use]
     pub fn is_environment(&self) -> bool {
         match self {
-            Self::Io { .. } => true,
+            Self::Io { .. } | Self::Untried { .. } => true,
             Self::Claim(error) => error.is_environment(),
             Self::Journal(error) => matches!(error, JournalError::Io { .. }),
             Self::Void(error) => matches!(error, AppendError::Io { .. } | AppendError::Unknown { .. }),
@@ -276,6 +295,7 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     if version.bytes / partition_bytes >= PARTITIONS_MAX {
         return Err(AdmitError::TooManyPartitions { bytes: version.bytes, partition_bytes });
     }
+    fit(&*dir)?;
     if let Some(seq) = free_slot(&dir, holding, &run, ground)? {
         let mine =
             Claim { run: run.clone(), state: ground.claimed_as.clone(), nonce: uuid::Uuid::new_v4().to_string() };
@@ -289,6 +309,16 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     let nonce = prepare_staging(&*dir, &run)?;
     let source = SourceRef { url: job.spec.source.url.clone(), version };
     Ok(Admission::New(Box::new(Accepted { run, job, source, nonce, at: (ground.clock)() })))
+}
+
+/// Refuses a store in which a claim would not hold, before the first one is made.
+fn fit(dir: &dyn Folder) -> Result<(), AdmitError> {
+    let place = dir.place("");
+    match probe::quick(dir) {
+        Found::Holds | Found::Note(_) => Ok(()),
+        Found::Fails(why) => Err(AdmitError::Unfit { dir: place, why }),
+        Found::Untried(why) => Err(AdmitError::Untried { dir: place, why }),
+    }
 }
 
 /// Makes the staging folder and the nonce by which workers prove that they see it. A nonce that is there already stays.

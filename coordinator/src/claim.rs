@@ -136,7 +136,8 @@ pub fn look(dir: &dyn Folder) -> Result<Holding, ClaimError> {
         let prefix = format!("{}/", layout::ENGINE_DIR);
         strangers.extend(self::strangers(&engine, &prefix, |entry| {
             let name = entry.name.as_str();
-            entry.kind == Kind::Folder && (name == CLAIMS_NAME || claimed.is_some() && ENGINE_NAMES.contains(&name))
+            entry.kind == Kind::Folder
+                && ([CLAIMS_NAME, DOCTOR_NAME].contains(&name) || claimed.is_some() && ENGINE_NAMES.contains(&name))
         }));
     }
     strangers.sort();
@@ -153,6 +154,8 @@ pub fn look(dir: &dyn Folder) -> Result<Holding, ClaimError> {
 
 /// The folder of the claims inside the engine's folder.
 const CLAIMS_NAME: &str = "claims";
+/// The folder of a probe at work inside the engine's folder.
+const DOCTOR_NAME: &str = "doctor";
 /// What else runs keep in the engine's folder.
 const ENGINE_NAMES: [&str; 2] = ["runs", "state"];
 
@@ -245,7 +248,7 @@ fn strangers(entries: &[Entry], prefix: &str, known: impl Fn(&Entry) -> bool) ->
 }
 
 /// Whether `name` is that of a published part, as in [`layout::part`].
-fn is_part(name: &str) -> bool {
+pub(crate) fn is_part(name: &str) -> bool {
     let ids = name.strip_prefix("part-").and_then(|rest| rest.strip_suffix(".parquet")?.split_once('-'));
     let hex = |id: &str| id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     ids.is_some_and(|(start, attempt)| hex(start) && hex(attempt))

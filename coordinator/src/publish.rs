@@ -10,6 +10,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 
+use crate::claim;
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
@@ -179,7 +180,35 @@ pub fn publish(
         }
     }
     discard(dir, &plan.run, &plan.unwanted)?;
+    if let Err(error) = abort_orphans(dir, &plan.run) {
+        // They are seen by nobody and cost space only: no reason to hold a table back.
+        tracing::warn!(run = %plan.run, %error, "uploads of lost attempts may be left: `batteuse gc` aborts them");
+    }
     sweep(dir, &plan.run)
+}
+
+/// Aborts the uploads to `dir` that attempts of `run` left when they were lost; tells how many. Only when no attempt of the run
+/// will be wanted any more. The folder is asked whose it is after they were listed: what a later run uploads began after its claim,
+/// so nothing of it is among them.
+///
+/// # Errors
+/// When the store cannot list or abort them, or the folder is another run's by now (then none is touched).
+pub fn abort_orphans(dir: &dyn Folder, run: &RunId) -> Result<usize, PublishError> {
+    let Some(pending) = dir.pending_uploads().map_err(at(dir, ""))? else { return Ok(0) };
+    let rejects = layout::rejects(run);
+    let own: Vec<_> = pending.iter().filter(|upload| upload.key == rejects || claim::is_part(&upload.key)).collect();
+    if own.is_empty() {
+        return Ok(0);
+    }
+    match claim::current(dir) {
+        Ok(Some((_, claim))) if claim.run == *run => {}
+        Ok(_) => return Err(PublishError::Foreign { path: dir.place(layout::CLAIMS) }),
+        Err(error) => return Err(at(dir, layout::CLAIMS)(io::Error::other(error))),
+    }
+    for upload in &own {
+        dir.discard(&upload.key, Some(upload)).map_err(at(dir, &upload.key))?;
+    }
+    Ok(own.len())
 }
 
 fn staged_path(run: &RunId, name: &str) -> String {

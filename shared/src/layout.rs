@@ -13,10 +13,15 @@ pub const EMBEDDED_STATE: &str = "_batteuse/state";
 /// Claims of an output folder: slots, the last one tells whose the folder is.
 pub const CLAIMS: &str = "_batteuse/claims";
 
+/// Where probes of an object store try what it does.
+pub const DOCTOR: &str = "_batteuse/doctor";
+/// Folder of the runs' own folders inside an output folder.
+pub const RUNS_DIR: &str = "_batteuse/runs";
+
 /// Folder of one run inside its output folder.
 #[must_use]
 pub fn run_dir(run: &RunId) -> String {
-    format!("{ENGINE_DIR}/runs/{run}")
+    format!("{RUNS_DIR}/{run}")
 }
 
 /// Staging folder of one run inside its output folder.

@@ -240,3 +240,16 @@ pub const TEXT_BYTES_MAX: u64 = 256 << 20;
 
 /// Size of one read of a published file whose checksum is taken. Bytes: as an upload's part, so an object store is asked no more often.
 pub const VERIFY_READ_BYTES: usize = 8 << 20;
+
+/// Pending uploads of one folder that are listed. A run of `PARTITIONS_MAX` partitions leaves no more, and each is a line in memory.
+pub const PENDING_UPLOADS_MAX: usize = 200_000;
+
+/// Times that a writer of a probe's race tries again while nobody has made the name: a store that answers 409 to all but one does so
+/// once.
+pub const PROBE_TRIES_MAX: u32 = 10;
+
+/// Writers at once in the race of `batteuse doctor`: more coordinators than anybody starts, enough to meet a race in a store.
+pub const PROBE_WRITERS: usize = 64;
+
+/// How far the clocks of a store and a machine may lie apart before that is told. Milliseconds: a third of what S3 bears.
+pub const CLOCK_SKEW_MS_MAX: u64 = 300_000;

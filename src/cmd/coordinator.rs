@@ -8,6 +8,7 @@ use batteuse_coordinator::admit::Ground;
 use batteuse_coordinator::driver::{Driver, Until};
 use batteuse_coordinator::journal;
 use batteuse_coordinator::rpc;
+use batteuse_store::probe::Found;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tracing::info;
@@ -25,6 +26,13 @@ pub fn coordinator(args: &CoordinatorArgs) -> Result<Code, Stop> {
     let stores = components::stores();
     let state = journal::state_at(&claimed_as, &stores).map_err(|error| refused(error.into()))?;
     components::logs("info");
+    match state.probe() {
+        Found::Holds | Found::Note(_) => {}
+        Found::Fails(why) => {
+            return Err(refused(anyhow!("not fit for journals: {why}; `batteuse doctor {claimed_as}` tells all")));
+        }
+        Found::Untried(why) => return Err(Stop::unreachable(anyhow!("--state {claimed_as} cannot be tried: {why}"))),
+    }
     let ground = Ground { claimed_as, state, stores, clock: components::now, writer: components::writer() };
     components::runtime()?.block_on(serve(args.listen, ground))
 }

@@ -3,9 +3,12 @@
 pub mod cancel;
 pub mod coordinator;
 pub mod demo;
+pub mod doctor;
 pub mod embedded;
+pub mod gc;
 pub mod generate;
 pub mod list;
+pub mod manifest;
 pub mod output;
 pub mod remote;
 pub mod resume;

@@ -63,12 +63,14 @@ pub fn folder(dir: &OutputDir) -> Result<(), Stop> {
     )))
 }
 
-fn needed<T: DeserializeOwned>(dir: &OutputDir, path: &str) -> Result<T, Stop> {
+/// A file that must be there.
+pub fn needed<T: DeserializeOwned>(dir: &OutputDir, path: &str) -> Result<T, Stop> {
     let missing = || Stop::failed(anyhow!("{} is missing", dir.folder.place(path).display()));
     read(dir, path)?.ok_or_else(missing)
 }
 
-fn read<T: DeserializeOwned>(dir: &OutputDir, path: &str) -> Result<Option<T>, Stop> {
+/// A file that may be there.
+pub fn read<T: DeserializeOwned>(dir: &OutputDir, path: &str) -> Result<Option<T>, Stop> {
     let place = dir.folder.place(path);
     let text = dir.folder.read(path, TEXT_BYTES_MAX).map_err(|error| {
         let unreachable = matches!(error, ReadError::Io(_));

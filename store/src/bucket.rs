@@ -9,18 +9,24 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use batteuse_shared::limits::UPLOAD_PARTS_IN_FLIGHT_MAX;
 use batteuse_shared::task::Upload;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
-use tokio::runtime::Handle;
 
+pub(crate) use self::pending::Lister;
 pub(crate) use self::uploading::Uploading;
-use crate::{CreateError, Created, Entry, Folder, Kind, ListError, PublishError, ReadError, StagedFile, WriteError};
+use crate::{
+    CreateError, Created, Entry, Folder, Kind, ListError, PublishError, ReadError, StagedFile, Waiter, WriteError,
+};
 
+mod pending;
 mod uploading;
 
 /// A folder in an object store.
@@ -37,13 +43,24 @@ pub struct Bucket {
 pub(crate) struct Client {
     objects: Arc<dyn ObjectStore>,
     uploads: Arc<dyn MultipartStore>,
-    runtime: Handle,
+    /// None where uploads run out by themselves, or cannot be listed.
+    lister: Option<Arc<Lister>>,
+    /// Parts of one upload that are sent at once.
+    in_flight: usize,
+    runtime: Waiter,
 }
 
 impl Client {
-    pub(crate) fn new<S: ObjectStore + MultipartStore>(store: S, runtime: Handle) -> Self {
+    pub(crate) fn new<S: ObjectStore + MultipartStore>(store: S, runtime: Waiter) -> Self {
         let store = Arc::new(store);
-        Self { objects: store.clone(), uploads: store, runtime }
+        let in_flight = UPLOAD_PARTS_IN_FLIGHT_MAX;
+        Self { objects: store.clone(), uploads: store, lister: None, in_flight, runtime }
+    }
+
+    /// The same, with a list of its pending uploads.
+    pub(crate) fn listing(store: &Arc<AmazonS3>, lister: Lister, runtime: Waiter) -> Self {
+        let (lister, in_flight) = (Some(Arc::new(lister)), UPLOAD_PARTS_IN_FLIGHT_MAX);
+        Self { objects: store.clone(), uploads: store.clone(), lister, in_flight, runtime }
     }
 }
 
@@ -62,8 +79,10 @@ impl Bucket {
 
     /// A folder in the memory of this process, which works on `runtime`.
     #[must_use]
-    pub fn in_memory(runtime: Handle) -> Self {
-        Self::new("memory://", "", Client::new(object_store::memory::InMemory::new(), runtime))
+    pub fn in_memory(runtime: Waiter) -> Self {
+        let client = Client::new(object_store::memory::InMemory::new(), runtime);
+        // That store takes parts in order only.
+        Self::new("memory://", "", Client { in_flight: 1, ..client })
     }
 
     fn key(&self, path: &str) -> io::Result<Path> {
@@ -76,7 +95,7 @@ impl Bucket {
     }
 
     fn wait<T>(&self, call: impl Future<Output = object_store::Result<T>>) -> Result<T, Error> {
-        self.client.runtime.block_on(call)
+        self.client.runtime.wait(call)
     }
 
     fn head(&self, path: &str) -> Result<Option<ObjectMeta>, ReadError> {
@@ -250,6 +269,25 @@ impl Folder for Bucket {
             Ok(()) | Err(Error::NotFound { .. } | Error::Generic { store: "InMemory", .. }) => Ok(()),
             Err(error) => Err(io_error(error)),
         }
+    }
+
+    fn modified(&self, path: &str) -> io::Result<Option<SystemTime>> {
+        match self.head(path) {
+            Ok(Some(meta)) => Ok(Some(meta.last_modified.into())),
+            Ok(None) => Err(io::Error::from(io::ErrorKind::NotFound)),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    fn pending_uploads(&self) -> io::Result<Option<Vec<Upload>>> {
+        let Some(lister) = &self.client.lister else { return Ok(None) };
+        let prefix = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
+        let found = self.client.runtime.wait(lister.pending(&prefix)).map_err(io::Error::other)?;
+        let own = found.into_iter().filter_map(|pending| {
+            let key = pending.key.strip_prefix(&prefix)?.to_owned();
+            Some(Upload { key, id: pending.upload_id, parts: Vec::new() })
+        });
+        Ok(Some(own.collect()))
     }
 
     fn remove_all(&self, path: &str) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use batteuse_shared::task::Upload;
 use bytes::{Bytes, BytesMut};
@@ -165,6 +166,14 @@ impl Folder for Disk {
 
     fn discard(&self, staged: &str, _: Option<&Upload>) -> io::Result<()> {
         local::remove_if_there(&self.inside(staged)?)
+    }
+
+    fn modified(&self, _: &str) -> io::Result<Option<SystemTime>> {
+        Ok(None)
+    }
+
+    fn pending_uploads(&self) -> io::Result<Option<Vec<Upload>>> {
+        Ok(None)
     }
 
     fn remove_all(&self, path: &str) -> io::Result<()> {

@@ -7,18 +7,22 @@
 mod bucket;
 mod disk;
 pub mod local;
+pub mod probe;
 mod staged;
 mod stores;
+mod waiter;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 pub use self::bucket::Bucket;
 pub use self::disk::Disk;
 pub use self::local::{CreateError, Created, ReadError, WriteError};
 pub use self::staged::StagedFile;
 pub use self::stores::{OpenError, Stores};
+pub use self::waiter::Waiter;
 use batteuse_shared::task::Upload;
 
 /// What a name in a folder stands for.
@@ -166,6 +170,19 @@ pub trait Folder: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it is there and cannot be removed.
     fn discard(&self, staged: &str, upload: Option<&Upload>) -> io::Result<()>;
+
+    /// When the store last changed the file `path`, by its own clock; none where that is this machine's.
+    ///
+    /// # Errors
+    /// When it is not there, or that cannot be found out.
+    fn modified(&self, path: &str) -> io::Result<Option<SystemTime>>;
+
+    /// The uploads to this folder that were neither completed nor aborted, without their parts; none where the store has no list of
+    /// them.
+    ///
+    /// # Errors
+    /// When the store refuses, or does not answer.
+    fn pending_uploads(&self) -> io::Result<Option<Vec<Upload>>>;
 
     /// Removes the folder `path` and all that lies in it; that it is gone already is fine.
     ///

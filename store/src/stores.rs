@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use batteuse_shared::limits::{STORE_RETRIES_MAX, STORE_RETRY_MS_MAX};
 use batteuse_shared::location::{self, BadUrl, Scheme};
+use object_store::ClientOptions;
 use object_store::RetryConfig;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{HttpConnector, ReqwestConnector};
 use object_store::gcp::GoogleCloudStorageBuilder;
-use tokio::runtime::{Builder, Handle, Runtime};
+use url::Url;
 
-use crate::bucket::Client;
-use crate::{Bucket, Disk, Folder};
+use crate::bucket::{Client, Lister};
+use crate::{Bucket, Disk, Folder, Waiter};
 
 /// Why a URL was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -40,20 +42,9 @@ pub enum OpenError {
 pub struct Stores {
     /// Lower-case names of settings, and their values.
     options: Vec<(String, String)>,
-    runtime: OnceLock<Own>,
+    waiter: OnceLock<Waiter>,
     /// Clients by scheme and bucket: a client keeps its connections.
     clients: Mutex<Vec<(String, Client)>>,
-}
-
-/// A runtime that may be dropped anywhere.
-struct Own(Option<Runtime>);
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl Stores {
@@ -62,7 +53,7 @@ impl Stores {
     #[must_use]
     pub fn new(options: impl IntoIterator<Item = (String, String)>) -> Self {
         let options = options.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        Self { options, runtime: OnceLock::new(), clients: Mutex::new(Vec::new()) }
+        Self { options, waiter: OnceLock::new(), clients: Mutex::new(Vec::new()) }
     }
 
     /// The folder at `url`: `file:///.../`, `s3://bucket/.../`, `gs://bucket/.../` or `az://container/.../`. It is not looked at.
@@ -85,10 +76,10 @@ impl Stores {
         if let Some((_, client)) = clients.iter().find(|(known, _)| *known == name) {
             return Ok(client.clone());
         }
-        let runtime = self.runtime()?;
+        let runtime = self.waiter()?;
         let made = match scheme {
             Scheme::File => unreachable!("a folder on a disk has no client"),
-            Scheme::S3 => self.s3(bucket).build().map(|store| Client::new(store, runtime)),
+            Scheme::S3 => self.s3_client(bucket, runtime),
             Scheme::Gcs => self.gcs(bucket).build().map(|store| Client::new(store, runtime)),
             Scheme::Azure => self.azure(bucket).build().map(|store| Client::new(store, runtime)),
         };
@@ -103,20 +94,16 @@ impl Stores {
         self.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The runtime on which the clients of stores work, and may others that threads wait for.
+    /// What the clients of stores work on, and may others that threads wait for.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn runtime(&self) -> Result<Handle, OpenError> {
-        if let Some(Own(Some(runtime))) = self.runtime.get() {
-            return Ok(runtime.handle().clone());
+    pub fn waiter(&self) -> Result<Waiter, OpenError> {
+        if let Some(waiter) = self.waiter.get() {
+            return Ok(waiter.clone());
         }
-        let made = Builder::new_multi_thread().worker_threads(2).thread_name("store").enable_all().build();
-        let made = made.map_err(OpenError::Runtime)?;
-        match &self.runtime.get_or_init(|| Own(Some(made))).0 {
-            Some(runtime) => Ok(runtime.handle().clone()),
-            None => unreachable!("only dropping takes it"),
-        }
+        let made = Waiter::start().map_err(OpenError::Runtime)?;
+        Ok(self.waiter.get_or_init(|| made).clone())
     }
 
     /// The options that are this store's.
@@ -130,6 +117,29 @@ impl Stores {
         self.known("aws_")
             .fold(builder, |builder, (key, value)| builder.with_config(key, value))
             .with_bucket_name(bucket)
+    }
+
+    /// S3's client, and beside it what lists pending uploads, to the address that the client itself asks.
+    fn s3_client(&self, bucket: &str, runtime: Waiter) -> Result<Client, object_store::Error> {
+        let builder = self.s3(bucket);
+        let known = |key| builder.get_config_value(&key);
+        let region = known(AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned());
+        let hosted = known(AmazonS3ConfigKey::VirtualHostedStyleRequest).is_some_and(|value| value == "true");
+        let endpoint = known(AmazonS3ConfigKey::S3Endpoint).or_else(|| known(AmazonS3ConfigKey::Endpoint));
+        let base = match (&endpoint, hosted) {
+            (Some(endpoint), true) => endpoint.clone(),
+            (Some(endpoint), false) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
+            (None, true) => format!("https://{bucket}.s3.{region}.amazonaws.com"),
+            (None, false) => format!("https://s3.{region}.amazonaws.com/{bucket}"),
+        };
+        let options = ClientOptions::new().with_allow_http(base.starts_with("http://"));
+        let http = ReqwestConnector::default().connect(&options)?;
+        let store = Arc::new(builder.build()?);
+        Ok(match Url::parse(&base) {
+            Ok(bucket) => Client::listing(&store, Lister { store: store.clone(), http, bucket, region }, runtime),
+            // The client will say what is wrong with the address.
+            Err(_) => Client::new(Arc::unwrap_or_clone(store), runtime),
+        })
     }
 
     fn gcs(&self, bucket: &str) -> GoogleCloudStorageBuilder {

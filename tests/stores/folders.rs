@@ -139,6 +139,8 @@ fn nothing_staged_is_seen_before_it_is_published(folder: &dyn Folder) {
     folder.make("staging").unwrap();
     let upload = stage(folder, "staging/a.tmp", "a.parquet", b"rows");
     assert!(folder.kind("a.parquet").unwrap().is_none(), "VISIBLE-IS-DECIDED");
+    let pending = || folder.pending_uploads().unwrap().map(|all| all.iter().filter(|u| u.key == "a.parquet").count());
+    assert!(pending().is_none_or(|pending| pending == 1));
     if folder.has_uploads() {
         assert!(folder.list("staging").unwrap().is_none(), "an upload has no name");
     }
@@ -147,6 +149,7 @@ fn nothing_staged_is_seen_before_it_is_published(folder: &dyn Folder) {
         assert_eq!(folder.read("a.parquet", 9).unwrap().unwrap(), b"rows");
     }
     folder.secure("").unwrap();
+    assert!(pending().is_none_or(|pending| pending == 0));
     let changed = folder.publish("staging/a.tmp", upload.as_ref(), "a.parquet", 5);
     assert!(matches!(changed, Err(PublishError::Changed { .. } | PublishError::Foreign)), "{changed:?}");
 }

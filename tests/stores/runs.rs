@@ -141,6 +141,7 @@ fn decided(facts: &[Fact]) -> bool {
 fn must_be_swept(folder: &dyn Folder) {
     let run = claim::current(folder).unwrap().unwrap().1.run;
     assert_eq!(files(folder, &layout::staging_dir(&run)), [""; 0], "what was staged is gone");
+    assert!(folder.pending_uploads().unwrap().unwrap_or_default().is_empty(), "no upload is left");
 }
 
 fn a_run_is_as_one_onto_a_disk(site: &Site) {

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::{CALL_MS_MAX, JOURNAL_SLOT_BYTES_MAX, JOURNAL_STATEMENT_MS_MAX};
-use batteuse_store::{CreateError, Created, ReadError, Stores};
+use batteuse_store::probe::Found;
+use batteuse_store::{CreateError, Created, ReadError, Stores, Waiter};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::runtime::Handle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -30,7 +30,7 @@ pub(super) struct Database {
     place: PathBuf,
     config: Config,
     tls: MakeRustlsConnect,
-    runtime: Handle,
+    waiter: Waiter,
     session: Mutex<Option<Arc<Client>>>,
 }
 
@@ -59,13 +59,13 @@ impl Database {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let tls = tls.map_err(StateError::Tls)?.with_root_certificates(roots).with_no_client_auth();
-        let (tls, runtime) = (MakeRustlsConnect::new(tls), stores.runtime().map_err(StateError::Open)?);
-        Ok(Self { place: PathBuf::from(url), config, tls, runtime, session: Mutex::new(None) })
+        let (tls, waiter) = (MakeRustlsConnect::new(tls), stores.waiter().map_err(StateError::Open)?);
+        Ok(Self { place: PathBuf::from(url), config, tls, waiter, session: Mutex::new(None) })
     }
 
     /// Does `work` in the session; a session that has ended is replaced first.
     fn with<T>(&self, work: impl AsyncFnOnce(&Client) -> Result<T, Error>) -> Result<T, Error> {
-        self.runtime.block_on(async {
+        self.waiter.wait(async {
             let client = self.connected().await?;
             let done = work(&client).await;
             if done.as_ref().is_err_and(|error| error.is_closed() || error.code().is_none()) {
@@ -83,7 +83,7 @@ impl Database {
         }
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         // It ends with the client; its last error is the next call's too.
-        self.runtime.spawn(connection);
+        self.waiter.handle().spawn(connection);
         let client = Arc::new(client);
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(client.clone());
         Ok(client)
@@ -119,6 +119,11 @@ impl StateStore for PostgresState {
     fn exists(&self) -> io::Result<bool> {
         let table = "SELECT to_regclass('batteuse_journal') IS NOT NULL";
         self.database.with(async |client| client.query_one(table, &[]).await?.try_get(0)).map_err(io_error)
+    }
+
+    /// A primary key makes sure of it; what cannot be connected to is told by the first read.
+    fn probe(&self) -> Found {
+        Found::Holds
     }
 
     fn journal(&self, run: &RunId) -> Box<dyn Slots> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::JOURNAL_SLOT_BYTES_MAX;
+use batteuse_store::probe::{self, Found};
 use batteuse_store::{CreateError, Created, Folder, Kind, ListError, OpenError, ReadError, Stores};
 
 use super::JournalError;
@@ -61,6 +62,9 @@ pub trait StateStore: Send + Sync {
     /// When that cannot be found out.
     fn exists(&self) -> io::Result<bool>;
 
+    /// Whether a name is made once in it.
+    fn probe(&self) -> Found;
+
     /// The slots of the journal of `run`, which may have none yet.
     fn journal(&self, run: &RunId) -> Box<dyn Slots>;
 
@@ -104,6 +108,10 @@ impl StateStore for StateFolder {
 
     fn exists(&self) -> io::Result<bool> {
         Ok(self.folder.kind(&self.path)? == Some(Kind::Folder))
+    }
+
+    fn probe(&self) -> Found {
+        probe::quick(&*self.folder)
     }
 
     fn journal(&self, run: &RunId) -> Box<dyn Slots> {

@@ -1,11 +1,11 @@
 //! An upload in parts while it is written.
 //!
-//! Invariant: parts are sent in order of their numbers, at most [`UPLOAD_PARTS_IN_FLIGHT_MAX`] at a time, so memory is bounded;
+//! Invariant: parts are sent in order of their numbers, few at a time, so memory is bounded;
 //! one that failed makes the upload useless.
 
 use std::io;
 
-use batteuse_shared::limits::{UPLOAD_PART_BYTES, UPLOAD_PARTS_IN_FLIGHT_MAX};
+use batteuse_shared::limits::UPLOAD_PART_BYTES;
 use batteuse_shared::task::Upload;
 use bytes::Bytes;
 use object_store::multipart::PartId;
@@ -59,14 +59,14 @@ impl Uploading {
     /// Sends what is filled as the next part, as soon as few enough are under way.
     fn send(&mut self) -> io::Result<()> {
         let id = self.begun()?;
-        while self.sending.len() >= UPLOAD_PARTS_IN_FLIGHT_MAX {
+        while self.sending.len() >= self.client.in_flight {
             self.landed()?;
         }
         let (number, payload) = (self.parts.len(), PutPayload::from_bytes(std::mem::take(&mut self.filling).into()));
         self.parts.push(None);
         let (uploads, key) = (self.client.uploads.clone(), self.key.clone());
         let part = async move { uploads.put_part(&key, &id, number, payload).await.map(|part| (number, part)) };
-        self.sending.spawn_on(part, &self.client.runtime);
+        self.sending.spawn_on(part, self.client.runtime.handle());
         Ok(())
     }
 
@@ -74,13 +74,13 @@ impl Uploading {
         if let Some(id) = &self.id {
             return Ok(id.clone());
         }
-        let id = self.client.runtime.block_on(self.client.uploads.create_multipart(&self.key)).map_err(io_error)?;
+        let id = self.client.runtime.wait(self.client.uploads.create_multipart(&self.key)).map_err(io_error)?;
         Ok(self.id.insert(id).clone())
     }
 
     /// Waits for one part that is under way.
     fn landed(&mut self) -> io::Result<()> {
-        match self.client.runtime.block_on(self.sending.join_next()) {
+        match self.client.runtime.wait(self.sending.join_next()) {
             Some(Ok(Ok((number, part)))) => {
                 self.parts[number] = Some(part);
                 Ok(())
@@ -95,7 +95,7 @@ impl Uploading {
     pub(crate) fn seal(&mut self) -> io::Result<()> {
         if self.held.is_none() && self.id.is_none() {
             let payload = PutPayload::from_bytes(Bytes::from(std::mem::take(&mut self.filling)));
-            let put = self.client.runtime.block_on(self.client.objects.put(&self.key, payload));
+            let put = self.client.runtime.wait(self.client.objects.put(&self.key, payload));
             return put.map(drop).map_err(io_error);
         }
         if !self.filling.is_empty() || self.parts.is_empty() {
@@ -108,7 +108,7 @@ impl Uploading {
             (None, Some(id)) => {
                 let parts = self.parts.iter().flatten().cloned().collect();
                 let done = self.client.uploads.complete_multipart(&self.key, id, parts);
-                self.client.runtime.block_on(done).map(drop).map_err(io_error)
+                self.client.runtime.wait(done).map(drop).map_err(io_error)
             }
             _ => Ok(()),
         }
@@ -125,8 +125,8 @@ impl Uploading {
         self.sending.abort_all();
         let client = &self.client;
         let gone = match &self.id {
-            Some(id) => client.runtime.block_on(client.uploads.abort_multipart(&self.key, id)),
-            None if self.held.is_none() => client.runtime.block_on(client.objects.delete(&self.key)),
+            Some(id) => client.runtime.wait(client.uploads.abort_multipart(&self.key, id)),
+            None if self.held.is_none() => client.runtime.wait(client.objects.delete(&self.key)),
             None => Ok(()),
         };
         gone.map_err(io_error)

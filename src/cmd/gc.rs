@@ -1,0 +1,49 @@
+//! `batteuse gc`: removes what lost attempts and crashes left in an output folder whose run has ended.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use batteuse_coordinator::publish;
+use batteuse_shared::ids::RunId;
+use batteuse_shared::layout;
+use batteuse_store::ListError;
+
+use crate::cli::{GcArgs, OutputForm};
+use crate::cmd::output::OutputDir;
+use crate::cmd::status::journalled;
+use crate::components;
+use crate::exit::{Code, Stop};
+
+/// Sweeps one output folder.
+pub fn gc(args: &GcArgs) -> Result<Code, Stop> {
+    components::logs("warn");
+    let dir = OutputDir::given("DIR", Path::new(&args.dir))?;
+    let held = journalled(&dir)?;
+    if !held.run.done() {
+        return Err(Stop::refused(anyhow!(
+            "{dir} holds the unfinished run {}: what it staged is still wanted. Let it finish, `batteuse resume` it, or `batteuse cancel` it",
+            held.run.id()
+        )));
+    }
+    let uploads = publish::abort_orphans(&*dir.folder, held.run.id()).map_err(Stop::unreachable)?;
+    let mut staging = 0;
+    for run in runs(&dir)? {
+        let there = dir.folder.kind(&layout::staging_dir(&run)).map_err(Stop::unreachable)?;
+        publish::sweep(&*dir.folder, &run).map_err(Stop::unreachable)?;
+        staging += u32::from(there.is_some());
+    }
+    match args.output {
+        OutputForm::Text => println!("{dir}: {uploads} uploads aborted, {staging} staging folders removed"),
+        OutputForm::Json => println!("{}", serde_json::json!({ "uploads": uploads, "stagingFolders": staging })),
+    }
+    Ok(Code::Ok)
+}
+
+/// All runs that ever held the folder: but for the last one, they have ended.
+fn runs(dir: &OutputDir) -> Result<Vec<RunId>, Stop> {
+    match dir.folder.list(layout::RUNS_DIR) {
+        Ok(list) => Ok(list.unwrap_or_default().iter().filter_map(|entry| RunId::new(&entry.name).ok()).collect()),
+        Err(ListError::Io(error)) => Err(Stop::unreachable(error)),
+        Err(error @ ListError::NotAFolder) => Err(Stop::refused(error)),
+    }
+}

@@ -1,0 +1,124 @@
+//! `batteuse doctor`, and who is refused for what it finds; `batteuse gc` and `batteuse manifest`.
+
+use std::fs;
+use std::io::Write;
+use std::process::Command;
+use std::sync::Arc;
+
+use batteuse_store::{Folder, Stores};
+use serde_json::Value;
+
+use super::files;
+use crate::support::binary::{BINARY, Ended, Process};
+use crate::support::servers::{Azurite, S3rver, Seaweed};
+
+fn ask(env: &[(String, String)], args: &[&str]) -> Ended {
+    let mut command = Command::new(BINARY);
+    command.args(args).env_remove("BATTEUSE_LOG").envs(env.iter().cloned());
+    Process::spawn(command).wait()
+}
+
+/// The findings, each as (what was found, words).
+fn found(ended: &Ended) -> Vec<(String, Value)> {
+    let checks: Vec<Value> = serde_json::from_str(&ended.out).unwrap();
+    checks.into_iter().map(|check| (check["found"].as_str().unwrap().to_owned(), check["words"].clone())).collect()
+}
+
+fn must_be_fit(url: &str, env: Vec<(String, String)>, notes: usize) {
+    let healthy = ask(&env, &["doctor", url, "-o", "json"]).expect(0);
+    let findings = found(&healthy);
+    assert_eq!(findings.len(), 7, "{}", healthy.out);
+    assert_eq!(findings.iter().filter(|(found, _)| found == "note").count(), notes, "{}", healthy.out);
+    assert!(findings.iter().all(|(found, _)| found == "ok" || found == "note"), "{}", healthy.out);
+    let folder = Stores::new(env).folder(url).unwrap();
+    assert_eq!(files(&*folder, ""), [""; 0], "it leaves nothing behind");
+}
+
+#[test]
+fn seaweedfs_is_fit() {
+    let server = Seaweed::start();
+    must_be_fit(&format!("{}below/", server.bucket("grain")), server.env(), 0);
+}
+
+#[test]
+fn azurite_is_fit() {
+    let server = Azurite::start();
+    // It lists no uploads, and drops them by itself.
+    must_be_fit(&server.container("grain"), server.env(), 2);
+}
+
+#[test]
+fn a_disk_is_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = batteuse_shared::location::url_of_dir(dir.path()).unwrap();
+    must_be_fit(&url, Vec::new(), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "no folder either");
+}
+
+#[test]
+fn a_store_without_conditional_writes_is_refused_by_all() {
+    let server = S3rver::start();
+    let (url, env) = (server.bucket("chaff"), server.env());
+    let ill = ask(&env, &["doctor", &url]).expect(12);
+    assert!(
+        ill.out.contains("FAILS") && ill.out.contains("If-None-Match") && ill.out.contains("postgres://"),
+        "{}",
+        ill.out
+    );
+
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("a.csv");
+    fs::write(&source, "a,b\n1,2\n").unwrap();
+    let to = format!("{url}out/");
+    let refused = ask(&env, &["run", "--from", source.to_str().unwrap(), "--to", &to]).expect(12);
+    assert!(refused.err.contains("is not fit for output") && refused.err.contains("doctor"), "{}", refused.err);
+    let state = format!("{url}state/");
+    let refused = ask(&env, &["coordinator", "--listen", "127.0.0.1:0", "--state", &state]).expect(12);
+    assert!(refused.err.contains("not fit for journals"), "{}", refused.err);
+    let folder = Stores::new(env).folder(&url).unwrap();
+    assert_eq!(files(&*folder, ""), [""; 0], "nothing was written before the refusal");
+}
+
+#[test]
+fn a_store_that_is_not_there_is_told_apart_from_an_unfit_one() {
+    let mut server = Seaweed::start();
+    let (url, env) = (server.bucket("grain"), server.env());
+    server.kill9();
+    ask(&env, &["doctor", &url]).expect(16);
+    ask(&env, &["coordinator", "--listen", "127.0.0.1:0", "--state", &url]).expect(16);
+}
+
+#[test]
+fn what_lost_attempts_left_is_collected() {
+    let server = Seaweed::start();
+    let (url, env) = (format!("{}out/", server.bucket("grain")), server.env());
+    let stores = Stores::new(env.clone());
+    let folder: Arc<dyn Folder> = stores.folder(&url).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("a.csv");
+    fs::write(&source, "a,b\n1,2\n3,4\n").unwrap();
+    ask(&env, &["gc", &url]).expect(12);
+    ask(&env, &["run", "--from", source.to_str().unwrap(), "--to", &url]).expect(0);
+    assert_eq!(folder.pending_uploads().unwrap(), Some(Vec::new()));
+
+    let orphan = |name: &str| {
+        let mut file = folder.stage("unseen", name).unwrap();
+        file.write_all(b"rows").unwrap();
+        file.seal().unwrap();
+        file.keep().unwrap()
+    };
+    orphan("part-0000000000000004-0000000100000009.parquet");
+    let stranger = orphan("theirs.bin");
+    let told = ask(&env, &["gc", &url, "-o", "json"]).expect(0).json();
+    assert_eq!(told["uploads"], 1);
+    let left: Vec<String> = folder.pending_uploads().unwrap().unwrap().into_iter().map(|upload| upload.key).collect();
+    assert_eq!(left, ["theirs.bin"], "what is not ours is left");
+    folder.discard("unseen", Some(&stranger)).unwrap();
+
+    let manifest = ask(&env, &["manifest", &url, "-o", "json"]).expect(0).json();
+    assert_eq!((manifest["rows"].as_u64(), manifest["parts"].as_array().map(Vec::len)), (Some(2), Some(1)));
+    let listed = ask(&env, &["manifest", &url]).expect(0).out;
+    let part = manifest["parts"][0]["file"].as_str().unwrap();
+    assert_eq!(listed, format!("{url}{part} 2 rows {} bytes\n", manifest["parts"][0]["bytes"]));
+    ask(&env, &["verify", &url]).expect(0);
+}
