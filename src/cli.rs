@@ -61,7 +61,7 @@ pub struct JobFlags {
     #[arg(long, value_name = "DIR", required_unless_present = "file", requires = "from")]
     pub to: Option<PathBuf>,
 
-    /// Bytes of one partition, such as 64MiB
+    /// Bytes of one partition, such as 64MiB [default: as file and slots suggest]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, allow_negative_numbers = true)]
     pub partition_bytes: Option<u64>,
 

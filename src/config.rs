@@ -166,9 +166,15 @@ pub fn job_from_flags(args: &RunArgs) -> Result<Job, ConfigError> {
                 url: location::url_of_file(&absolute("--from", from)?).map_err(in_url("--from"))?,
                 csv: dialect_flags(flags),
             },
-            partition: flags.partition_bytes.map_or_else(Partition::default, |bytes| Partition { bytes }),
+            partition: Partition { bytes: flags.partition_bytes.map_or(Auto::Auto, Auto::Given) },
             columns: if flags.all_text { Columns::AllText } else { Columns::Infer },
-            output: Output { parquet: Parquet { url: output_url(to)?, compression: Compression::default() } },
+            output: Output {
+                parquet: Parquet {
+                    url: output_url(to)?,
+                    compression: Compression::default(),
+                    file_bytes: limits::FILE_BYTES_DEFAULT,
+                },
+            },
             rejects: Rejects { tolerate: tolerance(&flags.tolerate)? },
         },
     };

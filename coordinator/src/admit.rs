@@ -14,7 +14,7 @@ use batteuse_shared::ids::{BadName, Epoch, RunId};
 use batteuse_shared::limits::{PARTITIONS_MAX, SOURCE_BYTES_MAX};
 use batteuse_shared::location::{self, BadUrl};
 use batteuse_shared::report::{Reason, RunState};
-use batteuse_shared::spec::{Job, SpecProblem};
+use batteuse_shared::spec::{Auto, Job, SpecProblem};
 use batteuse_shared::task::{SourceRef, SourceVersion};
 use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, limits};
@@ -291,8 +291,9 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     if version.bytes > SOURCE_BYTES_MAX {
         return Err(AdmitError::TooLarge { bytes: version.bytes });
     }
-    let partition_bytes = job.spec.partition.bytes;
-    if version.bytes / partition_bytes >= PARTITIONS_MAX {
+    if let Auto::Given(partition_bytes) = job.spec.partition.bytes
+        && version.bytes / partition_bytes >= PARTITIONS_MAX
+    {
         return Err(AdmitError::TooManyPartitions { bytes: version.bytes, partition_bytes });
     }
     fit(&*dir)?;

@@ -29,8 +29,29 @@ pub const SAMPLE_BYTES: u64 = 256 << 10;
 /// Places that inspection samples, spread evenly: a function of the file's size only.
 pub const SAMPLE_PLACES: u64 = 32;
 
-/// Default `partition.bytes`: small enough that losing one costs a second or two, large enough for good row groups.
+/// `partition.bytes: auto` where no sample was measured: small enough that losing one costs a second or two, large enough for good
+/// row groups.
 pub const PARTITION_BYTES_DEFAULT: u64 = 64 << 20;
+
+/// Least bytes of a partition under `auto`: below it the work around a partition shows.
+pub const PARTITION_BYTES_AUTO_MIN: u64 = 16 << 20;
+
+/// Most bytes of a partition under `auto`: losing one costs some seconds of a core.
+pub const PARTITION_BYTES_AUTO_MAX: u64 = 1 << 30;
+
+/// Partitions that each slot has under `auto`, at least: the last ones to run leave slots idle for a fourth of their work at most.
+pub const PARTITIONS_PER_SLOT_MIN: u64 = 4;
+
+/// Default `output.parquet.fileBytes`: what readers of Parquet like best.
+pub const FILE_BYTES_DEFAULT: u64 = 128 << 20;
+
+/// Smallest and largest `output.parquet.fileBytes`: below, files cost more to open than to read; above, uploads run out of parts.
+pub const FILE_BYTES_MIN: u64 = 1 << 20;
+/// See [`FILE_BYTES_MIN`].
+pub const FILE_BYTES_MAX: u64 = 16 << 30;
+
+/// Bytes of the sample whose encoded size tells how small a source becomes: some thousand rows, milliseconds of work.
+pub const MEASURED_BYTES: u64 = 1 << 20;
 
 /// Smallest `partition.bytes` a spec may ask for. 1 is legal because the tests of exactness use it.
 pub const PARTITION_BYTES_MIN: u64 = 1;

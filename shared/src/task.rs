@@ -99,6 +99,8 @@ pub struct InspectTask {
     pub csv: Csv,
     /// What the user gave of the types.
     pub columns: Columns,
+    /// With which compression a sample is measured.
+    pub compression: Compression,
     /// Where this run stages; inspection only proves that the worker sees it.
     pub staging: Staging,
 }
@@ -177,6 +179,22 @@ pub struct Inspected {
     pub preamble_lines: u64,
     /// Columns in file order.
     pub columns: Vec<Column>,
+    /// How small the source becomes, by a sample.
+    #[serde(default)]
+    pub measured: Measured,
+    /// Bytes of a partition, once the coordinator has decided them; none as a worker tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_bytes: Option<u64>,
+}
+
+/// What a sample of a source was encoded to; zeros when none was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// Bytes of the sample.
+    pub read_bytes: u64,
+    /// Bytes of its encoded columns.
+    pub encoded_bytes: u64,
 }
 
 /// What one attempt found out about its partition, and where it staged it.

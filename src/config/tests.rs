@@ -71,7 +71,7 @@ fn what_cannot_be_read_is_told_with_its_line() {
         (spec("{}", "---\na: b\n"), "8:1: a second document begins here: one file holds one job, cut it in two".to_owned()),
         (String::new(), "1:1: the spec ends here: it needs apiVersion, kind, metadata and spec".to_owned()),
         (spec("{}", "  partition: {bytes: 64MX}\n"), "7:22: \"64MX\" is no size: write a whole number of bytes, or a whole number with k, M, G or T (times 1000) or KiB, MiB, GiB or TiB (times 1024), such as 64MiB".to_owned()),
-        (spec("{}", "  partition: {bytes: 1.5}\n"), "7:15: floating point `1.5` stands where something else is needed: write a whole number of bytes, or text with a unit such as 64MiB".to_owned()),
+        (spec("{}", "  partition: {bytes: 1.5}\n"), "7:15: floating point `1.5` stands where something else is needed: write a whole number of bytes, text with a unit such as 64MiB, or auto".to_owned()),
         (spec("{}", "  columns: {infer: true, a: int}\n"), format!("7:29: \"int\" is no column type: {types}")),
         (spec("{}", "  columns:\n  - {name: a, type: text}\n  - {name: b, type: int}\n"), format!("9:21: \"int\" is no column type: {types}")),
         (spec("{}", "  columns: {a: text}\n"), "7:12: a map of columns needs `infer: true`: the columns it does not name are inferred; to declare every column, write a list of {name, type}".to_owned()),
@@ -195,7 +195,7 @@ spec:
 "#;
     let job = read(whole).expect("the example of the documentation");
     assert_eq!(job.spec.rejects.tolerate, Tolerance { count: Some(0), percent: Some(0.0) });
-    assert_eq!(job.spec.partition, Partition::default());
+    assert_eq!(job.spec.partition.bytes, Auto::Given(64 << 20));
     let json = serde_json::to_string_pretty(&job).expect("a job is JSON");
     assert_eq!(read(&json).expect("JSON is YAML"), job);
     assert_eq!(read(format!("\u{feff}{}", whole.replace('\n', "\r\n"))).expect("BOM and CR LF"), job);
@@ -233,7 +233,7 @@ fn flags_make_the_job_that_a_spec_would() {
     assert_eq!(plain.metadata.name, "d-c-s-2024");
     assert_eq!(plain.spec.source.url, "file:///data/D%C3%A9c%C3%A8s%202024.csv");
     assert_eq!(plain.spec.output.parquet.url, "file:///out/x/");
-    assert_eq!((&plain.spec.source.csv, plain.spec.partition.bytes), (&Csv::default(), 64 << 20));
+    assert_eq!((&plain.spec.source.csv, &plain.spec.partition.bytes), (&Csv::default(), &Auto::Auto));
     let all = job(&[
         "--partition-bytes",
         "1kB",
@@ -259,7 +259,7 @@ fn flags_make_the_job_that_a_spec_would() {
     let csv = &all.source.csv;
     assert_eq!((csv.given_delimiter(), csv.given_quote()), (Some(vec![b'\t']), Some(None)));
     assert_eq!((csv.header, csv.skip_lines, csv.ragged), (false, 3, batteuse_shared::spec::Ragged::Pad));
-    assert_eq!((all.partition.bytes, all.columns), (1_000, Columns::AllText));
+    assert_eq!((all.partition.bytes, all.columns), (Auto::Given(1_000), Columns::AllText));
     assert_eq!(all.rejects.tolerate, Tolerance { count: Some(7), percent: Some(0.5) });
     let auto = job(&["--delimiter", "auto", "--quote", "auto", "--encoding", "auto"]).expect("auto");
     assert_eq!(auto, plain);

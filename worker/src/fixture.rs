@@ -91,7 +91,8 @@ impl Folder {
     }
 
     pub fn inspect_task(&self, csv: Csv, columns: Columns) -> Task {
-        Task::Inspect(InspectTask { source: self.source(), csv, columns, staging: self.staging() })
+        let (compression, staging) = (Compression::default(), self.staging());
+        Task::Inspect(InspectTask { source: self.source(), csv, columns, compression, staging })
     }
 
     /// The task of one partition as inspection has it.

@@ -4,13 +4,17 @@
 //! the staging folder only to prove that this worker sees it.
 
 use batteuse_kernel::inspect::{self, Sample, Verdict};
+use batteuse_kernel::partition::{PartitionParse, Progress as Step};
+use batteuse_shared::limits::MEASURED_BYTES;
 use batteuse_shared::span::Span;
-use batteuse_shared::task::{InspectTask, Inspected, Lease};
+use batteuse_shared::spec::Compression;
+use batteuse_shared::task::{InspectTask, Inspected, Lease, Measured};
 use batteuse_store::Stores;
 
 use crate::attempt::{AttemptError, Progress};
 use crate::read::Source;
 use crate::stage::StagingDir;
+use crate::{encode, pipeline};
 
 /// Inspects the source.
 ///
@@ -38,9 +42,42 @@ pub fn inspect(
             Err(refusal) => break Err(refusal),
         }
     };
+    let verdict = match verdict {
+        Ok(found) => Ok(Inspected { measured: measure(&source, &found, task.compression, progress)?, ..found }),
+        Err(refusal) => Err(refusal),
+    };
     // Before a refusal too: it must not be about another version.
     source.still_same()?;
     verdict.map_err(|refusal| AttemptError::Refused { url: task.source.url.clone(), source: refusal })
+}
+
+/// Encodes a stretch from the middle of the source: how small it becomes tells how large partitions should be.
+fn measure(
+    source: &Source,
+    found: &Inspected,
+    compression: Compression,
+    progress: &Progress,
+) -> Result<Measured, AttemptError> {
+    let start = found.data_start.max(source.bytes() / 2);
+    let range = Span::new(start, source.bytes().min(start + MEASURED_BYTES));
+    if range.is_empty() {
+        return Ok(Measured::default());
+    }
+    let mut partition = PartitionParse::new(pipeline::stretch(found, range, source.bytes()));
+    let mut batches = Vec::new();
+    loop {
+        progress.check()?;
+        match partition.step() {
+            Step::Wants { offset, bytes } => {
+                source.read(offset, partition.space())?;
+                partition.filled(bytes);
+                progress.advance(bytes as u64);
+            }
+            Step::Batch(batch) => batches.extend(batch.rows),
+            Step::Done(_) => break,
+        }
+    }
+    Ok(Measured { read_bytes: range.bytes(), encoded_bytes: encode::encoded_bytes(&batches, compression)? })
 }
 
 fn sample(source: &Source, span: Span, progress: &Progress) -> Result<Sample, AttemptError> {

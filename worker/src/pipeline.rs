@@ -11,9 +11,10 @@ use batteuse_shared::layout;
 use batteuse_shared::limits::{
     BATCH_BYTES_MAX, BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_AHEAD_BYTES, READ_BYTES, RECORD_BYTES_MAX,
 };
-use batteuse_shared::spec::Compression;
-use batteuse_shared::table::Digest;
-use batteuse_shared::task::{Lease, Outcome, ParseTask, Parsed, StagedPart, StagedRejects, Task};
+use batteuse_shared::span::Span;
+use batteuse_shared::spec::{Compression, Dialect, Ragged};
+use batteuse_shared::table::{Column, Digest};
+use batteuse_shared::task::{Inspected, Lease, Outcome, ParseTask, Parsed, StagedPart, StagedRejects, Task};
 use batteuse_store::Stores;
 
 use crate::attempt::AttemptError;
@@ -65,15 +66,26 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) 
 }
 
 fn plan(task: &ParseTask) -> Plan {
+    let (range, source_bytes) = (task.range, task.source.version.bytes);
+    let plan = plan_of(&task.dialect, &task.columns, range, source_bytes);
+    Plan { ragged: task.ragged, start: task.start, ..plan }
+}
+
+/// The plan of a stretch of a source that was inspected: to see what it is like, not to keep it.
+pub(crate) fn stretch(found: &Inspected, range: Span, source_bytes: u64) -> Plan {
+    plan_of(&found.dialect, &found.columns, range, source_bytes)
+}
+
+fn plan_of(dialect: &Dialect, columns: &[Column], range: Span, source_bytes: u64) -> Plan {
     Plan {
-        dialect: task.dialect.clone(),
-        ragged: task.ragged,
-        columns: task.columns.clone(),
+        dialect: dialect.clone(),
+        ragged: Ragged::default(),
+        columns: columns.to_vec(),
         // There is no transformation yet: every column is written.
-        read: (0..task.columns.len()).collect(),
-        range: task.range,
-        source_bytes: task.source.version.bytes,
-        start: task.start,
+        read: (0..columns.len()).collect(),
+        range,
+        source_bytes,
+        start: None,
         record_bytes_max: RECORD_BYTES_MAX,
         read_bytes: READ_BYTES,
         batch_rows_max: BATCH_ROWS_MAX,

@@ -22,6 +22,7 @@ fn job(root: &Path, out: &str) -> Job {
             parquet: Parquet {
                 url: location::url_of_dir(&root.join(out)).unwrap(),
                 compression: Compression::default(),
+                file_bytes: limits::FILE_BYTES_DEFAULT,
             },
         },
         rejects: Rejects::default(),
@@ -177,7 +178,7 @@ fn sources_and_folders_that_cannot_be_used_are_refused_before_anything_is_writte
     assert!(matches!(admit(folder, "r", &ground), Err(AdmitError::NotAFile { .. })));
     let mut many = job(root.path(), "out");
     fs::File::create(root.path().join("in.csv")).unwrap().set_len(1 << 20).unwrap();
-    many.spec.partition.bytes = 1;
+    many.spec.partition.bytes = Auto::Given(1);
     assert!(matches!(admit(many, "r", &ground), Err(AdmitError::TooManyPartitions { .. })));
     assert!(!root.path().join("out").exists());
     std::os::unix::fs::symlink(root.path().join("nowhere"), root.path().join("link")).unwrap();

@@ -159,8 +159,9 @@ impl Scheduler {
             }
             _ => None,
         };
+        let slots = self.workers.values().map(|w| w.slots).fold(0, u32::saturating_add);
         if let Some(r) = self.runs.get_mut(&run) {
-            r.take_outcome(attempt, outcome, now, out);
+            r.take_outcome(attempt, outcome, slots, now, out);
         }
         out.push(Action::Ack { worker: worker.clone(), run, attempt });
         if let Some(reason) = unseen

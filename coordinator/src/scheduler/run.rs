@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
+use batteuse_shared::limits;
 use batteuse_shared::location::{self, Scheme};
 use batteuse_shared::report::{Reason, RunState};
+use batteuse_shared::spec::Auto;
 use batteuse_shared::table::{Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
     Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Outcome, ParseTask, Parsed, RejectPiece,
@@ -198,7 +200,10 @@ impl Run {
 
     fn take_inspected(&mut self, inspected: &Inspected) {
         self.journalled_attempts += 1;
-        let bytes = self.accepted.job.spec.partition.bytes;
+        let bytes = match self.accepted.job.spec.partition.bytes {
+            Auto::Given(bytes) => bytes,
+            Auto::Auto => inspected.partition_bytes.unwrap_or(limits::PARTITION_BYTES_DEFAULT),
+        };
         let ranges = plan::ranges(inspected.data_start, self.accepted.source.version.bytes, bytes);
         self.partitions = ranges.into_iter().map(Partition::new).collect();
         self.fold = Some(Fold::new(inspected.start));
@@ -274,7 +279,15 @@ impl Run {
     }
 
     /// Takes an attempt's outcome in. One that is late, stale or told twice changes nothing.
-    pub(super) fn take_outcome(&mut self, attempt: AttemptId, outcome: Outcome, now: Millis, out: &mut Vec<Action>) {
+    /// `slots` are those that all workers offer now.
+    pub(super) fn take_outcome(
+        &mut self,
+        attempt: AttemptId,
+        outcome: Outcome,
+        slots: u32,
+        now: Millis,
+        out: &mut Vec<Action>,
+    ) {
         self.leases.remove(&attempt);
         if !matches!(outcome, Outcome::Failed(_)) {
             self.stall = Stall::default();
@@ -297,7 +310,7 @@ impl Run {
             (TaskKey::Inspect, Outcome::Inspected(found))
                 if sound::inspected(&found, self.accepted.source.version.bytes) =>
             {
-                self.record(Fact::Inspected(found), out);
+                self.record(Fact::Inspected(Box::new(self.sized(*found, slots))), out);
             }
             (TaskKey::Parse(id), Outcome::Parsed(parsed)) if self.is_sound(id, attempt, &parsed) => {
                 self.record(Fact::Staged { partition: id, attempt, parsed }, out);
@@ -320,6 +333,15 @@ impl Run {
             }
         }
         self.advance(now, out);
+    }
+
+    /// What was inspected, with the size of partitions where that is ours to decide: a fact, so that replay cuts alike.
+    fn sized(&self, found: Inspected, slots: u32) -> Inspected {
+        let spec = &self.accepted.job.spec;
+        let bytes = self.accepted.source.version.bytes;
+        let auto = matches!(spec.partition.bytes, Auto::Auto);
+        let decided = || plan::partition_bytes(bytes, spec.output.parquet.file_bytes, found.measured, slots);
+        Inspected { partition_bytes: auto.then(decided), ..found }
     }
 
     fn is_sound(&self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) -> bool {
@@ -447,6 +469,7 @@ impl Run {
                 source,
                 csv: spec.source.csv.clone(),
                 columns: spec.columns.clone(),
+                compression: spec.output.parquet.compression,
                 staging: self.staging(),
             }),
         }

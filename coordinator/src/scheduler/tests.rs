@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
 use batteuse_shared::layout;
-use batteuse_shared::limits::{FAILURES_CRASH_MAX, LEASE_TTL_MS, RETRY_BACKOFF_MS, SUSPECT_MS};
+use batteuse_shared::limits::{FAILURES_CRASH_MAX, FILE_BYTES_DEFAULT, LEASE_TTL_MS, RETRY_BACKOFF_MS, SUSPECT_MS};
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{
-    API_VERSION, Columns, Compression, Csv, Dialect, Encoding, Job, KIND, Metadata, Output, Parquet, Partition,
+    API_VERSION, Auto, Columns, Compression, Csv, Dialect, Encoding, Job, KIND, Metadata, Output, Parquet, Partition,
     Rejects, Source, Spec,
 };
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
-    Failure, FailureClass, Finished, Inspected, Lease, Outcome, Parsed, Seam, SourceRef, SourceVersion, StagedPart,
-    StagedRejects, Task,
+    Failure, FailureClass, Finished, Inspected, Lease, Measured, Outcome, Parsed, Seam, SourceRef, SourceVersion,
+    StagedPart, StagedRejects, Task,
 };
 use batteuse_shared::time::Millis;
 
@@ -39,9 +39,15 @@ fn accepted() -> Accepted {
     let url = "file:///in.csv".to_owned();
     let spec = Spec {
         source: Source { url: url.clone(), csv: Csv::default() },
-        partition: Partition { bytes: 10 },
+        partition: Partition { bytes: Auto::Given(10) },
         columns: Columns::Infer,
-        output: Output { parquet: Parquet { url: "file:///out/".to_owned(), compression: Compression::default() } },
+        output: Output {
+            parquet: Parquet {
+                url: "file:///out/".to_owned(),
+                compression: Compression::default(),
+                file_bytes: FILE_BYTES_DEFAULT,
+            },
+        },
         rejects: Rejects::default(),
     };
     let metadata = Metadata { name: "job".to_owned() };
@@ -60,7 +66,15 @@ fn inspected(ctype: ColumnType) -> Outcome {
         decimal: b'.',
     };
     let column = Column { name: "a".to_owned(), ctype, declared: false, format: None, nulls: Vec::new() };
-    let found = Inspected { dialect, data_start: 2, start: StateId(0), preamble_lines: 1, columns: vec![column] };
+    let found = Inspected {
+        dialect,
+        data_start: 2,
+        start: StateId(0),
+        preamble_lines: 1,
+        columns: vec![column],
+        measured: Measured::default(),
+        partition_bytes: None,
+    };
     Outcome::Inspected(Box::new(found))
 }
 

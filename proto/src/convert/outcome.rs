@@ -7,7 +7,8 @@ use batteuse_shared::limits::{
     COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, REJECTS_SHOWN, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX,
 };
 use batteuse_shared::task::{
-    Failure, FailureClass, Finished, Inspected, Outcome, Parsed, RejectShown, Seam, StagedPart, StagedRejects, Upload,
+    Failure, FailureClass, Finished, Inspected, Measured, Outcome, Parsed, RejectShown, Seam, StagedPart,
+    StagedRejects, Upload,
 };
 
 use super::table::{checksum, columns, digest, digest_bytes, exit_map, exits, summaries};
@@ -49,13 +50,16 @@ impl TryFrom<v1::Outcome> for Outcome {
 
 impl From<Inspected> for v1::Inspected {
     fn from(inspected: Inspected) -> Self {
-        let Inspected { dialect, data_start, start, preamble_lines, columns } = inspected;
+        // How the source is cut is the coordinator's to decide, and does not travel.
+        let Inspected { dialect, data_start, start, preamble_lines, columns, measured, partition_bytes: _ } = inspected;
         Self {
             dialect: Some(dialect.into()),
             data_start,
             start: start.0.into(),
             preamble_lines,
             columns: messages(columns),
+            measured_read_bytes: measured.read_bytes,
+            measured_encoded_bytes: measured.encoded_bytes,
         }
     }
 }
@@ -70,6 +74,11 @@ impl TryFrom<v1::Inspected> for Inspected {
             start: state("Inspected.start", wire.start)?,
             preamble_lines: size("Inspected.preamble_lines", wire.preamble_lines)?,
             columns: columns("Inspected.columns", wire.columns)?,
+            measured: Measured {
+                read_bytes: size("Inspected.measured_read_bytes", wire.measured_read_bytes)?,
+                encoded_bytes: size("Inspected.measured_encoded_bytes", wire.measured_encoded_bytes)?,
+            },
+            partition_bytes: None,
         })
     }
 }

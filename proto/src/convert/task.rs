@@ -60,11 +60,12 @@ impl TryFrom<v1::Task> for Task {
 
 impl From<InspectTask> for v1::InspectTask {
     fn from(task: InspectTask) -> Self {
-        let InspectTask { source, csv, columns, staging } = task;
+        let InspectTask { source, csv, columns, compression, staging } = task;
         Self {
             source: Some(source.into()),
             csv: Some(csv.into()),
             columns: Some(columns.into()),
+            compression: Some(compression.into()),
             staging: Some(staging.into()),
         }
     }
@@ -78,6 +79,7 @@ impl TryFrom<v1::InspectTask> for InspectTask {
             source: present("InspectTask.source", wire.source)?,
             csv: present("InspectTask.csv", wire.csv)?,
             columns: present("InspectTask.columns", wire.columns)?,
+            compression: present("InspectTask.compression", wire.compression)?,
             staging: present("InspectTask.staging", wire.staging)?,
         })
     }

@@ -9,7 +9,7 @@ use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{Auto, ColumnSpec, Columns, Compression, Csv, DeclaredType, Dialect, Encoding, Ragged};
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
-    Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Lease, Outcome, ParseTask, Parsed,
+    Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Lease, Measured, Outcome, ParseTask, Parsed,
     RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, Staging, Task, Upload,
 };
 use batteuse_shared::time::Millis;
@@ -157,11 +157,13 @@ fn staging() -> impl Strategy<Value = Staging> {
     (filled(), "[a-f0-9]{1,100}").prop_map(|(output_url, nonce)| Staging { output_url, nonce })
 }
 
+fn compression() -> impl Strategy<Value = Compression> {
+    prop_oneof![Just(Compression::None), Just(Compression::Snappy), (1..=22u8).prop_map(Compression::Zstd)]
+}
+
 fn parse_task() -> impl Strategy<Value = ParseTask> {
-    let compression =
-        prop_oneof![Just(Compression::None), Just(Compression::Snappy), (1..=22u8).prop_map(Compression::Zstd)];
     let partition = (0..u32::try_from(PARTITIONS_MAX).expect("fits")).prop_map(PartitionId);
-    let how = (dialect(), ragged(), columns(), compression);
+    let how = (dialect(), ragged(), columns(), compression());
     (source(), how, partition, span(), option::of(state()), staging()).prop_map(
         |(source, (dialect, ragged, columns, compression), partition, range, start, staging)| ParseTask {
             source,
@@ -192,8 +194,10 @@ fn finish_task() -> impl Strategy<Value = FinishTask> {
 }
 
 fn task() -> impl Strategy<Value = Task> {
-    let inspect = (source(), csv(), given_columns(), staging())
-        .prop_map(|(source, csv, columns, staging)| Task::Inspect(InspectTask { source, csv, columns, staging }));
+    let inspect = (source(), csv(), given_columns(), compression(), staging());
+    let inspect = inspect.prop_map(|(source, csv, columns, compression, staging)| {
+        Task::Inspect(InspectTask { source, csv, columns, compression, staging })
+    });
     prop_oneof![inspect, parse_task().prop_map(|t| Task::Parse(Box::new(t))), finish_task().prop_map(Task::Finish)]
 }
 
@@ -202,8 +206,10 @@ pub(super) fn lease() -> impl Strategy<Value = Lease> {
 }
 
 fn inspected() -> impl Strategy<Value = Inspected> {
-    (dialect(), size(), state(), size(), columns()).prop_map(|(dialect, data_start, start, preamble_lines, columns)| {
-        Inspected { dialect, data_start, start, preamble_lines, columns }
+    let found = (dialect(), size(), state(), size(), columns(), size(), size());
+    found.prop_map(|(dialect, data_start, start, preamble_lines, columns, read_bytes, encoded_bytes)| {
+        let measured = Measured { read_bytes, encoded_bytes };
+        Inspected { dialect, data_start, start, preamble_lines, columns, measured, partition_bytes: None }
     })
 }
 

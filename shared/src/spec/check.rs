@@ -67,8 +67,9 @@ impl Job {
             );
         }
         check_source(&self.spec.source, &mut found);
-        let bytes = self.spec.partition.bytes;
-        if !(limits::PARTITION_BYTES_MIN..=limits::PARTITION_BYTES_MAX).contains(&bytes) {
+        if let Auto::Given(bytes) = self.spec.partition.bytes
+            && !(limits::PARTITION_BYTES_MIN..=limits::PARTITION_BYTES_MAX).contains(&bytes)
+        {
             found.add(
                 "spec.partition.bytes",
                 format!("{bytes} bytes are out of range: use 1 byte to 1 PiB, such as 64MiB"),
@@ -77,6 +78,11 @@ impl Job {
         check_columns(&self.spec.columns, &mut found);
         if let Err(bad) = location::folder_of(&self.spec.output.parquet.url) {
             found.add("spec.output.parquet.url", bad.to_string());
+        }
+        let bytes = self.spec.output.parquet.file_bytes;
+        if !(limits::FILE_BYTES_MIN..=limits::FILE_BYTES_MAX).contains(&bytes) {
+            let text = format!("{bytes} bytes are out of range: use 1MiB to 16GiB, such as 128MiB");
+            found.add("spec.output.parquet.fileBytes", text);
         }
         if matches!(self.spec.output.parquet.compression, Compression::Zstd(level) if !(1..=22).contains(&level)) {
             found.add("spec.output.parquet.compression", "zstd has the levels 1 to 22: use zstd(3)");

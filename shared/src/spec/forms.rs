@@ -30,6 +30,63 @@ pub(super) mod text_or_auto {
     }
 }
 
+/// `auto`, or a number of bytes, or text with a unit.
+pub(super) mod size_or_auto {
+    use serde::de::IntoDeserializer;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::byte_size;
+    use crate::spec::Auto;
+
+    /// What may stand there: told apart before it is read, so that a size that is none is told as such.
+    struct Either(Auto<u64>);
+
+    impl<'de> Deserialize<'de> for Either {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            struct Visitor;
+
+            impl serde::de::Visitor<'_> for Visitor {
+                type Value = Either;
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("a whole number of bytes, text with a unit such as 64MiB, or auto")
+                }
+
+                fn visit_u64<E: serde::de::Error>(self, bytes: u64) -> Result<Either, E> {
+                    Ok(Either(Auto::Given(bytes)))
+                }
+
+                fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<Either, E> {
+                    let negative = || E::invalid_value(serde::de::Unexpected::Signed(bytes), &self);
+                    u64::try_from(bytes).map(|bytes| Either(Auto::Given(bytes))).map_err(|_| negative())
+                }
+
+                fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Either, E> {
+                    match text {
+                        "auto" => Ok(Either(Auto::Auto)),
+                        text => {
+                            byte_size::deserialize(text.into_deserializer()).map(|bytes| Either(Auto::Given(bytes)))
+                        }
+                    }
+                }
+            }
+
+            from.deserialize_any(Visitor)
+        }
+    }
+
+    pub fn serialize<S: Serializer>(bytes: &Auto<u64>, to: S) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Auto::Auto => to.serialize_str("auto"),
+            Auto::Given(bytes) => byte_size::serialize(bytes, to),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Auto<u64>, D::Error> {
+        Either::deserialize(from).map(|Either(bytes)| bytes)
+    }
+}
+
 /// `none`, or the text itself. Not null, so that a bare `#`, which YAML takes for a comment, is not read as `none`.
 pub(super) mod text_or_none {
     use serde::{Deserialize, Deserializer, Serializer};

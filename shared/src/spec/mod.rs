@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use check::SpecProblem;
 pub use declared::{BadDeclaredType, DeclaredType};
 pub use forms::{BadBytes, parse_bytes};
-use forms::{byte_size, text_or_auto, text_or_none, type_or_infer};
+use forms::{byte_size, size_or_auto, text_or_auto, text_or_none, type_or_infer};
 pub use given::iconv_command;
 
 use crate::limits;
@@ -147,18 +147,13 @@ pub enum Ragged {
 }
 
 /// How the source is cut.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Partition {
-    /// Bytes of one partition: a number, or text with a unit such as `64MiB`.
-    #[serde(with = "byte_size")]
-    pub bytes: u64,
-}
-
-impl Default for Partition {
-    fn default() -> Self {
-        Self { bytes: limits::PARTITION_BYTES_DEFAULT }
-    }
+    /// Bytes of one partition: a number, or text with a unit such as `64MiB`; or `auto`, so that a file comes to
+    /// `output.parquet.fileBytes` and every slot has something to do.
+    #[serde(with = "size_or_auto")]
+    pub bytes: Auto<u64>,
 }
 
 /// Types of the columns.
@@ -201,11 +196,18 @@ pub struct Output {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Parquet {
-    /// `file:///absolute/folder/`.
+    /// `file:///absolute/folder/`, `s3://bucket/prefix/`, `gs://bucket/prefix/` or `az://container/prefix/`.
     pub url: String,
     /// `zstd(1)` to `zstd(22)`, `snappy` or `none`.
     #[serde(default)]
     pub compression: Compression,
+    /// Size of a file at which `partition.bytes: auto` aims.
+    #[serde(default = "file_bytes", with = "byte_size")]
+    pub file_bytes: u64,
+}
+
+fn file_bytes() -> u64 {
+    limits::FILE_BYTES_DEFAULT
 }
 
 /// How many rejects a run bears and still succeeds.

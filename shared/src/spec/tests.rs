@@ -70,9 +70,9 @@ fn job() -> impl Strategy<Value = Job> {
             metadata: Metadata { name },
             spec: Spec {
                 source: Source { url: url.clone(), csv },
-                partition: Partition { bytes },
+                partition: Partition { bytes: Auto::Given(bytes) },
                 columns,
-                output: Output { parquet: Parquet { url, compression } },
+                output: Output { parquet: Parquet { url, compression, file_bytes: 1 << 20 } },
                 rejects: Rejects { tolerate: Tolerance { count, percent } },
             },
         },
@@ -117,8 +117,9 @@ fn defaults_are_those_of_the_glossary() {
     let spec = &job.spec;
     assert_eq!(spec.source.csv, Csv::default());
     assert!(spec.source.csv.header && spec.source.csv.nulls == [""]);
-    assert_eq!((spec.partition.bytes, &spec.columns), (64 << 20, &Columns::Infer));
+    assert_eq!((&spec.partition.bytes, &spec.columns), (&Auto::Auto, &Columns::Infer));
     assert_eq!(spec.output.parquet.compression, Compression::Zstd(3));
+    assert_eq!(spec.output.parquet.file_bytes, 128 << 20);
     assert_eq!(spec.rejects.tolerate, Tolerance::default());
 }
 

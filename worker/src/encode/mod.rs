@@ -216,12 +216,7 @@ impl<'a> Encoder<'a> {
         compression: Compression,
         run: &RunId,
     ) -> Result<Self, EncodeError> {
-        let codec = match compression {
-            Compression::None => Ok(Codec::UNCOMPRESSED),
-            Compression::Snappy => Ok(Codec::SNAPPY),
-            Compression::Zstd(level) => ZstdLevel::try_new(i32::from(level)).map(Codec::ZSTD),
-        };
-        let codec = codec.map_err(|source| EncodeError::Write { path: staging.place(&key), source })?;
+        let codec = codec(compression).map_err(|source| EncodeError::Write { path: staging.place(&key), source })?;
         let properties = WriterProperties::builder()
             .set_created_by(CREATED_BY.to_owned())
             .set_key_value_metadata(Some(vec![KeyValue::new(RUN_KEY.to_owned(), run.to_string())]))
@@ -297,6 +292,30 @@ impl<'a> Encoder<'a> {
             }
         };
         Ok(self.file.insert(file))
+    }
+}
+
+/// Bytes that the columns of `batches`, all of one schema, come to; 0 when there are none. Without what a file has around them.
+///
+/// # Errors
+/// When Zstandard has no such level.
+pub fn encoded_bytes(batches: &[RecordBatch], compression: Compression) -> Result<u64, EncodeError> {
+    let Some(first) = batches.first() else { return Ok(0) };
+    let encoded = || -> Result<u64, ParquetError> {
+        let properties = WriterProperties::builder().set_compression(codec(compression)?).build();
+        let mut writer = ArrowWriter::try_new(io::sink(), first.schema(), Some(properties))?;
+        batches.iter().try_for_each(|batch| writer.write(batch))?;
+        let groups = writer.close()?;
+        Ok(groups.row_groups().iter().map(|group| group.compressed_size().max(0) as u64).sum())
+    };
+    encoded().map_err(|source| EncodeError::Write { path: PathBuf::from("a sample"), source })
+}
+
+fn codec(compression: Compression) -> Result<Codec, ParquetError> {
+    match compression {
+        Compression::None => Ok(Codec::UNCOMPRESSED),
+        Compression::Snappy => Ok(Codec::SNAPPY),
+        Compression::Zstd(level) => ZstdLevel::try_new(i32::from(level)).map(Codec::ZSTD),
     }
 }
 

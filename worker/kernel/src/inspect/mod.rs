@@ -21,7 +21,7 @@ mod types;
 use batteuse_shared::limits;
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::{Columns, Csv, Dialect};
-use batteuse_shared::task::Inspected;
+use batteuse_shared::task::{Inspected, Measured};
 
 pub use container::Container;
 pub use refusal::{Emptiness, Names, Reading, Refusal};
@@ -119,6 +119,8 @@ fn inspected(source_bytes: u64, csv: &Csv, columns: &Columns, samples: &[Sample]
     dialect.check().map_err(Refusal::DialectRefused)?;
     let data_start = if csv.header { header.end } else { preamble.body as u64 };
     Ok(Inspected {
+        measured: Measured::default(),
+        partition_bytes: None,
         start: settled.trial.automaton.record_start(),
         data_start,
         preamble_lines: preamble::lines(&head[..data_start as usize]),
