@@ -1,9 +1,10 @@
 //! One contract, every backend: what the engine asks of a folder and of a journal holds in memory, on a disk, in S3, in Azure's
-//! blobs and in PostgreSQL; and whole runs into real stores.
+//! blobs and in PostgreSQL; and whole runs into real stores. What stores do wrong is `faults`' part.
 //!
 //! Invariant: no test of a contract knows its backend; what differs (that a disk has staged names) the folder itself tells.
 
 mod doctor;
+mod faults;
 mod folders;
 mod journals;
 mod runs;

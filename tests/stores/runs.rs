@@ -29,8 +29,8 @@ const PARTITIONS: u64 = 40;
 const SLOTS: u64 = 20;
 
 /// A source, where runs of it go, and what they need to know of the store.
-struct Site {
-    folder: TempDir,
+pub struct Site {
+    pub folder: TempDir,
     source: PathBuf,
     base: String,
     env: Vec<(String, String)>,
@@ -38,7 +38,7 @@ struct Site {
 }
 
 impl Site {
-    fn new(base: String, env: Vec<(String, String)>) -> Self {
+    pub fn new(base: String, env: Vec<(String, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("dirty.csv");
         fs::write(&source, dirty(ROWS)).unwrap();
@@ -46,11 +46,11 @@ impl Site {
         Self { folder, source, base, env, stores }
     }
 
-    fn url(&self, name: &str) -> String {
+    pub fn url(&self, name: &str) -> String {
         format!("{}{name}/", self.base)
     }
 
-    fn output(&self, name: &str) -> Arc<dyn Folder> {
+    pub fn output(&self, name: &str) -> Arc<dyn Folder> {
         self.stores.folder(&self.url(name)).unwrap()
     }
 
@@ -64,12 +64,12 @@ impl Site {
         Process::spawn(command)
     }
 
-    fn ask(&self, args: &[&str]) -> Ended {
+    pub fn ask(&self, args: &[&str]) -> Ended {
         self.start(args).wait()
     }
 
     /// The spec of a run to `url`.
-    fn spec(&self, name: &str, url: &str) -> String {
+    pub fn spec(&self, name: &str, url: &str) -> String {
         let bytes = fs::metadata(&self.source).unwrap().len().div_ceil(PARTITIONS);
         let path = self.folder.path().join(format!("{name}.yaml"));
         let text = format!(
@@ -82,7 +82,7 @@ impl Site {
     }
 
     /// What an undisturbed run onto a disk comes to.
-    fn on_a_disk(&self) -> Table {
+    pub fn on_a_disk(&self) -> Table {
         let dir = self.folder.path().join("disk");
         let url = batteuse_shared::location::url_of_dir(&dir).unwrap();
         self.ask(&["run", "-f", &self.spec("disk", &url)]).expect(4);
@@ -92,7 +92,7 @@ impl Site {
 
 /// What makes a published table, but for names and attempts.
 #[derive(Debug, PartialEq)]
-struct Table {
+pub struct Table {
     columns: Value,
     rows: Value,
     digest: Value,
@@ -106,7 +106,7 @@ fn json(folder: &dyn Folder, path: &str) -> Value {
     serde_json::from_slice(&text).unwrap()
 }
 
-fn table(folder: &dyn Folder, scratch: &Path) -> Table {
+pub fn table(folder: &dyn Folder, scratch: &Path) -> Table {
     let success = json(folder, layout::SUCCESS);
     let manifest = json(folder, success["manifest"].as_str().unwrap());
     let run = batteuse_shared::ids::RunId::new(success["run"].as_str().unwrap()).unwrap();
@@ -124,7 +124,7 @@ fn table(folder: &dyn Folder, scratch: &Path) -> Table {
 }
 
 /// The names in the output folder that a reader takes for a table.
-fn seen(folder: &dyn Folder) -> Vec<String> {
+pub fn seen(folder: &dyn Folder) -> Vec<String> {
     let names = folder.list("").unwrap().unwrap_or_default().into_iter().map(|entry| entry.name);
     names.filter(|name| name.starts_with("part-") || name == layout::SUCCESS).collect()
 }
@@ -138,7 +138,7 @@ fn decided(facts: &[Fact]) -> bool {
     facts.iter().any(|fact| matches!(fact, Fact::RunDecided(_)))
 }
 
-fn must_be_swept(folder: &dyn Folder) {
+pub fn must_be_swept(folder: &dyn Folder) {
     let run = claim::current(folder).unwrap().unwrap().1.run;
     assert_eq!(files(folder, &layout::staging_dir(&run)), [""; 0], "what was staged is gone");
     assert!(folder.pending_uploads().unwrap().unwrap_or_default().is_empty(), "no upload is left");
