@@ -6,6 +6,7 @@
 
 mod bucket;
 mod disk;
+mod listing;
 pub mod local;
 mod staged;
 mod stores;

@@ -15,6 +15,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::bucket::Client;
+use crate::listing::ListingsChecked;
 use crate::{Bucket, Disk, Folder};
 
 /// Why a URL was not opened.
@@ -126,14 +127,14 @@ impl Stores {
     }
 
     fn s3(&self, bucket: &str) -> AmazonS3Builder {
-        let builder = AmazonS3Builder::new().with_retry(retries());
+        let builder = AmazonS3Builder::new().with_retry(retries()).with_http_connector(ListingsChecked);
         self.known("aws_")
             .fold(builder, |builder, (key, value)| builder.with_config(key, value))
             .with_bucket_name(bucket)
     }
 
     fn gcs(&self, bucket: &str) -> GoogleCloudStorageBuilder {
-        let builder = GoogleCloudStorageBuilder::new().with_retry(retries());
+        let builder = GoogleCloudStorageBuilder::new().with_retry(retries()).with_http_connector(ListingsChecked);
         let known = self.known("google_");
         known.fold(builder, |builder, (key, value)| builder.with_config(key, value)).with_bucket_name(bucket)
     }
