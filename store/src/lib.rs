@@ -6,6 +6,7 @@
 
 mod bucket;
 mod disk;
+mod listing;
 pub mod local;
 pub mod probe;
 mod staged;

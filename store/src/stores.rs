@@ -17,6 +17,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use url::Url;
 
 use crate::bucket::{Client, Lister};
+use crate::listing::ListingsChecked;
 use crate::{Bucket, Disk, Folder, Waiter};
 
 /// Why a URL was not opened.
@@ -113,7 +114,7 @@ impl Stores {
     }
 
     fn s3(&self, bucket: &str) -> AmazonS3Builder {
-        let builder = AmazonS3Builder::new().with_retry(retries());
+        let builder = AmazonS3Builder::new().with_retry(retries()).with_http_connector(ListingsChecked);
         self.known("aws_")
             .fold(builder, |builder, (key, value)| builder.with_config(key, value))
             .with_bucket_name(bucket)
@@ -143,7 +144,7 @@ impl Stores {
     }
 
     fn gcs(&self, bucket: &str) -> GoogleCloudStorageBuilder {
-        let builder = GoogleCloudStorageBuilder::new().with_retry(retries());
+        let builder = GoogleCloudStorageBuilder::new().with_retry(retries()).with_http_connector(ListingsChecked);
         let known = self.known("google_");
         known.fold(builder, |builder, (key, value)| builder.with_config(key, value)).with_bucket_name(bucket)
     }

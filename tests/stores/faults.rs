@@ -4,6 +4,7 @@
 //! Invariant: each fault strikes (the server counts them), and after the test's calls the server's objects and log tell what became
 //! of the request, not only what its caller was told. How real stores behave is no matter here.
 
+mod claims;
 mod damage;
 mod folders;
 mod journals;

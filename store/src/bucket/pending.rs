@@ -31,6 +31,9 @@ pub(crate) enum PendingError {
     /// The answer is not what the API promises.
     #[error("the store's answer cannot be read: {0}")]
     Answer(quick_xml::DeError),
+    /// Something else came as success.
+    #[error("the store answers ListMultipartUploads with something else")]
+    NoList,
     /// More than anybody leaves behind.
     #[error("more than {PENDING_UPLOADS_MAX} uploads are pending")]
     TooMany,
@@ -109,7 +112,13 @@ impl Lister {
     }
 }
 
+/// The root element of the answer: what else comes as success is none.
+const ROOT: &[u8] = b"<ListMultipartUploadsResult";
+
 fn read(body: &[u8]) -> Result<Page, PendingError> {
+    if !body.windows(ROOT.len()).any(|window| window == ROOT) {
+        return Err(PendingError::NoList);
+    }
     quick_xml::de::from_reader(body).map_err(PendingError::Answer)
 }
 
@@ -132,6 +141,9 @@ mod tests {
         let pending = |key: &str, id: &str| Pending { key: key.to_owned(), upload_id: id.to_owned() };
         assert_eq!(page.uploads, [pending("a & b", "u1"), pending("k2", "u2")]);
         assert_eq!((page.is_truncated, page.next_key_marker.as_str()), (true, "k2"));
-        assert!(matches!(read(b"<html>"), Err(PendingError::Answer(_))));
+        for other in [b"<html></html>".as_slice(), b"", b"<Error><Code>InternalError</Code></Error>"] {
+            assert!(matches!(read(other), Err(PendingError::NoList)));
+        }
+        assert!(matches!(read(b"<ListMultipartUploadsResult><Upload>"), Err(PendingError::Answer(_))));
     }
 }

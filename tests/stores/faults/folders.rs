@@ -2,7 +2,7 @@
 
 use std::io;
 
-use batteuse_store::{CreateError, Created, ReadError, WriteError};
+use batteuse_store::{CreateError, Created, ListError, ReadError, WriteError};
 
 use super::{DONE_BUT_TIMEOUT, Scene, TIMEOUT, TRIES};
 use crate::support::scripted::{BUSY, Fault, Op, done_but, refused};
@@ -121,4 +121,23 @@ fn what_is_unknown_is_not_absent() {
     scene.server.fault(Op::List, "out", 0..1, refused(403, "AccessDenied"));
     assert!(scene.folder.size("there").is_err() && scene.folder.kind("there").is_err());
     assert!(scene.folder.read("there", 1).is_err() && scene.folder.list("").is_err());
+}
+
+/// The client takes an error, or any page at all, for a listing without names.
+#[test]
+fn a_listing_that_is_none_is_not_empty() {
+    let scene = Scene::new();
+    scene.server.put("out/runs/one", b"");
+    scene.server.fault(Op::List, "runs", 0..1, refused(200, "InternalError"));
+    assert_eq!(scene.folder.list("runs").unwrap().unwrap().len(), 1, "it is asked for again");
+    scene.server.fault(Op::List, "runs", 0..TRIES, refused(200, "ServiceUnavailable"));
+    let told = scene.folder.list("runs");
+    assert!(matches!(told, Err(ListError::Io(_))), "{told:?}");
+    assert_eq!(scene.server.count(Op::List, "runs"), TRIES + 2, "BOUNDED");
+    assert!(scene.folder.list("others").unwrap().is_none());
+    // Cut short before its root is known, or after.
+    scene.server.fault(Op::List, "runs", 0..1, Fault::Short(0));
+    assert_eq!(scene.folder.list("runs").unwrap().unwrap().len(), 1);
+    scene.server.fault(Op::List, "runs", 0..1, Fault::Short(60));
+    assert!(matches!(scene.folder.list("runs"), Err(ListError::Io(_))));
 }

@@ -147,6 +147,16 @@ fn an_object_of_another_size_is_not_ours() {
     decided.must_be_untouched(1);
 }
 
+/// What was completed is not what was reported.
+#[test]
+fn an_object_of_another_size_than_reported_is_not_published() {
+    let mut decided = Decided::new();
+    decided.plan.parts[0].bytes += 1;
+    let changed = decided.publish();
+    assert!(matches!(changed, Err(PublishError::Changed { .. })), "{changed:?}");
+    decided.must_be_untouched(1);
+}
+
 /// The upload is not known, and whether the object is there cannot be told: it is not gone, it is unknown.
 #[test]
 fn what_cannot_be_looked_at_is_not_gone() {

@@ -151,6 +151,22 @@ impl S3 for Shelves {
         Ok(S3Response::new(told))
     }
 
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        let prefix = req.input.prefix.unwrap_or_default();
+        let kept = self.lock();
+        let pending = kept.uploads.iter().filter(|(_, (key, _))| key.starts_with(&prefix));
+        let pending = pending.map(|(id, (key, _))| MultipartUpload {
+            key: Some(key.clone()),
+            upload_id: Some(id.clone()),
+            ..Default::default()
+        });
+        let (uploads, is_truncated) = (Some(pending.collect()), Some(false));
+        Ok(S3Response::new(ListMultipartUploadsOutput { uploads, is_truncated, ..Default::default() }))
+    }
+
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         let bytes = collect(req.input.body).await?;
         let e_tag = Some(tag(&bytes));
