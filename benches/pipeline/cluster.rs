@@ -88,7 +88,7 @@ fn turn(contestant: Contestant, source: &Source, measured: &mut Measured) -> Rep
     let output = source.output("cluster");
     let report = match contestant {
         Contestant::Embedded => {
-            let (ended, report) = source.convert(&output, source.fine_partition_bytes());
+            let (ended, report) = source.convert(&output, Some(source.fine_partition_bytes()));
             measured.embedded.push(ended.seconds);
             report
         }

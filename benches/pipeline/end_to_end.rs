@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use batteuse_shared::limits::PARTITION_BYTES_DEFAULT;
 use serde_json::{Value, json};
 
 use super::figures::{Figures, ROUNDS, Turns, Wanted, verdict};
@@ -71,7 +70,7 @@ impl Contestant {
 /// One conversion: the process, its seconds, and rows.
 fn convert(name: &str, source: &Source, output: &Path) -> (Ended, f64, u64) {
     if name == OURS {
-        let (ended, report) = source.convert(output, PARTITION_BYTES_DEFAULT);
+        let (ended, report) = source.convert(output, None);
         let seconds = ended.seconds;
         return (ended, seconds, report.counts.written);
     }

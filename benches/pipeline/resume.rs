@@ -26,7 +26,7 @@ enum Half {
 }
 
 pub fn section(source: &Source) {
-    let whole = || source.convert(&source.output("resume"), source.fine_partition_bytes());
+    let whole = || source.convert(&source.output("resume"), Some(source.fine_partition_bytes()));
     let want = whole().1;
     for (half, what) in [(Half::Staged, "staged"), (Half::Read, "read")] {
         let (mut whole_seconds, mut rest_seconds, mut staged) =
@@ -58,7 +58,7 @@ fn resume(output: &Path) -> (Ended, Report) {
 
 /// Begins a run and kills it; the bytes that it had staged.
 fn kill_at(half: Half, source: &Source, output: &Path) -> u64 {
-    let process = source.begin(output, source.fine_partition_bytes());
+    let process = source.begin(output, Some(source.fine_partition_bytes()));
     until("half of the run", || match half {
         Half::Staged => staged_bytes(output) >= source.bytes / 2,
         Half::Read => read_bytes(&process).saturating_sub(sampled_bytes(source)) >= source.bytes / 2,

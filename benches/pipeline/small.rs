@@ -1,7 +1,5 @@
 //! A small file: what a run costs before its first byte.
 
-use batteuse_shared::limits::PARTITION_BYTES_DEFAULT;
-
 use super::figures::{Figures, Wanted, verdict};
 use super::source::Source;
 
@@ -12,9 +10,9 @@ const RUNS: usize = 15;
 pub fn section(large: &Source) {
     let small = Source::generate(&large.shape, BYTES, large.folder());
     let mut seconds = Figures::default();
-    small.convert(&small.output("small"), PARTITION_BYTES_DEFAULT);
+    small.convert(&small.output("small"), None);
     for _ in 0..RUNS {
-        seconds.push(small.convert(&small.output("small"), PARTITION_BYTES_DEFAULT).0.seconds);
+        seconds.push(small.convert(&small.output("small"), None).0.seconds);
     }
     small.output("small");
     let line = format!("{}: {} s for a file of {BYTES}, whole processes", small.shape, seconds.told());

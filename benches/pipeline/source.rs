@@ -37,7 +37,7 @@ impl Source {
         let path = folder.join(format!("{shape}-{bytes}.csv"));
         generate(shape, bytes, &path);
         let output = path.with_extension("first");
-        run(begin(&path, PARTITION_BYTES_DEFAULT).arg("--to").arg(&output));
+        run(begin(&path, None).arg("--to").arg(&output));
         let success: Success = serde_json::from_slice(&fs::read(output.join(layout::SUCCESS)).unwrap()).unwrap();
         fs::copy(output.join(success.manifest), path.with_extension(MANIFEST)).unwrap();
         remove(&output);
@@ -88,13 +88,13 @@ impl Source {
         }
     }
 
-    /// Starts an embedded run, which infers the types.
-    pub fn begin(&self, output: &Path, partition_bytes: u64) -> Process {
+    /// Starts an embedded run, which infers the types; cut as it sees fit, unless that is said.
+    pub fn begin(&self, output: &Path, partition_bytes: Option<u64>) -> Process {
         Process::start(begin(&self.path, partition_bytes).arg("--to").arg(output))
     }
 
     /// An embedded run, from the start of its process to its end.
-    pub fn convert(&self, output: &Path, partition_bytes: u64) -> (Ended, Report) {
+    pub fn convert(&self, output: &Path, partition_bytes: Option<u64>) -> (Ended, Report) {
         told(self.begin(output, partition_bytes).wait())
     }
 
@@ -116,10 +116,12 @@ impl Source {
     }
 }
 
-fn begin(path: &Path, partition_bytes: u64) -> Command {
-    let (workers, partition) = (THREADS.to_string(), partition_bytes.to_string());
-    let mut run = batteuse(&["run", "-o", "json", "--workers", &workers, "--partition-bytes", &partition, "--from"]);
+fn begin(path: &Path, partition_bytes: Option<u64>) -> Command {
+    let mut run = batteuse(&["run", "-o", "json", "--workers", &THREADS.to_string(), "--from"]);
     run.arg(path);
+    if let Some(bytes) = partition_bytes {
+        run.args(["--partition-bytes", &bytes.to_string()]);
+    }
     run
 }
 
