@@ -296,8 +296,8 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     {
         return Err(AdmitError::TooManyPartitions { bytes: version.bytes, partition_bytes });
     }
-    fit(&*dir)?;
     if let Some(seq) = free_slot(&dir, holding, &run, ground)? {
+        fit(&*dir)?;
         let mine =
             Claim { run: run.clone(), state: ground.claimed_as.clone(), nonce: uuid::Uuid::new_v4().to_string() };
         match claim::claim(&*dir, seq, &mine)? {

@@ -325,12 +325,14 @@ impl Driver {
             return Ok(failure);
         };
         let (seen, id) = (dir.clone(), run.clone());
-        if tokio::task::spawn_blocking(move || publish::is_staging(&*seen, &id, &nonce)).await? {
-            return Ok(failure);
-        }
-        let staging = dir.place(&layout::staging_dir(run));
-        let message =
-            format!("the staging folder {} is gone or is not the run's: put it back, or cancel", staging.display());
+        let message = match tokio::task::spawn_blocking(move || publish::is_staging(&*seen, &id, &nonce)).await? {
+            Ok(true) => return Ok(failure),
+            Ok(false) => {
+                let staging = dir.place(&layout::staging_dir(run));
+                format!("the staging folder {} is gone or is not the run's: put it back, or cancel", staging.display())
+            }
+            Err(error) => error.to_string(),
+        };
         Ok(Failure { class: FailureClass::Environment, message })
     }
 

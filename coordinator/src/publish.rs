@@ -75,6 +75,15 @@ pub enum PublishError {
         /// Where it was to be seen.
         published: PathBuf,
     },
+    /// A decided upload is lost.
+    #[error(
+        "the upload to {} was aborted or ran out before it could be completed (a lifecycle rule of the bucket, or somebody's hand): \
+         the table cannot be completed any more; run again, into another folder", published.display()
+    )]
+    UploadGone {
+        /// Where it was to be seen.
+        published: PathBuf,
+    },
     /// A staged file is not what was reported.
     #[error("{} is no regular file of {expected} bytes, as it was when it was staged: put it back", path.display())]
     Changed {
@@ -157,6 +166,10 @@ pub fn publish(
     };
     if plan.success.is_some() {
         nobody_else(dir, plan)?;
+        if dir.has_uploads() {
+            // A completion replaces what has its name, so whose the folder is must be certain; on a disk nothing is replaced.
+            still_ours(dir, &plan.run)?;
+        }
     }
     for part in &plan.parts {
         link(dir, &plan.run, part)?;
@@ -195,20 +208,26 @@ pub fn publish(
 /// When the store cannot list or abort them, or the folder is another run's by now (then none is touched).
 pub fn abort_orphans(dir: &dyn Folder, run: &RunId) -> Result<usize, PublishError> {
     let Some(pending) = dir.pending_uploads().map_err(at(dir, ""))? else { return Ok(0) };
-    let rejects = layout::rejects(run);
-    let own: Vec<_> = pending.iter().filter(|upload| upload.key == rejects || claim::is_part(&upload.key)).collect();
+    // Those of earlier runs too: they have ended.
+    let engine = |key: &str| [layout::RUNS_DIR, layout::DOCTOR].iter().any(|dir| key.starts_with(&format!("{dir}/")));
+    let own: Vec<_> = pending.iter().filter(|upload| engine(&upload.key) || claim::is_part(&upload.key)).collect();
     if own.is_empty() {
         return Ok(0);
     }
-    match claim::current(dir) {
-        Ok(Some((_, claim))) if claim.run == *run => {}
-        Ok(_) => return Err(PublishError::Foreign { path: dir.place(layout::CLAIMS) }),
-        Err(error) => return Err(at(dir, layout::CLAIMS)(io::Error::other(error))),
-    }
+    still_ours(dir, run)?;
     for upload in &own {
         dir.discard(&upload.key, Some(upload)).map_err(at(dir, &upload.key))?;
     }
     Ok(own.len())
+}
+
+/// Refuses a folder that another run has claimed.
+fn still_ours(dir: &dyn Folder, run: &RunId) -> Result<(), PublishError> {
+    match claim::current(dir) {
+        Ok(Some((_, claim))) if claim.run == *run => Ok(()),
+        Ok(_) => Err(PublishError::Foreign { path: dir.place(layout::CLAIMS) }),
+        Err(error) => Err(at(dir, layout::CLAIMS)(io::Error::other(error))),
+    }
 }
 
 fn staged_path(run: &RunId, name: &str) -> String {
@@ -222,6 +241,7 @@ fn link(dir: &dyn Folder, run: &RunId, link: &Link) -> Result<(), PublishError> 
     dir.publish(&staged, upload, &link.published, link.bytes).map_err(|error| {
         let (staged, published) = (dir.place(&staged), dir.place(&link.published));
         match error {
+            Failed::Gone if upload.is_some() => PublishError::UploadGone { published },
             Failed::Gone => PublishError::Gone { staged, published },
             Failed::Foreign => PublishError::Foreign { path: published },
             Failed::Changed { expected } => PublishError::Changed { path: staged, expected },
@@ -253,10 +273,17 @@ pub fn sweep(dir: &dyn Folder, run: &RunId) -> Result<(), PublishError> {
 }
 
 /// Whether the staging folder of `run` in `dir`, as this process sees it, is the one whose nonce is `nonce`.
-#[must_use]
-pub fn is_staging(dir: &dyn Folder, run: &RunId, nonce: &str) -> bool {
-    dir.read(&staged_path(run, layout::STAGING_NONCE), NAME_BYTES_MAX as u64)
-        .is_ok_and(|found| found.is_some_and(|found| found == nonce.as_bytes()))
+///
+/// # Errors
+/// When that cannot be told.
+pub fn is_staging(dir: &dyn Folder, run: &RunId, nonce: &str) -> Result<bool, PublishError> {
+    let path = staged_path(run, layout::STAGING_NONCE);
+    match dir.read(&path, NAME_BYTES_MAX as u64) {
+        Ok(found) => Ok(found.is_some_and(|found| found == nonce.as_bytes())),
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(ReadError::Io(error)) => Err(at(dir, &path)(error)),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Removes what `run` staged in vain; what is missing is fine. Only what no fact will ever use.

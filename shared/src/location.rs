@@ -90,7 +90,7 @@ pub struct FolderUrl {
 /// # Errors
 /// When `url` names no folder, or holds what the URL syntax would drop or rewrite.
 pub fn folder_of(url: &str) -> Result<FolderUrl, BadUrl> {
-    let not_folder = || BadUrl::NotFolder(url.to_owned());
+    let not_folder = || BadUrl::NotFolder(shown(url));
     let (scheme, rest) = url.split_once("://").ok_or_else(not_folder)?;
     let scheme = match scheme {
         "file" if rest.starts_with('/') => {
@@ -102,13 +102,28 @@ pub fn folder_of(url: &str) -> Result<FolderUrl, BadUrl> {
         _ => return Err(not_folder()),
     };
     let parsed = parsed(url)?;
-    let bucket = parsed.host_str().filter(|_| parsed.port().is_none() && parsed.username().is_empty());
+    let bucket = parsed
+        .host_str()
+        .filter(|_| parsed.port().is_none() && parsed.username().is_empty() && parsed.password().is_none());
     let bucket = bucket.ok_or_else(not_folder)?.to_owned();
     let path = percent_decoded(parsed.path().trim_matches('/')).ok_or_else(not_folder)?;
     if path.split('/').any(str::is_empty) && !path.is_empty() {
-        return Err(BadUrl::Unkept { url: url.to_owned(), found: "`//`" });
+        return Err(BadUrl::Unkept { url: shown(url), found: "`//`" });
     }
     Ok(FolderUrl { scheme, bucket, path: path.into() })
+}
+
+/// A URL of a store as it may be told to anybody: without what may be a key or a token, before the host and behind the path.
+#[must_use]
+pub fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| *scheme != "file") else {
+        return url.to_owned();
+    };
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let path = rest.find('/').map_or(end, |slash| slash.min(end));
+    let host = rest[..path].rfind('@').map_or(0, |at| at + 1);
+    let (login, more) = (if host > 0 { "...@" } else { "" }, if end < rest.len() { "?..." } else { "" });
+    format!("{scheme}://{login}{}{more}", &rest[host..end])
 }
 
 fn percent_decoded(path: &str) -> Option<String> {
@@ -119,10 +134,10 @@ fn percent_decoded(path: &str) -> Option<String> {
 fn parsed(url: &str) -> Result<Url, BadUrl> {
     for (found, instead) in [('#', "%23"), ('?', "%3F")] {
         if url.contains(found) {
-            return Err(BadUrl::Cut { url: url.to_owned(), found, instead });
+            return Err(BadUrl::Cut { url: shown(url), found, instead });
         }
     }
-    let unkept = |found| BadUrl::Unkept { url: url.to_owned(), found };
+    let unkept = |found| BadUrl::Unkept { url: shown(url), found };
     if url.chars().any(|c| c.is_ascii_control()) || url.contains("%00") {
         return Err(unkept("a control character"));
     }
@@ -136,7 +151,7 @@ fn parsed(url: &str) -> Result<Url, BadUrl> {
     if url.split('/').any(dots) {
         return Err(unkept("`.` or `..`"));
     }
-    Url::parse(url).map_err(|_| BadUrl::NotFolder(url.to_owned()))
+    Url::parse(url).map_err(|_| BadUrl::NotFolder(shown(url)))
 }
 
 /// The `file:///` URL of the file at an absolute path.
@@ -189,6 +204,51 @@ mod tests {
         assert_eq!(url_of_dir(Path::new("/")), Ok("file:///".to_owned()));
         assert_eq!(url_of_file(Path::new("a.csv")), Err(BadPath("a.csv".into())));
         assert_eq!(url_of_file(Path::new("/a/../b")), Err(BadPath("/a/../b".into())));
+    }
+
+    #[test]
+    fn folders_are_named_by_their_urls() {
+        let folder =
+            |scheme, bucket: &str, path: &str| Ok(FolderUrl { scheme, bucket: bucket.to_owned(), path: path.into() });
+        for (url, want) in [
+            ("file:///out/a%20b/", folder(Scheme::File, "", "/out/a b")),
+            ("s3://grain", folder(Scheme::S3, "grain", "")),
+            ("s3://grain/", folder(Scheme::S3, "grain", "")),
+            ("s3://grain/a/b c%25/", folder(Scheme::S3, "grain", "a/b c%")),
+            ("gs://grain/a", folder(Scheme::Gcs, "grain", "a")),
+            ("az://grain/a", folder(Scheme::Azure, "grain", "a")),
+        ] {
+            assert_eq!(folder_of(url), want, "{url}");
+        }
+        for url in [
+            "grain/a",
+            "ftp://grain/a",
+            "s3:///a",
+            "s3://grain:80/a",
+            "file://host/a",
+            "s3://grain/a//b",
+            "s3://g/../b",
+        ] {
+            assert!(folder_of(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn no_refusal_tells_a_secret() {
+        for url in [
+            "s3://AKIA:hunter2@grain/p/",
+            "s3://:hunter2@grain/p/",
+            "s3://hunter2@grain/p/",
+            "az://grain/p/?sv=1&sig=hunter2",
+            "gs://grain/p#hunter2",
+            "ftp://me:hunter2@grain/p/",
+            "s3://me:hunter2@grain/a//b",
+        ] {
+            let refused = folder_of(url).expect_err(url).to_string();
+            assert!(!refused.contains("hunter2") && refused.contains("grain"), "{refused}");
+        }
+        assert_eq!(shown("postgres://me:x@h:1/db?password=y"), "postgres://...@h:1/db?...");
+        assert_eq!(shown("file:///a@b?c"), "file:///a@b?c");
     }
 
     #[test]

@@ -146,6 +146,9 @@ pub struct RejectPiece {
     pub key: String,
     /// Rejects in it.
     pub rows: u64,
+    /// As in [`StagedRejects::content`].
+    #[serde(default)]
+    pub content: Option<Checksum>,
     /// Physical lines before the span.
     pub lines_before: u64,
     /// Records before the span.
@@ -272,6 +275,9 @@ pub struct StagedRejects {
     pub rows: u64,
     /// Size in bytes.
     pub bytes: u64,
+    /// sha256 over the values of its rows, in order: what is read again to be copied is what was written. None of the finish task's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Checksum>,
     /// In an object store, of the finish task: the upload that holds them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<Upload>,

@@ -8,6 +8,7 @@ use batteuse_coordinator::admit::Ground;
 use batteuse_coordinator::driver::{Driver, Until};
 use batteuse_coordinator::journal;
 use batteuse_coordinator::rpc;
+use batteuse_shared::location;
 use batteuse_store::probe::Found;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -21,7 +22,8 @@ use crate::exit::{Code, Stop};
 /// Serves until it is told to stop.
 pub fn coordinator(args: &CoordinatorArgs) -> Result<Code, Stop> {
     allowed(args.listen, args.insecure)?;
-    let refused = |error: anyhow::Error| Stop::refused(error.context(format!("--state {}", args.state)));
+    let refused =
+        |error: anyhow::Error| Stop::refused(error.context(format!("--state {}", location::shown(&args.state))));
     let claimed_as = output::url_of(Path::new(&args.state)).map_err(refused)?;
     let stores = components::stores();
     let state = journal::state_at(&claimed_as, &stores).map_err(|error| refused(error.into()))?;
@@ -29,9 +31,11 @@ pub fn coordinator(args: &CoordinatorArgs) -> Result<Code, Stop> {
     match state.probe() {
         Found::Holds | Found::Note(_) => {}
         Found::Fails(why) => {
-            return Err(refused(anyhow!("not fit for journals: {why}; `batteuse doctor {claimed_as}` tells all")));
+            return Err(refused(anyhow!("not fit for journals: {why}; `batteuse doctor` tells all")));
         }
-        Found::Untried(why) => return Err(Stop::unreachable(anyhow!("--state {claimed_as} cannot be tried: {why}"))),
+        Found::Untried(why) => {
+            return Err(Stop::unreachable(anyhow!("--state {} cannot be tried: {why}", location::shown(&claimed_as))));
+        }
     }
     let ground = Ground { claimed_as, state, stores, clock: components::now, writer: components::writer() };
     components::runtime()?.block_on(serve(args.listen, ground))

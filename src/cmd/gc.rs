@@ -18,6 +18,8 @@ use crate::exit::{Code, Stop};
 pub fn gc(args: &GcArgs) -> Result<Code, Stop> {
     components::logs("warn");
     let dir = OutputDir::given("DIR", Path::new(&args.dir))?;
+    // Listed before the holder is asked for: a run that begins later is not among them.
+    let listed = runs(&dir)?;
     let held = journalled(&dir)?;
     if !held.run.done() {
         return Err(Stop::refused(anyhow!(
@@ -27,7 +29,7 @@ pub fn gc(args: &GcArgs) -> Result<Code, Stop> {
     }
     let uploads = publish::abort_orphans(&*dir.folder, held.run.id()).map_err(Stop::unreachable)?;
     let mut staging = 0;
-    for run in runs(&dir)? {
+    for run in listed {
         let there = dir.folder.kind(&layout::staging_dir(&run)).map_err(Stop::unreachable)?;
         publish::sweep(&*dir.folder, &run).map_err(Stop::unreachable)?;
         staging += u32::from(there.is_some());
@@ -39,7 +41,7 @@ pub fn gc(args: &GcArgs) -> Result<Code, Stop> {
     Ok(Code::Ok)
 }
 
-/// All runs that ever held the folder: but for the last one, they have ended.
+/// All runs that ever held the folder: but for the one that holds it, they have ended.
 fn runs(dir: &OutputDir) -> Result<Vec<RunId>, Stop> {
     match dir.folder.list(layout::RUNS_DIR) {
         Ok(list) => Ok(list.unwrap_or_default().iter().filter_map(|entry| RunId::new(&entry.name).ok()).collect()),

@@ -208,13 +208,17 @@ impl Folder for Bucket {
     }
 
     fn kind(&self, path: &str) -> io::Result<Option<Kind>> {
+        // What lies below first: some stores show a folder as an object too.
+        match self.list(path) {
+            Ok(Some(_)) => return Ok(Some(Kind::Folder)),
+            Ok(None) | Err(ListError::NotAFolder) => {}
+            Err(ListError::Io(error)) => return Err(error),
+        }
+        if path.is_empty() && self.prefix.is_empty() {
+            return Ok(None);
+        }
         match self.head(path) {
-            Ok(Some(_)) => Ok(Some(Kind::File)),
-            Ok(None) => match self.list(path) {
-                Ok(list) => Ok(list.map(|_| Kind::Folder)),
-                Err(ListError::NotAFolder) => Ok(None),
-                Err(ListError::Io(error)) => Err(error),
-            },
+            Ok(found) => Ok(found.map(|_| Kind::File)),
             Err(ReadError::Io(error)) => Err(error),
             Err(error) => Err(io::Error::other(error)),
         }

@@ -147,7 +147,7 @@ pub trait Folder: Send + Sync + fmt::Debug {
     /// upload to the final name that nobody sees before it is completed; both names must be this attempt's alone.
     ///
     /// # Errors
-    /// When the name is taken (also by a symbolic link), or the disk or store refuses.
+    /// When the disk or store refuses; on a disk also when the name is taken, be it by a symbolic link.
     fn stage(&self, staged: &str, published: &str) -> io::Result<StagedFile>;
 
     /// Begins a file that is read under its name `path` as soon as it is sealed: it is never published, only removed.

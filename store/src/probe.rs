@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use batteuse_shared::layout;
 use batteuse_shared::limits::{CLOCK_SKEW_MS_MAX, PROBE_TRIES_MAX};
 
-use crate::{Created, Folder, Kind, PublishError};
+use crate::{CreateError, Created, Folder, Kind, PublishError};
 
 /// How one check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,14 @@ fn access(folder: &dyn Folder, at: &str) -> Found {
 fn once(folder: &dyn Folder, at: &str) -> Result<Found, String> {
     let path = format!("{at}/once");
     folder.make(at).map_err(|error| error.to_string())?;
-    folder.create_if_absent(&path, b"first").map_err(|error| error.to_string())?;
+    match folder.create_if_absent(&path, b"first") {
+        Err(CreateError::NotWritten(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+            return Ok(Found::Fails(format!(
+                "a name cannot be made on condition that it is free ({error}); {UNSAFE_CREATES}"
+            )));
+        }
+        made => made.map_err(|error| error.to_string())?,
+    };
     let second = folder.create_if_absent(&path, b"second").map_err(|error| error.to_string())?;
     let kept = folder.read(&path, 10).map_err(|error| error.to_string())?;
     Ok(match (second, kept.as_deref()) {
@@ -187,7 +194,10 @@ fn giving_up(folder: &dyn Folder, at: &str) -> Result<Found, String> {
         ));
     }
     Ok(match folder.publish(&staged, upload.as_ref(), &published, 4) {
-        Err(PublishError::Gone | PublishError::Io(_)) => Found::Holds,
+        Err(PublishError::Gone) => Found::Holds,
+        Err(PublishError::Io(error)) => {
+            Found::Untried(format!("whether an aborted upload can be completed is unclear: {error}"))
+        }
         _ => Found::Fails("an upload that was aborted can still be completed".to_owned()),
     })
 }

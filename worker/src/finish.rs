@@ -14,7 +14,7 @@ use batteuse_store::Stores;
 
 use crate::attempt::{AttemptError, Progress};
 use crate::encode::{Encoder, Reader};
-use crate::rejects;
+use crate::rejects::{self, ContentHasher};
 use crate::stage::StagingDir;
 
 /// Why staged rejects are not what the task announced: the file was changed or belongs to something else.
@@ -29,6 +29,12 @@ pub enum PieceError {
         announced: u64,
         /// Rows in the file.
         found: u64,
+    },
+    /// Other values.
+    #[error("the staged rejects {path} do not read as what was written; the file was changed since it was staged, or altered on its way", path = path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
     },
     /// Other columns.
     #[error("the staged rejects {path} have other columns than this version of batteuse stages; coordinator and workers must be of one version", path = path.display())]
@@ -66,7 +72,7 @@ pub fn finish(
     staging.sync()?;
     let (rows, bytes) = (sealed.rows, sealed.bytes);
     let (key, upload) = sealed.keep();
-    Ok(Finished { rejects: StagedRejects { key, rows, bytes, upload }, shown })
+    Ok(Finished { rejects: StagedRejects { key, rows, bytes, content: None, upload }, shown })
 }
 
 /// Hands on the batches of one piece, and proves that they are what was announced.
@@ -81,16 +87,20 @@ fn copy(
     if reader.fields() != rejects::piece_schema().fields() {
         return Err(PieceError::Schema { path }.into());
     }
-    let mut found = 0;
+    let (mut found, mut content) = (0, ContentHasher::default());
     for batch in reader {
         progress.check()?;
         let batch = batch?;
         found += batch.num_rows() as u64;
+        content.add(&batch);
         write(&batch)?;
         progress.advance(batch.get_array_memory_size() as u64);
     }
     if found != piece.rows {
         return Err(PieceError::Rows { path, announced: piece.rows, found }.into());
+    }
+    if piece.content.is_some_and(|announced| announced != content.finish()) {
+        return Err(PieceError::Content { path }.into());
     }
     Ok(())
 }

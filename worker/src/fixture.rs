@@ -162,7 +162,8 @@ pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
         state = parsed.exits.exit(state).expect("the given start was tried").state;
         if let Some(rejects) = parsed.rejects {
             let (lines_before, records_before) = (found.preamble_lines + counts.lines, counts.read);
-            pieces.push(RejectPiece { key: rejects.key, rows: rejects.rows, lines_before, records_before });
+            let (key, rows, content) = (rejects.key, rejects.rows, rejects.content);
+            pieces.push(RejectPiece { key, rows, content, lines_before, records_before });
         }
         counts = counts.plus(parsed.counts);
         let file = parsed.part.as_ref().map(|part| {

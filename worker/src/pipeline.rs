@@ -13,7 +13,7 @@ use batteuse_shared::limits::{
 };
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::{Compression, Dialect, Ragged};
-use batteuse_shared::table::{Column, Digest};
+use batteuse_shared::table::{Checksum, Column, Digest};
 use batteuse_shared::task::{Inspected, Lease, Outcome, ParseTask, Parsed, StagedPart, StagedRejects, Task};
 use batteuse_store::Stores;
 
@@ -21,8 +21,9 @@ use crate::attempt::AttemptError;
 pub use crate::attempt::Progress;
 use crate::encode::{EncodeError, Encoder, Sealed};
 use crate::read::Source;
+use crate::rejects::{self, ContentHasher};
 use crate::stage::StagingDir;
-use crate::{finish, inspect, rejects};
+use crate::{finish, inspect};
 
 /// Does what the lease asks for. Content never makes it panic; a panic is a bug, and is the caller's to catch.
 #[must_use]
@@ -105,6 +106,7 @@ struct Output<'a> {
     part: Option<Encoder<'a>>,
     digester: RowDigester,
     rejects: Encoder<'a>,
+    content: ContentHasher,
 }
 
 /// Part and rejects of one attempt, durable, but removed unless they are kept.
@@ -112,6 +114,7 @@ struct Staged {
     part: Option<Sealed>,
     digest: Digest,
     rejects: Option<Sealed>,
+    content: Checksum,
 }
 
 impl<'a> Output<'a> {
@@ -130,11 +133,14 @@ impl<'a> Output<'a> {
             part: Some(Encoder::new(staging, part, partition.schema(), task.compression, &lease.run)?),
             digester: RowDigester::new(&partition.schema()).expect("every column type has a canonical form"),
             rejects: Encoder::new(staging, rejects, rejects::piece_schema(), Compression::default(), &lease.run)?,
+            content: ContentHasher::default(),
         })
     }
 
     fn encode(&mut self, batch: Batch, first: Option<u64>) -> Result<(), EncodeError> {
-        self.rejects.write(&rejects::piece(&self.task.columns, &batch.rejects))?;
+        let rejects = rejects::piece(&self.task.columns, &batch.rejects);
+        self.content.add(&rejects);
+        self.rejects.write(&rejects)?;
         match (&mut self.part, batch.rows) {
             (Some(part), Some(rows)) => {
                 self.digester.add(&rows);
@@ -173,13 +179,13 @@ impl<'a> Output<'a> {
             self.staging.sync()?;
         }
         let digest = if part.is_some() { self.digester.digest() } else { Digest::default() };
-        Ok(Staged { part, digest, rejects })
+        Ok(Staged { part, digest, rejects, content: self.content.finish() })
     }
 }
 
 impl Staged {
     fn keep(self, task: &ParseTask, done: Done) -> Parsed {
-        let digest = self.digest;
+        let (digest, content) = (self.digest, Some(self.content));
         let part = self.part.map(|sealed| {
             let (rows, bytes, sha256) = (sealed.rows, sealed.bytes, sealed.sha256);
             let (key, upload) = sealed.keep();
@@ -188,7 +194,7 @@ impl Staged {
         let rejects = self.rejects.map(|sealed| {
             let (rows, bytes) = (sealed.rows, sealed.bytes);
             let (key, upload) = sealed.keep();
-            StagedRejects { key, rows, bytes, upload }
+            StagedRejects { key, rows, bytes, content, upload }
         });
         Parsed {
             first: done.first,

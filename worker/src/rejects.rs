@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, Int32Builder, StringBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array as _, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use batteuse_kernel::partition::Reject;
-use batteuse_shared::table::Column;
+use batteuse_shared::table::{Checksum, Column};
 use batteuse_shared::task::{RejectPiece, RejectShown};
+use sha2::{Digest as _, Sha256};
 
 /// Index of `line` in a piece.
 const LINE: usize = 0;
@@ -52,6 +53,50 @@ pub fn piece_schema() -> SchemaRef {
 pub fn schema() -> SchemaRef {
     let source = Field::new("source", DataType::Utf8, false);
     Arc::new(Schema::new([vec![source], fields()].concat()))
+}
+
+/// The sha256 over the values of a piece's rows, in order, however they are cut into batches.
+#[derive(Debug, Default)]
+pub struct ContentHasher(Sha256);
+
+impl ContentHasher {
+    /// Adds the rows of a batch of [`piece_schema`].
+    ///
+    /// # Panics
+    /// When `batch` is of another schema.
+    pub fn add(&mut self, batch: &RecordBatch) {
+        for row in 0..batch.num_rows() {
+            for column in batch.columns() {
+                self.add_value(column, row);
+            }
+        }
+    }
+
+    /// A value: whether there is one, how long it is, and what it is, so that no two rows read alike.
+    fn add_value(&mut self, column: &ArrayRef, row: usize) {
+        if column.is_null(row) {
+            return self.0.update([0]);
+        }
+        self.0.update([1]);
+        match column.data_type() {
+            DataType::Int64 => self.0.update(column.as_primitive::<Int64Type>().value(row).to_le_bytes()),
+            DataType::Int32 => self.0.update(column.as_primitive::<Int32Type>().value(row).to_le_bytes()),
+            DataType::Utf8 => self.add_bytes(column.as_string::<i32>().value(row).as_bytes()),
+            DataType::Binary => self.add_bytes(column.as_binary::<i32>().value(row)),
+            other => unreachable!("a piece has no column of {other}"),
+        }
+    }
+
+    fn add_bytes(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    /// What all rows come to.
+    #[must_use]
+    pub fn finish(self) -> Checksum {
+        Checksum(self.0.finalize().into())
+    }
 }
 
 /// The rows of a piece.

@@ -67,7 +67,9 @@ impl StagingDir {
                 Err(StageError::OtherFolder { dir })
             }
             Ok(None) => Err(StageError::NotSeen { dir, source: io::Error::from(io::ErrorKind::NotFound) }),
-            Err(ReadError::Io(source)) if absent(source.kind()) => Err(StageError::NotSeen { dir, source }),
+            Err(ReadError::Io(source)) if !entered.output.has_uploads() && absent(source.kind()) => {
+                Err(StageError::NotSeen { dir, source })
+            }
             Err(ReadError::Io(source)) => Err(failed(source)),
         }
     }
@@ -113,7 +115,7 @@ impl StagingDir {
     }
 }
 
-/// Whether an error says that there is no such file for this worker; any other (too many open files, a stall) says nothing.
+/// Whether an error of a disk says that there is no such file for this worker; any other (too many open files, a stall) says nothing.
 fn absent(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied)
 }

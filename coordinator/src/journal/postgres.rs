@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::{CALL_MS_MAX, JOURNAL_SLOT_BYTES_MAX, JOURNAL_STATEMENT_MS_MAX};
+use batteuse_shared::location;
 use batteuse_store::probe::Found;
 use batteuse_store::{CreateError, Created, ReadError, Stores, Waiter};
 use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -23,6 +25,9 @@ use super::{JournalError, Slots, StateStore};
 /// Made by the first coordinator. `seq` counts from 0.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS batteuse_journal \
     (run text NOT NULL, seq bigint NOT NULL, slot bytea NOT NULL, PRIMARY KEY (run, seq))";
+
+/// Whether it was made.
+const KNOWN: &str = "SELECT to_regclass('batteuse_journal') IS NOT NULL";
 
 /// A database that holds journals, and the session in use.
 pub(super) struct Database {
@@ -38,8 +43,7 @@ impl Database {
     /// The database at `url`, `postgres://[user@]host[:port]/database`; the password, and what else is not said, come from the
     /// settings `PGPASSWORD`, `PGUSER`. Nothing is connected yet.
     pub(super) fn at(url: &str, stores: &Stores) -> Result<Self, StateError> {
-        let bad =
-            |source| StateError::Postgres { url: url.split('@').next_back().unwrap_or_default().to_owned(), source };
+        let bad = |source| StateError::Postgres { url: location::shown(url), source };
         let mut config: Config = url.parse().map_err(bad)?;
         if config.get_password().is_some() {
             return Err(StateError::Password);
@@ -53,27 +57,41 @@ impl Database {
         config.connect_timeout(Duration::from_millis(CALL_MS_MAX));
         config.tcp_user_timeout(Duration::from_millis(JOURNAL_STATEMENT_MS_MAX));
         config.application_name("batteuse journal");
-        config.options(format!("-c synchronous_commit=on -c statement_timeout={JOURNAL_STATEMENT_MS_MAX}"));
+        config
+            .keepalives_idle(Duration::from_millis(CALL_MS_MAX))
+            .keepalives_interval(Duration::from_millis(CALL_MS_MAX));
+        // A standby may lag behind what is durable.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        let given = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
+        config.options(format!("{given}-c synchronous_commit=on -c statement_timeout={JOURNAL_STATEMENT_MS_MAX}"));
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let tls = tls.map_err(StateError::Tls)?.with_root_certificates(roots).with_no_client_auth();
         let (tls, waiter) = (MakeRustlsConnect::new(tls), stores.waiter().map_err(StateError::Open)?);
-        Ok(Self { place: PathBuf::from(url), config, tls, waiter, session: Mutex::new(None) })
+        Ok(Self { place: PathBuf::from(location::shown(url)), config, tls, waiter, session: Mutex::new(None) })
     }
 
-    /// Does `work` in the session; a session that has ended is replaced first.
-    fn with<T>(&self, work: impl AsyncFnOnce(&Client) -> Result<T, Error>) -> Result<T, Error> {
-        self.waiter.wait(async {
-            let client = self.connected().await?;
-            let done = work(&client).await;
-            if done.as_ref().is_err_and(|error| error.is_closed() || error.code().is_none()) {
-                // Whatever became of it: the next call connects again.
-                *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            }
-            done
-        })
+    /// Does `work` in the session; a session that has ended is replaced first. A server that says nothing is given up, so that no
+    /// caller waits for ever: what became of the work is unknown then.
+    fn with<T>(&self, work: impl AsyncFnOnce(&Client) -> Result<T, Error>) -> Result<T, DatabaseError> {
+        let patience = Duration::from_millis(CALL_MS_MAX + JOURNAL_STATEMENT_MS_MAX);
+        let done = self.waiter.wait(async {
+            let attempt = async {
+                let client = self.connected().await?;
+                work(&client).await
+            };
+            tokio::time::timeout(patience, attempt).await
+        });
+        let done = match done {
+            Ok(done) => done.map_err(DatabaseError::Failed),
+            Err(_) => Err(DatabaseError::Silent),
+        };
+        if done.as_ref().is_err_and(DatabaseError::ends_the_session) {
+            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        done
     }
 
     async fn connected(&self) -> Result<Arc<Client>, Error> {
@@ -90,7 +108,35 @@ impl Database {
     }
 }
 
-fn io_error(error: Error) -> io::Error {
+/// Why the database did not do as it was asked.
+enum DatabaseError {
+    /// It said so, or the connection failed.
+    Failed(Error),
+    /// It said nothing.
+    Silent,
+}
+
+impl DatabaseError {
+    fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Failed(error) => error.code(),
+            Self::Silent => None,
+        }
+    }
+
+    /// Whatever became of it: the next call connects again.
+    fn ends_the_session(&self) -> bool {
+        match self {
+            Self::Failed(error) => error.is_closed() || error.code().is_none(),
+            Self::Silent => true,
+        }
+    }
+}
+
+fn io_error(error: DatabaseError) -> io::Error {
+    let DatabaseError::Failed(error) = error else {
+        return io::Error::new(io::ErrorKind::TimedOut, "the database does not answer");
+    };
     let kind = match error.code() {
         Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => io::ErrorKind::PermissionDenied,
         _ if error.is_closed() => io::ErrorKind::NotConnected,
@@ -102,7 +148,7 @@ fn io_error(error: Error) -> io::Error {
 }
 
 /// The table is not there: nothing was ever journalled in this database.
-fn untouched(error: &Error) -> bool {
+fn untouched(error: &DatabaseError) -> bool {
     error.code() == Some(&SqlState::UNDEFINED_TABLE)
 }
 
@@ -117,8 +163,7 @@ impl StateStore for PostgresState {
     }
 
     fn exists(&self) -> io::Result<bool> {
-        let table = "SELECT to_regclass('batteuse_journal') IS NOT NULL";
-        self.database.with(async |client| client.query_one(table, &[]).await?.try_get(0)).map_err(io_error)
+        self.database.with(async |client| client.query_one(KNOWN, &[]).await?.try_get(0)).map_err(io_error)
     }
 
     /// A primary key makes sure of it; what cannot be connected to is told by the first read.
@@ -132,7 +177,7 @@ impl StateStore for PostgresState {
 
     fn runs(&self) -> Result<Vec<RunId>, JournalError> {
         let runs = "SELECT DISTINCT run FROM batteuse_journal";
-        let found: Result<Vec<String>, Error> = self.database.with(async |client| {
+        let found: Result<Vec<String>, DatabaseError> = self.database.with(async |client| {
             let rows = client.query(runs, &[]).await?;
             rows.iter().map(|row| row.try_get(0)).collect()
         });
@@ -163,7 +208,11 @@ impl Slots for PostgresSlots {
     }
 
     fn open(&self) -> io::Result<()> {
-        let made = self.database.with(async |client| client.batch_execute(TABLE).await);
+        let made = self.database.with(async |client| {
+            // Where the table is there, the right to make one is not needed.
+            let there: bool = client.query_one(KNOWN, &[]).await?.try_get(0)?;
+            if there { Ok(()) } else { client.batch_execute(TABLE).await }
+        });
         match made {
             // Two coordinators that make it at once: one of them loses in the catalogue, and the table is there.
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(()),
@@ -188,7 +237,7 @@ impl Slots for PostgresSlots {
     fn read(&self, seq: u64) -> Result<Option<Vec<u8>>, ReadError> {
         let seq = number(seq).map_err(ReadError::Io)?;
         let select = "SELECT slot FROM batteuse_journal WHERE run = $1 AND seq = $2";
-        let row: Result<Option<Vec<u8>>, Error> = self.database.with(async |client| {
+        let row: Result<Option<Vec<u8>>, DatabaseError> = self.database.with(async |client| {
             let row = client.query_opt(select, &[&self.run.as_str(), &seq]).await?;
             row.map(|row| row.try_get(0)).transpose()
         });
@@ -208,7 +257,7 @@ impl Slots for PostgresSlots {
 
     fn count(&self) -> Result<u64, JournalError> {
         let select = "SELECT max(seq) FROM batteuse_journal WHERE run = $1";
-        let highest: Result<Option<i64>, Error> =
+        let highest: Result<Option<i64>, DatabaseError> =
             self.database.with(async |client| client.query_one(select, &[&self.run.as_str()]).await?.try_get(0));
         match highest {
             Ok(highest) => Ok(highest.map_or(0, |seq| seq.max(0) as u64 + 1)),

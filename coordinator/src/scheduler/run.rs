@@ -499,7 +499,8 @@ impl Run {
         let mut pieces = Vec::new();
         for (_, _, parsed) in self.proven_prefix() {
             if let Some(staged) = &parsed.rejects {
-                pieces.push(RejectPiece { key: staged.key.clone(), rows: staged.rows, lines_before, records_before });
+                let (key, rows, content) = (staged.key.clone(), staged.rows, staged.content);
+                pieces.push(RejectPiece { key, rows, content, lines_before, records_before });
             }
             lines_before += parsed.counts.lines;
             records_before += parsed.counts.read;

@@ -120,6 +120,7 @@ impl Report {
                 key: layout::staged_rejects(task.partition, lease.attempt),
                 rows: self.rejected,
                 bytes: 9,
+                content: None,
                 upload: None,
             }),
             seam: Seam { given: task.start.is_some(), merged_after: self.merged_after },
@@ -141,7 +142,10 @@ fn plain(lease: &Lease) -> Report {
 
 fn finished(lease: &Lease, rows: u64) -> Outcome {
     let key = layout::staged_finish(lease.attempt);
-    Outcome::Finished(Finished { rejects: StagedRejects { key, rows, bytes: 9, upload: None }, shown: Vec::new() })
+    Outcome::Finished(Finished {
+        rejects: StagedRejects { key, rows, bytes: 9, content: None, upload: None },
+        shown: Vec::new(),
+    })
 }
 
 struct Stage {

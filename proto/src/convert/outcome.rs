@@ -180,8 +180,8 @@ impl TryFrom<v1::StagedPart> for StagedPart {
 
 impl From<StagedRejects> for v1::StagedRejects {
     fn from(rejects: StagedRejects) -> Self {
-        let StagedRejects { key, rows, bytes, upload } = rejects;
-        Self { key, rows, bytes, upload: upload.map(Into::into) }
+        let StagedRejects { key, rows, bytes, content, upload } = rejects;
+        Self { key, rows, bytes, content: content.map(|sum| sum.0.to_vec()), upload: upload.map(Into::into) }
     }
 }
 
@@ -193,6 +193,7 @@ impl TryFrom<v1::StagedRejects> for StagedRejects {
             key: key("StagedRejects.key", wire.key)?,
             rows: size("StagedRejects.rows", wire.rows)?,
             bytes: size("StagedRejects.bytes", wire.bytes)?,
+            content: wire.content.map(|sum| checksum("StagedRejects.content", &sum)).transpose()?,
             upload: optional(wire.upload)?,
         })
     }

@@ -9,7 +9,7 @@ use batteuse_shared::task::{
     FinishTask, InspectTask, Lease, ParseTask, RejectPiece, SourceRef, SourceVersion, Staging, Task,
 };
 
-use super::table::columns;
+use super::table::{checksum, columns};
 use super::{Read, Twinned, key, list, messages, name, present, required, run_id, size, state, within};
 use crate::error::WireError;
 use crate::v1;
@@ -143,8 +143,8 @@ impl TryFrom<v1::FinishTask> for FinishTask {
 
 impl From<RejectPiece> for v1::RejectPiece {
     fn from(piece: RejectPiece) -> Self {
-        let RejectPiece { key, rows, lines_before, records_before } = piece;
-        Self { key, rows, lines_before, records_before }
+        let RejectPiece { key, rows, content, lines_before, records_before } = piece;
+        Self { key, rows, content: content.map(|sum| sum.0.to_vec()), lines_before, records_before }
     }
 }
 
@@ -155,6 +155,7 @@ impl TryFrom<v1::RejectPiece> for RejectPiece {
         Ok(Self {
             key: key("RejectPiece.key", wire.key)?,
             rows: size("RejectPiece.rows", wire.rows)?,
+            content: wire.content.map(|sum| checksum("RejectPiece.content", &sum)).transpose()?,
             lines_before: size("RejectPiece.lines_before", wire.lines_before)?,
             records_before: size("RejectPiece.records_before", wire.records_before)?,
         })

@@ -180,9 +180,11 @@ fn parse_task() -> impl Strategy<Value = ParseTask> {
 }
 
 fn finish_task() -> impl Strategy<Value = FinishTask> {
-    let piece = (key(), size(), size(), size()).prop_map(|(key, rows, lines_before, records_before)| RejectPiece {
+    let piece = (key(), size(), content(), size(), size());
+    let piece = piece.prop_map(|(key, rows, content, lines_before, records_before)| RejectPiece {
         key,
         rows,
+        content,
         lines_before,
         records_before,
     });
@@ -218,14 +220,18 @@ fn exits() -> impl Strategy<Value = ExitMap> {
     btree_map(state(), exit, 0..20).prop_map(|map: BTreeMap<_, _>| ExitMap(map))
 }
 
+fn content() -> impl Strategy<Value = Option<Checksum>> {
+    option::of(any::<[u8; 32]>().prop_map(Checksum))
+}
+
 fn upload() -> impl Strategy<Value = Upload> {
     let parts = vec("[a-f0-9\"-]{0,40}", 0..4);
     ("[a-z0-9/._-]{1,60}", ".{0,60}", parts).prop_map(|(key, id, parts)| Upload { key, id, parts })
 }
 
 fn staged_rejects() -> impl Strategy<Value = StagedRejects> {
-    let with = |(key, rows, bytes, upload)| StagedRejects { key, rows, bytes, upload };
-    (key(), size(), size(), option::of(upload())).prop_map(with)
+    let with = |(key, rows, bytes, content, upload)| StagedRejects { key, rows, bytes, content, upload };
+    (key(), size(), size(), content(), option::of(upload())).prop_map(with)
 }
 
 fn parsed() -> impl Strategy<Value = Parsed> {

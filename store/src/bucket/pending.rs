@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use batteuse_shared::limits::PENDING_UPLOADS_MAX;
+use batteuse_shared::limits::{FAILURE_MESSAGE_BYTES_MAX, PENDING_UPLOADS_MAX};
 use object_store::aws::{AmazonS3, AwsAuthorizer};
 use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
 use serde::Deserialize;
@@ -77,6 +77,10 @@ impl Lister {
         let (mut found, mut markers) = (Vec::new(), None);
         loop {
             let page = self.page(prefix, markers.as_ref()).await?;
+            let after = Some((page.next_key_marker, page.next_upload_id_marker));
+            if page.is_truncated && (page.uploads.is_empty() || after == markers) {
+                return Err(PendingError::NoList);
+            }
             found.extend(page.uploads);
             if found.len() > PENDING_UPLOADS_MAX {
                 return Err(PendingError::TooMany);
@@ -84,7 +88,7 @@ impl Lister {
             if !page.is_truncated {
                 return Ok(found);
             }
-            markers = Some((page.next_key_marker, page.next_upload_id_marker));
+            markers = after;
         }
     }
 
@@ -105,7 +109,8 @@ impl Lister {
         let status = answer.status();
         let body = answer.into_body().bytes().await.map_err(PendingError::Http)?;
         if !status.is_success() {
-            let text = String::from_utf8_lossy(&body).into_owned();
+            let mut text = String::from_utf8_lossy(&body).into_owned();
+            text.truncate(text.floor_char_boundary(FAILURE_MESSAGE_BYTES_MAX));
             return Err(PendingError::Refused { status: status.as_u16(), text });
         }
         read(&body)

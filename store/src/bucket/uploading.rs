@@ -26,6 +26,7 @@ pub(crate) struct Uploading {
     parts: Vec<Option<PartId>>,
     sending: JoinSet<object_store::Result<(usize, PartId)>>,
     filling: Vec<u8>,
+    completed: bool,
 }
 
 impl std::fmt::Debug for Uploading {
@@ -44,7 +45,16 @@ impl Uploading {
     }
 
     fn new(client: Client, key: Path, held: Option<String>) -> Self {
-        Self { client, key, held, id: None, parts: Vec::new(), sending: JoinSet::new(), filling: Vec::new() }
+        Self {
+            client,
+            key,
+            held,
+            id: None,
+            parts: Vec::new(),
+            sending: JoinSet::new(),
+            filling: Vec::new(),
+            completed: false,
+        }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -108,7 +118,9 @@ impl Uploading {
             (None, Some(id)) => {
                 let parts = self.parts.iter().flatten().cloned().collect();
                 let done = self.client.uploads.complete_multipart(&self.key, id, parts);
-                self.client.runtime.wait(done).map(drop).map_err(io_error)
+                self.client.runtime.wait(done).map_err(io_error)?;
+                self.completed = true;
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -122,9 +134,11 @@ impl Uploading {
 
     /// Leaves nothing behind, as far as the store can tell.
     pub(crate) fn abandon(&mut self) -> io::Result<()> {
-        self.sending.abort_all();
+        // Not only told to stop: a part that lands after the abort would be left.
+        self.client.runtime.wait(self.sending.shutdown());
         let client = &self.client;
         let gone = match &self.id {
+            Some(_) if self.completed => client.runtime.wait(client.objects.delete(&self.key)),
             Some(id) => client.runtime.wait(client.uploads.abort_multipart(&self.key, id)),
             None if self.held.is_none() => client.runtime.wait(client.objects.delete(&self.key)),
             None => Ok(()),

@@ -55,6 +55,7 @@ fn numbers_become_absolute_and_count_from_1() {
     let second = stage(&folder, "p1", &[reject(0, Some(1)), reject(4, None), reject(5, Some(0))]);
     let piece = |key: &str, rows, lines_before, records_before| RejectPiece {
         key: key.to_owned(),
+        content: None,
         rows,
         lines_before,
         records_before,
@@ -124,7 +125,7 @@ fn a_piece_that_is_not_as_announced_fails_the_task_and_leaves_nothing() {
         ("empty", rows, "cannot read"),
         ("other", 0, "other columns"),
     ] {
-        let piece = RejectPiece { key: key.to_owned(), rows, lines_before: 0, records_before: 0 };
+        let piece = RejectPiece { key: key.to_owned(), rows, content: None, lines_before: 0, records_before: 0 };
         let outcome = finished(&folder, vec![piece], &Progress::new());
         let Outcome::Failed(Failure { class, message }) = outcome else { panic!("{key}: {outcome:?}") };
         // What is there and is another thing does not mend itself; a disk may.
