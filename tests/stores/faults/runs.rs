@@ -102,3 +102,17 @@ fn a_run_with_a_damaged_journal_is_not_continued() {
     site.ask(&["resume", "--to", &url]).expect(4);
     assert_eq!(table(&*site.output("waits"), site.folder.path()), site.on_a_disk());
 }
+
+#[test]
+fn rejects_that_are_altered_on_their_way_are_read_again() {
+    let server = Scripted::start();
+    let site = site(&server);
+    // Of each piece the footer is read, then its rows: a bit of those.
+    server.fault(Op::Get, "0000003-", 2..3, Fault::Flip(30));
+    server.fault(Op::Get, "0000007-", 2..3, Fault::Flip(200));
+    let url = site.url("altered");
+    site.ask(&["run", "-f", &site.spec("altered", &url)]).expect(4);
+    server.heal();
+    assert_eq!(table(&*site.output("altered"), site.folder.path()), site.on_a_disk());
+    site.ask(&["verify", &url]).expect(0);
+}

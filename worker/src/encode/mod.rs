@@ -3,14 +3,19 @@
 //! Invariant: what is written is a function of the batches and the settings, and a row group holds at most
 //! [`ROW_GROUP_BYTES_MAX`] bytes and one batch in memory, encoded or not, so that whoever reads it back is bounded too.
 
-mod coded;
+mod chunk;
+mod fixed;
+mod slots;
+mod texts;
 
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Fields, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, SchemaRef, TimeUnit};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::{BATCH_ROWS_MAX, DICTIONARY_COLUMNS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_ROWS_MAX};
 use batteuse_shared::spec::Compression;
@@ -28,9 +33,12 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::ColumnDescPtr;
 
-use self::coded::CodedColumn;
+use self::chunk::Compressor;
+use self::fixed::FixedColumn;
+use self::texts::TextColumn;
 use crate::stage::{StageError, StagingDir};
 
 /// Key of the run's id in a file's metadata.
@@ -88,6 +96,8 @@ pub struct Encoder<'a> {
 struct OpenFile {
     file: SerializedFileWriter<StagedFile>,
     factory: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
+    compressor: Compressor,
     /// None before the group's first batch.
     columns: Vec<ColumnEncoder>,
     rows: usize,
@@ -97,47 +107,93 @@ struct OpenFile {
 
 /// A column of the row group under way.
 enum ColumnEncoder {
-    Plain(Box<ArrowColumnWriter>),
-    /// Of texts that came with codes at first.
-    Coded(Box<CodedColumn>),
+    Texts(Box<TextColumn>),
+    Longs(Box<FixedColumn<i64>>),
+    Doubles(Box<FixedColumn<f64>>),
+    Days(Box<FixedColumn<i32>>),
+    /// Of another type, or without nulls: in the crate's hands.
+    Other(Box<ArrowColumnWriter>),
 }
 
 impl ColumnEncoder {
-    fn write(&mut self, field: &Field, array: &ArrayRef) -> Result<(), ParquetError> {
+    fn new(field: &Field, column: &ColumnDescPtr, dictionary: bool, other: ArrowColumnWriter) -> Self {
+        match field.data_type() {
+            // Our pages have levels, which a column without nulls has not.
+            _ if !field.is_nullable() => Self::Other(Box::new(other)),
+            DataType::Utf8 => Self::Texts(Box::new(TextColumn::new(column.clone(), dictionary))),
+            DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                Self::Longs(Box::new(FixedColumn::new(column.clone(), dictionary)))
+            }
+            DataType::Float64 => Self::Doubles(Box::new(FixedColumn::new(column.clone(), dictionary))),
+            DataType::Date32 => Self::Days(Box::new(FixedColumn::new(column.clone(), dictionary))),
+            _ => Self::Other(Box::new(other)),
+        }
+    }
+
+    fn write(&mut self, field: &Field, array: &ArrayRef, compressor: &mut Compressor) -> Result<(), ParquetError> {
         match self {
-            Self::Coded(column) => column.append(array),
-            Self::Plain(column) => compute_leaves(field, array)?.iter().try_for_each(|leaf| column.write(leaf)),
+            Self::Texts(column) => column.append(array, compressor),
+            Self::Longs(column) => match array.as_primitive_opt::<Int64Type>() {
+                Some(longs) => column.append(longs, compressor),
+                None => column.append(array.as_primitive::<TimestampMicrosecondType>(), compressor),
+            },
+            Self::Doubles(column) => column.append(array.as_primitive::<Float64Type>(), compressor),
+            Self::Days(column) => column.append(array.as_primitive::<Date32Type>(), compressor),
+            Self::Other(column) => compute_leaves(field, array)?.iter().try_for_each(|leaf| column.write(leaf)),
         }
     }
 
     /// Bytes encoded so far, about.
     fn bytes(&self) -> usize {
         match self {
-            Self::Coded(column) => column.bytes(),
-            Self::Plain(column) => column.get_estimated_total_bytes(),
+            Self::Texts(column) => column.bytes(),
+            Self::Longs(column) => column.bytes(),
+            Self::Doubles(column) => column.bytes(),
+            Self::Days(column) => column.bytes(),
+            Self::Other(column) => column.get_estimated_total_bytes(),
         }
+    }
+
+    fn close<W: Write + Send>(
+        self,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+        compressor: &mut Compressor,
+    ) -> Result<(), ParquetError> {
+        let (chunk, close) = match self {
+            Self::Texts(column) => column.close(compressor)?,
+            Self::Longs(column) => column.close(compressor)?,
+            Self::Doubles(column) => column.close(compressor)?,
+            Self::Days(column) => column.close(compressor)?,
+            Self::Other(column) => return column.close()?.append_to_row_group(group),
+        };
+        group.append_column(&chunk, close)
     }
 }
 
 impl OpenFile {
-    fn new(file: StagedFile, schema: SchemaRef, properties: WriterProperties) -> Result<Self, ParquetError> {
-        let (file, factory) = ArrowWriter::try_new(file, schema, Some(properties))?.into_serialized_writer()?;
-        Ok(Self { file, factory, columns: Vec::new(), rows: 0, batch_bytes: 0 })
+    fn new(
+        file: StagedFile,
+        schema: SchemaRef,
+        properties: WriterProperties,
+        codec: Codec,
+    ) -> Result<Self, ParquetError> {
+        let compressor = Compressor::new(codec)?;
+        let (file, factory) = ArrowWriter::try_new(file, schema.clone(), Some(properties))?.into_serialized_writer()?;
+        Ok(Self { file, factory, schema, compressor, columns: Vec::new(), rows: 0, batch_bytes: 0 })
     }
 
-    fn write(&mut self, batch: &RecordBatch, codec: Codec) -> Result<(), ParquetError> {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         let bytes = batch.get_array_memory_size();
         let rows = self.rows + batch.num_rows();
         if rows > ROW_GROUP_ROWS_MAX || self.batch_bytes + bytes > ROW_GROUP_BYTES_MAX {
             self.end_group()?;
         }
         if self.columns.is_empty() {
-            self.begin_group(batch, codec)?;
+            self.begin_group()?;
         }
-        let schema = batch.schema();
-        let given = std::iter::zip(schema.fields(), batch.columns());
+        let given = std::iter::zip(self.schema.fields(), batch.columns());
         for (column, (field, array)) in std::iter::zip(&mut self.columns, given) {
-            column.write(field, array)?;
+            column.write(field, array, &mut self.compressor)?;
         }
         self.rows += batch.num_rows();
         self.batch_bytes += bytes;
@@ -147,14 +203,12 @@ impl OpenFile {
         Ok(())
     }
 
-    fn begin_group(&mut self, batch: &RecordBatch, codec: Codec) -> Result<(), ParquetError> {
-        let plain = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
-        let described = self.file.schema_descr().columns();
-        for ((array, plain), column) in std::iter::zip(batch.columns(), plain).zip(described) {
-            self.columns.push(match array.data_type() {
-                DataType::Dictionary(..) => ColumnEncoder::Coded(Box::new(CodedColumn::new(column.clone(), codec)?)),
-                _ => ColumnEncoder::Plain(Box::new(plain)),
-            });
+    fn begin_group(&mut self) -> Result<(), ParquetError> {
+        let others = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
+        let dictionary = self.schema.fields().len() <= DICTIONARY_COLUMNS_MAX;
+        let described = std::iter::zip(self.schema.fields(), self.file.schema_descr().columns());
+        for ((field, column), other) in described.zip(others) {
+            self.columns.push(ColumnEncoder::new(field, column, dictionary, other));
         }
         Ok(())
     }
@@ -165,13 +219,7 @@ impl OpenFile {
         }
         let mut group = self.file.next_row_group()?;
         for column in self.columns.drain(..) {
-            match column {
-                ColumnEncoder::Plain(column) => column.close()?.append_to_row_group(&mut group)?,
-                ColumnEncoder::Coded(column) => {
-                    let (chunk, close) = column.close()?;
-                    group.append_column(&chunk, close)?;
-                }
-            }
+            column.close(&mut group, &mut self.compressor)?;
         }
         group.close()?;
         (self.rows, self.batch_bytes) = (0, 0);
@@ -243,8 +291,7 @@ impl<'a> Encoder<'a> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let codec = self.codec;
-        let written = self.open()?.write(batch, codec);
+        let written = self.open()?.write(batch);
         written.map_err(|source| EncodeError::Write { path: self.path(), source })?;
         self.rows += batch.num_rows() as u64;
         Ok(())
@@ -287,7 +334,7 @@ impl<'a> Encoder<'a> {
             Some(file) => file,
             None => {
                 let file = self.staging.create(&self.key, self.published.as_deref())?;
-                let made = OpenFile::new(file, self.schema.clone(), self.properties.clone());
+                let made = OpenFile::new(file, self.schema.clone(), self.properties.clone(), self.codec);
                 made.map_err(|source| EncodeError::Write { path: self.path(), source })?
             }
         };

@@ -62,6 +62,18 @@ fn what_is_written_is_read_back_under_every_compression() {
 }
 
 #[test]
+fn columns_that_may_not_be_null_come_back_too() {
+    let (_dir, staging) = staging();
+    let columns = batch(0, 5, "a").columns().to_vec();
+    let rows = [("id", columns[0].clone(), false), ("text", columns[1].clone(), false)];
+    let rows = RecordBatch::try_from_iter_with_nullable(rows).unwrap();
+    let mut encoder = Encoder::new(&staging, "p".to_owned(), rows.schema(), Compression::Zstd(3), &run()).unwrap();
+    encoder.write(&rows).unwrap();
+    encoder.finish().unwrap().unwrap().keep();
+    assert_eq!(reader(&staging, "p").unwrap().map(Result::unwrap).collect::<Vec<_>>(), [rows]);
+}
+
+#[test]
 fn the_file_names_its_writer_and_run_and_has_a_page_index() {
     let (_dir, staging) = staging();
     let rows = batch(0, 5, "a");

@@ -1,0 +1,325 @@
+//! A Parquet column chunk under way: pages, their levels and indices, and what is told of them.
+//!
+//! Invariant: the chunk is what the Parquet format (version 2.11: dictionary and data pages, levels, page index) says of the values.
+//! Its pages are either coded, by the one dictionary that is handed over last, or plain. What the values are it does not know.
+
+use std::cmp::Ordering;
+
+use arrow_buffer::BooleanBuffer;
+use bytes::Bytes;
+use parquet::basic::{BoundaryOrder, Compression, Encoding, PageType};
+use parquet::column::page::{CompressedPage, Page, PageWriter as _};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::compression::{Codec, CodecOptions, create_codec};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ColumnIndexBuilder, LevelHistogram, OffsetIndexBuilder, PageEncodingStats,
+};
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+
+/// Rows of a page at most, as in the crate's own pages.
+pub(super) const PAGE_ROWS: usize = 20_000;
+/// Bytes of a dictionary at most, likewise.
+pub(super) const DICTIONARY_BYTES: usize = 1 << 20;
+
+/// One for all columns of a file: what it works on stays in the caches.
+pub(super) struct Compressor {
+    compression: Compression,
+    codec: Option<Box<dyn Codec>>,
+}
+
+impl Compressor {
+    /// # Errors
+    /// When there is no such codec.
+    pub(super) fn new(compression: Compression) -> Result<Self, ParquetError> {
+        Ok(Self { compression, codec: create_codec(compression, &CodecOptions::default())? })
+    }
+
+    fn compress(&mut self, body: Vec<u8>) -> Result<Bytes, ParquetError> {
+        let Some(codec) = &mut self.codec else { return Ok(body.into()) };
+        let mut compressed = Vec::with_capacity(body.len() / 2);
+        codec.compress(&body, &mut compressed)?;
+        Ok(compressed.into())
+    }
+}
+
+/// The least and the greatest value of a page as the index has them.
+pub(super) type PageBounds = (Vec<u8>, Vec<u8>);
+
+/// A dictionary as its page has it: so many values, and these written out.
+pub(super) struct DictionaryPage {
+    pub(super) values: usize,
+    pub(super) body: Vec<u8>,
+}
+
+pub(super) struct Chunk {
+    column: ColumnDescPtr,
+    /// The pages so far, without the dictionary's, which is first in the chunk and known last.
+    pages: TrackedWrite<Vec<u8>>,
+    /// Of each: its bytes, with the header, and its rows.
+    places: Vec<(usize, usize)>,
+    index: ColumnIndexBuilder,
+    /// Order of the bounds in the index.
+    compare: fn(&[u8], &[u8]) -> Ordering,
+    /// Bounds of the last page that has some.
+    last: Option<PageBounds>,
+    ascending: bool,
+    descending: bool,
+    pages_coded: i32,
+    pages_plain: i32,
+    uncompressed_bytes: usize,
+    rows: usize,
+    nulls: usize,
+}
+
+impl Chunk {
+    /// An empty chunk of the column.
+    pub(super) fn new(column: ColumnDescPtr, compare: fn(&[u8], &[u8]) -> Ordering) -> Self {
+        debug_assert_eq!((column.max_def_level(), column.max_rep_level()), (1, 0), "columns are flat and nullable");
+        Self {
+            index: ColumnIndexBuilder::new(column.physical_type()),
+            column,
+            pages: TrackedWrite::new(Vec::new()),
+            places: Vec::new(),
+            compare,
+            last: None,
+            ascending: true,
+            descending: true,
+            pages_coded: 0,
+            pages_plain: 0,
+            uncompressed_bytes: 0,
+            rows: 0,
+            nulls: 0,
+        }
+    }
+
+    /// Bytes of the pages so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.pages.bytes_written()
+    }
+
+    /// Whether some page is coded, so that the dictionary must stay.
+    pub(super) fn coded(&self) -> bool {
+        self.pages_coded > 0
+    }
+
+    /// Nulls in the pages so far.
+    pub(super) fn nulls(&self) -> usize {
+        self.nulls
+    }
+
+    /// Appends a page of values of which the bits `valid` are no nulls. Bounds may be missing: of nulls alone there are none, and of
+    /// others they may have none that can be told.
+    pub(super) fn page(
+        &mut self,
+        compressor: &mut Compressor,
+        valid: &BooleanBuffer,
+        coded: bool,
+        bounds: Option<PageBounds>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), ParquetError> {
+        let (rows, nulls) = (valid.len(), valid.len() - valid.count_set_bits());
+        let mut body = levels(valid);
+        write(&mut body);
+        let (uncompressed, buf) = (body.len(), compressor.compress(body)?);
+        let data = Page::DataPage {
+            buf,
+            num_values: rows as u32,
+            encoding: if coded { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN },
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let spec = SerializedPageWriter::new(&mut self.pages).write_page(CompressedPage::new(data, uncompressed))?;
+        self.places.push((spec.compressed_size, rows));
+        self.uncompressed_bytes += spec.uncompressed_size;
+        *(if coded { &mut self.pages_coded } else { &mut self.pages_plain }) += 1;
+        self.rows += rows;
+        self.nulls += nulls;
+        match bounds {
+            None if nulls == rows => self.index.append(true, Vec::new(), Vec::new(), nulls as i64),
+            None => self.index.to_invalid(),
+            Some((least, greatest)) => {
+                self.index.append(false, least.clone(), greatest.clone(), nulls as i64);
+                self.order((least, greatest));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes in which order the bounds stand.
+    fn order(&mut self, bounds: PageBounds) {
+        if let Some(last) = &self.last {
+            let orders = [(self.compare)(&last.0, &bounds.0), (self.compare)(&last.1, &bounds.1)];
+            self.ascending &= orders.iter().all(|order| order.is_le());
+            self.descending &= orders.iter().all(|order| order.is_ge());
+        }
+        self.last = Some(bounds);
+    }
+
+    /// The chunk, and what is to be said of it; offsets are from its first byte on. `text_bytes` are those of a column of texts.
+    pub(super) fn close(
+        mut self,
+        compressor: &mut Compressor,
+        dictionary: DictionaryPage,
+        statistics: Statistics,
+        text_bytes: Option<i64>,
+    ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+        let mut chunk = Vec::new();
+        if self.coded() {
+            let (page, bytes) = dictionary.written(compressor)?;
+            self.uncompressed_bytes += bytes;
+            chunk = page;
+        }
+        let dictionary_bytes = chunk.len();
+        chunk.extend_from_slice(&std::mem::replace(&mut self.pages, TrackedWrite::new(Vec::new())).into_inner()?);
+        let mut offsets = OffsetIndexBuilder::new();
+        let mut at = dictionary_bytes;
+        for &(bytes, rows) in &self.places {
+            offsets.append_row_count(rows as i64);
+            // A chunk is smaller than a row group, which is far below 2 GiB.
+            offsets.append_offset_and_size(at as i64, bytes as i32);
+            at += bytes;
+        }
+        let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
+        encodings.extend(self.coded().then_some(Encoding::RLE_DICTIONARY));
+        let levels = LevelHistogram::from(vec![self.nulls as i64, (self.rows - self.nulls) as i64]);
+        let metadata = ColumnChunkMetaData::builder(self.column.clone())
+            .set_encodings(encodings)
+            .set_page_encoding_stats(self.encoding_stats())
+            .set_compression(compressor.compression)
+            .set_num_values(self.rows as i64)
+            .set_total_compressed_size(chunk.len() as i64)
+            .set_total_uncompressed_size(self.uncompressed_bytes as i64)
+            .set_data_page_offset(dictionary_bytes as i64)
+            .set_dictionary_page_offset((dictionary_bytes > 0).then_some(0))
+            .set_statistics(statistics)
+            .set_unencoded_byte_array_data_bytes(text_bytes)
+            .set_definition_level_histogram(Some(levels))
+            .build()?;
+        self.index.set_boundary_order(match (self.ascending, self.descending) {
+            (true, _) => BoundaryOrder::ASCENDING,
+            (false, true) => BoundaryOrder::DESCENDING,
+            (false, false) => BoundaryOrder::UNORDERED,
+        });
+        let close = ColumnCloseResult {
+            bytes_written: chunk.len() as u64,
+            rows_written: self.rows as u64,
+            metadata,
+            bloom_filter: None,
+            column_index: if self.index.valid() { Some(self.index.build()?) } else { None },
+            offset_index: Some(offsets.build()),
+        };
+        Ok((chunk.into(), close))
+    }
+
+    fn encoding_stats(&self) -> Vec<PageEncodingStats> {
+        let stats = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
+        let pages = [
+            stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, i32::from(self.coded())),
+            stats(PageType::DATA_PAGE, Encoding::RLE_DICTIONARY, self.pages_coded),
+            stats(PageType::DATA_PAGE, Encoding::PLAIN, self.pages_plain),
+        ];
+        pages.into_iter().filter(|stats| stats.count > 0).collect()
+    }
+}
+
+impl DictionaryPage {
+    /// The page, with its header, and the bytes that it would have uncompressed.
+    fn written(self, compressor: &mut Compressor) -> Result<(Vec<u8>, usize), ParquetError> {
+        let (uncompressed, buf) = (self.body.len(), compressor.compress(self.body)?);
+        let num_values = self.values as u32;
+        let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
+        let mut out = TrackedWrite::new(Vec::new());
+        let spec = SerializedPageWriter::new(&mut out).write_page(CompressedPage::new(page, uncompressed))?;
+        Ok((out.into_inner()?, spec.uncompressed_size))
+    }
+}
+
+/// Definition levels of values of which the bits `valid` are no nulls, behind their length: one run.
+fn levels(valid: &BooleanBuffer) -> Vec<u8> {
+    let (rows, set) = (valid.len(), valid.count_set_bits());
+    let mut out = vec![0; 4];
+    if set == 0 || set == rows {
+        push_varint(&mut out, (rows as u64) << 1);
+        out.push(u8::from(set > 0));
+    } else {
+        // Bits of levels of one bit are packed just as validity is.
+        push_varint(&mut out, (rows.div_ceil(8) as u64) << 1 | 1);
+        out.extend_from_slice(&valid.sliced().as_slice()[..rows.div_ceil(8)]);
+    }
+    let bytes = (out.len() - 4) as u32;
+    out[..4].copy_from_slice(&bytes.to_le_bytes());
+    out
+}
+
+/// Bits of a code of a dictionary of `count` values.
+pub(super) fn code_bits(count: usize) -> u32 {
+    usize::BITS - count.saturating_sub(1).leading_zeros()
+}
+
+/// Appends the codes of values of a dictionary of `count` values, of which the last has been given out.
+///
+/// Runs begin where a group of eight does: eight or more equal codes are one run, groups between these are packed bit by bit.
+pub(super) fn indices(codes: &[u32], count: usize, out: &mut Vec<u8>) {
+    let bits = code_bits(count);
+    out.push(bits as u8);
+    let mut at = 0;
+    while at < codes.len() {
+        let packed = at;
+        while codes.len() - at >= 8 && !alike(&codes[at..at + 8]) {
+            at += 8;
+        }
+        if codes.len() - at < 8 && (at > packed || !alike(&codes[at..])) {
+            at = codes.len();
+        }
+        pack(&codes[packed..at], bits, out);
+        if let Some(&code) = codes.get(at) {
+            let run = codes[at..].iter().take_while(|&&other| other == code).count();
+            push_varint(out, (run as u64) << 1);
+            out.extend_from_slice(&code.to_le_bytes()[..bits.div_ceil(8) as usize]);
+            at += run;
+        }
+    }
+}
+
+fn alike(codes: &[u32]) -> bool {
+    let first = codes[0];
+    codes.iter().fold(true, |alike, &code| alike & (code == first))
+}
+
+/// Appends codes, filled up to groups of eight, packed.
+fn pack(codes: &[u32], bits: u32, out: &mut Vec<u8>) {
+    if codes.is_empty() {
+        return;
+    }
+    let groups = codes.len().div_ceil(8);
+    push_varint(out, (groups as u64) << 1 | 1);
+    let end = out.len() + groups * bits as usize;
+    let (mut word, mut filled) = (0_u64, 0);
+    for &code in codes {
+        word |= u64::from(code) << filled;
+        filled += bits;
+        if filled >= 32 {
+            out.extend_from_slice(&(word as u32).to_le_bytes());
+            word >>= 32;
+            filled -= 32;
+        }
+    }
+    out.extend_from_slice(&word.to_le_bytes());
+    out.resize(end, 0);
+}
+
+/// Unsigned LEB128.
+fn push_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! A column of numbers, dates or moments as a Parquet column chunk: coded while that makes it smaller, then plain.
+//!
+//! Invariant: what a page is made into follows from the values of the chunk so far alone.
+
+use std::cmp::Ordering;
+
+use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::{Array as _, PrimitiveArray};
+use arrow_buffer::{ArrowNativeType, BooleanBufferBuilder};
+use bytes::Bytes;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
+use parquet::file::statistics::{Statistics, ValueStatistics};
+use parquet::schema::types::ColumnDescPtr;
+
+use super::chunk::{Chunk, Compressor, DICTIONARY_BYTES, DictionaryPage, PAGE_ROWS, indices};
+use super::slots::{Slots, mix};
+
+/// A value of a fixed number of bytes.
+pub(super) trait Fixed: ArrowNativeType {
+    /// As plain pages have it.
+    type Bytes: AsRef<[u8]>;
+    const BYTES: usize = size_of::<Self::Bytes>();
+
+    fn bytes(self) -> Self::Bytes;
+    /// What it is told from others by: bits, so that a NaN is one value and the zeros are two.
+    fn word(self) -> u64;
+    /// The least and the greatest, if there are any.
+    fn bounds(values: impl IntoIterator<Item = Self>) -> Option<(Self, Self)>;
+    /// The order of two that are given as bytes.
+    fn compare(a: &[u8], b: &[u8]) -> Ordering;
+    fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics;
+}
+
+macro_rules! whole {
+    ($type:ty, $word:ty, $statistics:path) => {
+        impl Fixed for $type {
+            type Bytes = [u8; size_of::<Self>()];
+
+            fn bytes(self) -> Self::Bytes {
+                self.to_le_bytes()
+            }
+
+            fn word(self) -> u64 {
+                u64::from(self as $word)
+            }
+
+            fn bounds(values: impl IntoIterator<Item = Self>) -> Option<(Self, Self)> {
+                let (least, greatest) = values
+                    .into_iter()
+                    .fold((Self::MAX, Self::MIN), |(least, greatest), value| (least.min(value), greatest.max(value)));
+                (least <= greatest).then_some((least, greatest))
+            }
+
+            fn compare(a: &[u8], b: &[u8]) -> Ordering {
+                let [a, b] = [a, b].map(|bytes| bytes.try_into().map(Self::from_le_bytes).expect("it is of this type"));
+                a.cmp(&b)
+            }
+
+            fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics {
+                let (least, greatest) = bounds.unzip();
+                let statistics = ValueStatistics::new(least, greatest, None, Some(nulls), false);
+                $statistics(statistics.with_backwards_compatible_min_max(true))
+            }
+        }
+    };
+}
+
+whole!(i32, u32, Statistics::Int32);
+whole!(i64, u64, Statistics::Int64);
+
+impl Fixed for f64 {
+    type Bytes = [u8; 8];
+
+    fn bytes(self) -> [u8; 8] {
+        self.to_le_bytes()
+    }
+
+    fn word(self) -> u64 {
+        self.to_bits()
+    }
+
+    /// NaN has no place among bounds, and both zeros lie between those that are told: so the format wants it.
+    fn bounds(values: impl IntoIterator<Item = Self>) -> Option<(Self, Self)> {
+        let (least, greatest) =
+            values.into_iter().fold((Self::INFINITY, Self::NEG_INFINITY), |(least, greatest), value| {
+                (if value < least { value } else { least }, if value > greatest { value } else { greatest })
+            });
+        // Infinities alone are kept too: then one of both is none of these.
+        let seen = least <= greatest;
+        seen.then_some((if least == 0.0 { -0.0 } else { least }, if greatest == 0.0 { 0.0 } else { greatest }))
+    }
+
+    fn compare(a: &[u8], b: &[u8]) -> Ordering {
+        let [a, b] = [a, b].map(|bytes| bytes.try_into().map(Self::from_le_bytes).expect("it is of this type"));
+        a.total_cmp(&b)
+    }
+
+    fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics {
+        let (least, greatest) = bounds.unzip();
+        let statistics = ValueStatistics::new(least, greatest, None, Some(nulls), false);
+        Statistics::Double(statistics.with_backwards_compatible_min_max(true))
+    }
+}
+
+/// A chunk under way.
+pub(super) struct FixedColumn<T> {
+    chunk: Chunk,
+    /// Values that have codes.
+    known: Vec<T>,
+    /// None when there are to be no more of these.
+    slots: Option<Slots>,
+    bounds: Option<(T, T)>,
+    /// Of the page under way.
+    valid: BooleanBufferBuilder,
+    values: Vec<T>,
+    codes: Vec<u32>,
+}
+
+impl<T: Fixed> FixedColumn<T> {
+    /// An empty chunk of the column, with a dictionary or without.
+    pub(super) fn new(column: ColumnDescPtr, dictionary: bool) -> Self {
+        Self {
+            chunk: Chunk::new(column, T::compare),
+            known: Vec::new(),
+            slots: dictionary.then(Slots::new),
+            bounds: None,
+            valid: BooleanBufferBuilder::new(0),
+            values: Vec::new(),
+            codes: Vec::new(),
+        }
+    }
+
+    /// Appends values.
+    pub(super) fn append<A>(
+        &mut self,
+        array: &PrimitiveArray<A>,
+        compressor: &mut Compressor,
+    ) -> Result<(), ParquetError>
+    where
+        A: ArrowPrimitiveType<Native = T>,
+    {
+        let mut at = 0;
+        while at < array.len() {
+            let count = (PAGE_ROWS - self.valid.len()).min(array.len() - at);
+            let values = &array.values()[at..at + count];
+            match array.nulls().map(|nulls| nulls.slice(at, count)) {
+                Some(nulls) if nulls.null_count() > 0 => {
+                    self.valid.append_buffer(nulls.inner());
+                    self.values.extend(nulls.valid_indices().map(|row| values[row]));
+                }
+                _ => {
+                    self.valid.append_n(count, true);
+                    self.values.extend_from_slice(values);
+                }
+            }
+            at += count;
+            if self.valid.len() == PAGE_ROWS {
+                self.flush(compressor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the pages so far, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.chunk.bytes() + (self.values.len() + self.known.len()) * T::BYTES
+    }
+
+    /// Ends the page.
+    fn flush(&mut self, compressor: &mut Compressor) -> Result<(), ParquetError> {
+        if self.valid.is_empty() {
+            return Ok(());
+        }
+        let valid = self.valid.finish();
+        let bounds = T::bounds(self.values.iter().copied());
+        let told =
+            bounds.map(|(least, greatest)| (least.bytes().as_ref().to_vec(), greatest.bytes().as_ref().to_vec()));
+        let coded = self.code();
+        let (codes, known, values) = (&self.codes, self.known.len(), &self.values);
+        self.chunk.page(compressor, &valid, coded, told, |out| {
+            if coded { indices(codes, known, out) } else { write(values, out) }
+        })?;
+        self.values.clear();
+        self.bounds = T::bounds([self.bounds, bounds].into_iter().flatten().flat_map(|(a, b)| [a, b]));
+        Ok(())
+    }
+
+    /// Codes the values of the page. False when it is to be plain, as will be all that follow.
+    fn code(&mut self) -> bool {
+        let Some(slots) = self.slots.as_mut().filter(|_| !self.values.is_empty()) else { return false };
+        let before = self.known.len();
+        let known = &mut self.known;
+        self.codes.clear();
+        for &value in &self.values {
+            let word = value.word();
+            let Some((code, new)) = slots.code(mix(word) as u32, |code| known[code as usize].word() == word) else {
+                break;
+            };
+            if new {
+                known.push(value);
+            }
+            self.codes.push(code);
+        }
+        // Where most values are new, those of later pages will be too; where fewer are, a dictionary is filling up.
+        let filling = (known.len() - before) * 8 < self.values.len() * 7;
+        let fits = known.len() * T::BYTES <= DICTIONARY_BYTES && self.codes.len() == self.values.len();
+        if fits && filling {
+            return true;
+        }
+        known.truncate(before);
+        self.slots = None;
+        false
+    }
+
+    /// The chunk, and what is to be said of it.
+    pub(super) fn close(mut self, compressor: &mut Compressor) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+        self.flush(compressor)?;
+        let mut body = Vec::new();
+        write(&self.known, &mut body);
+        let dictionary = DictionaryPage { values: self.known.len(), body };
+        let statistics = T::statistics(self.bounds, self.chunk.nulls() as u64);
+        self.chunk.close(compressor, dictionary, statistics, None)
+    }
+}
+
+/// Appends values as plain pages have them.
+fn write<T: Fixed>(values: &[T], out: &mut Vec<u8>) {
+    out.reserve(values.len() * T::BYTES);
+    values.iter().for_each(|value| out.extend_from_slice(value.bytes().as_ref()));
+}
+
+#[cfg(test)]
+mod tests;
