@@ -77,8 +77,8 @@ pub enum PublishError {
     },
     /// A decided upload is lost.
     #[error(
-        "the upload to {} was aborted or ran out before it could be completed (a lifecycle rule of the bucket, or somebody's hand): \
-         the table cannot be completed any more; run again, into another folder", published.display()
+        "the store has neither the upload to {} nor the object: it was aborted, or ran out (a lifecycle rule of the bucket?). If that \
+         stays so the table cannot be completed any more: run again, into another folder", published.display()
     )]
     UploadGone {
         /// Where it was to be seen.

@@ -118,8 +118,9 @@ fn what_is_unknown_is_not_absent() {
     scene.server.put("out/there", b"1");
     scene.server.fault(Op::Head, "there", 0..2, refused(403, "AccessDenied"));
     scene.server.fault(Op::Get, "there", 0..1, refused(403, "AccessDenied"));
-    scene.server.fault(Op::List, "out", 0..1, refused(403, "AccessDenied"));
     assert!(scene.folder.size("there").is_err() && scene.folder.kind("there").is_err());
+    scene.server.fault(Op::List, "out", 0..2, refused(403, "AccessDenied"));
+    assert!(scene.folder.kind("there").is_err(), "nor is what cannot be listed");
     assert!(scene.folder.read("there", 1).is_err() && scene.folder.list("").is_err());
 }
 

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 
+use batteuse_coordinator::claim::{Claim, ClaimOutcome, claim};
 use batteuse_coordinator::publish::{Link, PublishError, PublishPlan, Staged, publish};
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId};
 use batteuse_shared::layout;
@@ -23,6 +24,8 @@ impl Decided {
     fn new() -> Self {
         let scene = Scene::new();
         let run = RunId::new("faults-1").unwrap();
+        let mine = Claim { run: run.clone(), state: layout::EMBEDDED_STATE.to_owned(), nonce: "n".to_owned() };
+        assert_eq!(claim(&*scene.folder, 0, &mine).unwrap(), ClaimOutcome::Won);
         let link = |(n, text): (u32, &str)| {
             let attempt = AttemptId::new(Epoch(1), n);
             let name = layout::staged_part(PartitionId(n), attempt);
@@ -64,7 +67,7 @@ impl Decided {
             assert_eq!(self.scene.kept(&part.published).as_deref(), Some(text.as_bytes()));
         }
         assert_eq!(self.scene.kept(layout::SUCCESS).as_deref(), Some(&b"success\n"[..]));
-        assert_eq!(self.scene.server.objects().len(), 5, "two parts, manifest, report, _SUCCESS");
+        assert_eq!(self.scene.server.objects().len(), 6, "the claim, two parts, manifest, report, _SUCCESS");
         assert_eq!(self.scene.server.uploads(), []);
     }
 
@@ -128,12 +131,12 @@ fn an_upload_that_ran_out_is_gone_and_nothing_is_removed() {
     decided.fault(0..1, Fault::Expire);
     for _ in 0..2 {
         let gone = decided.publish().unwrap_err();
-        assert!(matches!(gone, PublishError::Gone { .. }), "{gone:?}");
+        assert!(matches!(gone, PublishError::UploadGone { .. }), "{gone:?}");
         let told = gone.to_string();
-        assert!(told.contains(decided.first()) && told.contains("missing"), "{told}");
+        assert!(told.contains(decided.first()) && told.contains("neither the upload"), "{told}");
         decided.must_be_untouched(1);
     }
-    assert!(decided.scene.server.objects().is_empty());
+    assert_eq!(decided.scene.server.objects().len(), 1, "the claim");
 }
 
 #[test]
@@ -209,4 +212,16 @@ fn what_is_swept_is_swept_again_after_an_unclear_reply() {
     assert!(matches!(unclear, Err(PublishError::Io { .. })), "{unclear:?}");
     decided.publish().unwrap();
     decided.must_be_published();
+}
+
+/// A completion replaces what has its name: a coordinator that comes back late must not do that to the run that holds the folder now.
+#[test]
+fn a_folder_that_another_run_has_claimed_is_not_published_into() {
+    let decided = Decided::new();
+    let theirs = Claim { run: RunId::new("faults-2").unwrap(), state: "state".to_owned(), nonce: "m".to_owned() };
+    assert_eq!(claim(&*decided.scene.folder, 1, &theirs).unwrap(), ClaimOutcome::Won);
+    let refused = decided.publish();
+    assert!(matches!(refused, Err(PublishError::Foreign { .. })), "{refused:?}");
+    decided.must_be_untouched(2);
+    assert_eq!(decided.scene.server.count(Op::Complete, ""), 0);
 }

@@ -68,7 +68,7 @@ fn a_run_that_waits(server: &Scripted, site: &Site) -> String {
     let url = site.url("waits");
     server.fault(Op::Complete, "part-", EVER, refused(404, "NoSuchUpload"));
     let stopped = site.ask(&["run", "-f", &site.spec("waits", &url)]).expect(16);
-    stopped.says(&["is decided but cannot be published", "are both missing", "resume"]);
+    stopped.says(&["is decided but cannot be published", "has neither the upload", "resume"]);
     server.heal();
     assert_eq!(seen(&*site.output("waits")), [""; 0], "VISIBLE-IS-DECIDED");
     url
