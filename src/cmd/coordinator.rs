@@ -38,7 +38,11 @@ pub fn coordinator(args: &CoordinatorArgs) -> Result<Code, Stop> {
         }
     }
     let ground = Ground { claimed_as, state, stores, clock: components::now, writer: components::writer() };
-    components::runtime()?.block_on(serve(args.listen, ground))
+    let runtime = components::runtime()?;
+    let ended = runtime.block_on(serve(args.listen, ground));
+    // Publishing may be at work: its successor redoes it, so nobody waits for it.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Beyond this machine everything would be open to everybody.
