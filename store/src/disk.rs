@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use batteuse_shared::task::Upload;
 use bytes::{Bytes, BytesMut};
 
-use crate::local::{self, LinkError};
+use crate::local;
 use crate::{CreateError, Created, Entry, Folder, Kind, ListError, PublishError, ReadError, StagedFile, WriteError};
 
 /// A folder on a local disk, which may not exist yet.
@@ -156,12 +156,7 @@ impl Folder for Disk {
     fn publish(&self, staged: &str, _: Option<&Upload>, published: &str, bytes: u64) -> Result<(), PublishError> {
         let staged = self.inside(staged).map_err(PublishError::Io)?;
         let published = self.inside(published).map_err(PublishError::Io)?;
-        local::publish_by_link(&staged, &published, bytes).map_err(|error| match error {
-            LinkError::Gone => PublishError::Gone,
-            LinkError::Foreign => PublishError::Foreign,
-            LinkError::Changed { expected } => PublishError::Changed { expected },
-            LinkError::Io(error) => PublishError::Io(error),
-        })
+        local::publish_by_link(&staged, &published, bytes)
     }
 
     fn discard(&self, staged: &str, _: Option<&Upload>) -> io::Result<()> {

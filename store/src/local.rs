@@ -17,6 +17,8 @@ use std::path::Path;
 use batteuse_shared::limits::SWEPT_TRIES_MAX;
 use uuid::Uuid;
 
+use crate::PublishError;
+
 const TEMPORARY_HEAD: &str = ".batteuse-";
 const TEMPORARY_TAIL: &str = ".tmp";
 
@@ -239,54 +241,34 @@ pub fn write_if_absent_or_equal(dir: &Path, name: &str, bytes: &[u8]) -> Result<
     }
 }
 
-/// Why [`publish_by_link`] did not publish.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// Neither the staged nor the published file exists.
-    #[error("neither the staged nor the published file exists")]
-    Gone,
-    /// The final name is taken by something that was not staged here; it was left as it is.
-    #[error("the final name is taken by something else")]
-    Foreign,
-    /// The staged file is not the one that was reported.
-    #[error("the staged file is no regular file of {expected} bytes, as it was when it was reported")]
-    Changed {
-        /// Bytes that were reported.
-        expected: u64,
-    },
-    /// The disk failed; the file may be published.
-    #[error("{0}")]
-    Io(io::Error),
-}
-
 /// Gives the staged file of `bytes` bytes its final name too, without replacing anything: an idempotent redo, done when both
 /// names are one file, or when the staged name is gone and the published file has the right size.
 ///
 /// The staged name stays, and the caller syncs the folder: a name must not be removed before the other one is durable.
 ///
 /// # Errors
-/// See [`LinkError`]; nothing was changed, except that after `Io` the link may have been made.
-pub fn publish_by_link(staged: &Path, published: &Path, bytes: u64) -> Result<(), LinkError> {
+/// See [`PublishError`]; nothing was changed, except that after `Io` the link may have been made.
+pub fn publish_by_link(staged: &Path, published: &Path, bytes: u64) -> Result<(), PublishError> {
     if is_published(staged, published, bytes)? {
         return Ok(());
     }
     let Err(error) = link(staged, published) else { return Ok(()) };
     // Refused or unknown: what the names say now is the truth, whatever the reply was.
-    if is_published(staged, published, bytes)? { Ok(()) } else { Err(LinkError::Io(error)) }
+    if is_published(staged, published, bytes)? { Ok(()) } else { Err(PublishError::Io(error)) }
 }
 
 /// Whether the final name holds the staged file; false when it is free and the staged file can be linked.
-fn is_published(staged: &Path, published: &Path, bytes: u64) -> Result<bool, LinkError> {
+fn is_published(staged: &Path, published: &Path, bytes: u64) -> Result<bool, PublishError> {
     let right = |file: &fs::Metadata| file.is_file() && file.len() == bytes;
-    let from = entry(staged).map_err(LinkError::Io)?;
-    let to = entry(published).map_err(LinkError::Io)?;
+    let from = entry(staged).map_err(PublishError::Io)?;
+    let to = entry(published).map_err(PublishError::Io)?;
     match (from, to) {
-        (None, None) => Err(LinkError::Gone),
-        (Some(from), _) if !right(&from) => Err(LinkError::Changed { expected: bytes }),
+        (None, None) => Err(PublishError::Gone),
+        (Some(from), _) if !right(&from) => Err(PublishError::Changed { expected: bytes }),
         (Some(_), None) => Ok(false),
         (Some(from), Some(to)) if (from.dev(), from.ino()) == (to.dev(), to.ino()) => Ok(true),
         (None, Some(to)) if right(&to) => Ok(true),
-        (_, Some(_)) => Err(LinkError::Foreign),
+        (_, Some(_)) => Err(PublishError::Foreign),
     }
 }
 
@@ -394,16 +376,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (staged, published) = (root.path().join("s"), root.path().join("p"));
         fs::write(&staged, "1234").unwrap();
-        assert!(matches!(publish_by_link(&staged, &published, 5), Err(LinkError::Changed { expected: 5 })));
+        assert!(matches!(publish_by_link(&staged, &published, 5), Err(PublishError::Changed { expected: 5 })));
         for _ in 0..2 {
             publish_by_link(&staged, &published, 4).unwrap();
         }
         fs::remove_file(&staged).unwrap();
         publish_by_link(&staged, &published, 4).unwrap();
-        assert!(matches!(publish_by_link(&staged, &published, 5), Err(LinkError::Foreign)));
+        assert!(matches!(publish_by_link(&staged, &published, 5), Err(PublishError::Foreign)));
         assert_eq!(fs::read(&published).unwrap(), b"1234");
         fs::remove_file(&published).unwrap();
-        assert!(matches!(publish_by_link(&staged, &published, 4), Err(LinkError::Gone)));
+        assert!(matches!(publish_by_link(&staged, &published, 4), Err(PublishError::Gone)));
     }
 
     #[test]
@@ -417,9 +399,9 @@ mod tests {
         symlink(at("nowhere"), at("dangling")).unwrap();
         for taken in ["same size", "folder", "symlink", "dangling"] {
             let refused = publish_by_link(&at("s"), &at(taken), 4);
-            assert!(matches!(refused, Err(LinkError::Foreign)), "{taken}: {refused:?}");
+            assert!(matches!(refused, Err(PublishError::Foreign)), "{taken}: {refused:?}");
         }
-        assert!(matches!(publish_by_link(&at("symlink"), &at("new"), 4), Err(LinkError::Changed { .. })));
+        assert!(matches!(publish_by_link(&at("symlink"), &at("new"), 4), Err(PublishError::Changed { .. })));
         assert_eq!(fs::read(at("same size")).unwrap(), b"abcd");
         assert!(entry(&at("nowhere")).unwrap().is_none() && entry(&at("new")).unwrap().is_none());
     }
