@@ -4,7 +4,7 @@
 
 use batteuse_shared::span::StateId;
 
-use crate::automaton::{Automaton, at_mark, base, open};
+use crate::automaton::{Automaton, ESCAPE_SEEN, QUOTED, RECORD_START, at_mark, base, open};
 
 /// Which bytes leave a state, where they are few enough to search for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,6 +93,9 @@ fn between_marks(automaton: &Automaton, state: StateId, bytes: &[u8]) -> StateId
     let mut now = base(state);
     let mut same_record = true;
     let mut i = 0;
+    if let Some(last) = last_line_end(automaton, now, bytes) {
+        (now, same_record, i) = (RECORD_START, false, last + 1);
+    }
     loop {
         i = automaton.skip(now).find(bytes, i);
         if i >= bytes.len() {
@@ -103,4 +106,11 @@ fn between_marks(automaton: &Automaton, state: StateId, bytes: &[u8]) -> StateId
         same_record &= open(now);
         i += 1;
     }
+}
+
+/// The index of the last LF, where it is one after which a record starts, whatever lies before it: outside quotes, if none open.
+fn last_line_end(automaton: &Automaton, base: u8, bytes: &[u8]) -> Option<usize> {
+    let quoted = matches!(base, QUOTED | ESCAPE_SEEN);
+    let quotes = || automaton.quote().is_some_and(|quote| memchr::memchr(quote, bytes).is_some());
+    if quoted || quotes() { None } else { memchr::memrchr(b'\n', bytes) }
 }
