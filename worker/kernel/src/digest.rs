@@ -24,8 +24,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 use crate::arch::each_bit;
 use crate::frame::BLOCK_ROWS;
 
-/// Texts up to this length are copied at full width, without asking for their own.
-const SHORT_TEXT_BYTES: usize = 16;
+/// Texts up to this length are written at full width.
+const SHORT_TEXT_BYTES: usize = size_of::<u128>();
 
 /// A column whose type has no canonical bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,38 +96,38 @@ impl RowDigester {
         let mut sum = Digest::default();
         for start in (0..batch.num_rows()).step_by(BLOCK_ROWS) {
             let rows = start..batch.num_rows().min(start + BLOCK_ROWS);
-            let (starts, lengths) = self.lay_out(&columns, rows.clone());
-            for (start, length) in std::iter::zip(starts, lengths).take(rows.len()) {
-                sum = sum.plus(Digest(xxh3_128_with_seed(&self.bytes[start..start + length], self.seed)));
+            let (starts, ends) = self.lay_out(&columns, rows.clone());
+            for (start, end) in std::iter::zip(starts, ends).take(rows.len()) {
+                sum = sum.plus(Digest(xxh3_128_with_seed(&self.bytes[start..end], self.seed)));
             }
         }
         self.sum = self.sum.plus(sum);
         sum
     }
 
-    /// Writes the canonical bytes of some rows, at most [`BLOCK_ROWS`], column by column, and tells where each row's lie.
+    /// Writes the canonical bytes of some rows, at most [`BLOCK_ROWS`], column by column, and tells where each row's begin and end.
     fn lay_out(&mut self, columns: &[Column<'_>], rows: Range<usize>) -> ([usize; BLOCK_ROWS], [usize; BLOCK_ROWS]) {
-        // Each value has a tag.
-        let mut lengths = [columns.len(); BLOCK_ROWS];
         self.valid.clear();
-        for (nulls, cells) in columns {
-            let valid = word(*nulls, rows.clone());
-            self.valid.push(valid);
-            each_bit(valid, |i| lengths[i] += cells.width(rows.start + i));
+        self.valid.extend(columns.iter().map(|(nulls, _)| word(*nulls, rows.clone())));
+        // What a row takes at most. Short texts are copied at full width: what is too much of a row's last one must not reach the
+        // next row.
+        let fixed: usize = columns.iter().map(|(_, cells)| 1 + cells.width()).sum();
+        let mut rooms = [fixed + SHORT_TEXT_BYTES; BLOCK_ROWS];
+        for ((_, cells), valid) in std::iter::zip(columns, &self.valid) {
+            cells.add_texts(&mut rooms, *valid, rows.clone());
         }
         let (mut starts, mut end) = ([0; BLOCK_ROWS], 0);
-        for (start, length) in std::iter::zip(&mut starts, &lengths).take(rows.len()) {
-            // Short texts are copied at full width: what is too much of a row's last one must not reach the next row.
-            (*start, end) = (end, end + length + SHORT_TEXT_BYTES);
+        for (start, room) in std::iter::zip(&mut starts, &rooms).take(rows.len()) {
+            (*start, end) = (end, end + room);
         }
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
-        }
+        // Tags of nulls are there before anything is written.
+        self.bytes.clear();
+        self.bytes.resize(end, 0);
         let mut at = starts;
         for ((_, cells), valid) in std::iter::zip(columns, &self.valid) {
             cells.write(&mut self.bytes, &mut at, *valid, rows.clone());
         }
-        (starts, lengths)
+        (starts, at)
     }
 
     /// The digest of all rows added.
@@ -197,40 +197,45 @@ fn word(nulls: Option<&NullBuffer>, rows: Range<usize>) -> u64 {
     }
 }
 
-/// Writes the tags of a column's values, and moves on behind them.
-#[inline(always)]
-fn tags(bytes: &mut [u8], at: &mut [usize], valid: u64) {
-    for (i, at) in at.iter_mut().enumerate() {
-        bytes[*at] = u8::from(valid >> i & 1 == 1);
-        *at += 1;
-    }
-}
-
 impl Cells<'_> {
-    /// Bytes of a value that is not null.
-    #[inline(always)]
-    fn width(&self, row: usize) -> usize {
+    /// Bytes of a value that is not null, of a text only those that tell its length.
+    fn width(&self) -> usize {
         match self {
             Self::Boolean(_) => 1,
-            Self::Bytes4(_) => 4,
+            Self::Bytes4(_) | Self::Text(..) | Self::Coded(..) => 4,
             Self::Bytes8(_) | Self::Double(_) => 8,
             Self::Bytes16(_) => 16,
-            Self::Text(offsets, _) => 4 + (offsets[row + 1] - offsets[row]) as usize,
-            Self::Coded(codes, offsets, _) => {
-                let text = codes[row] as usize;
-                4 + (offsets[text + 1] - offsets[text]) as usize
-            }
         }
     }
 
-    /// Writes the values of some rows, each where `at` says, which moves on.
+    /// Adds the bytes of texts, or more.
+    fn add_texts(&self, rooms: &mut [usize; BLOCK_ROWS], valid: u64, rows: Range<usize>) {
+        match self {
+            // Where there is a null it may lie over some bytes.
+            Self::Text(offsets, _) => {
+                let ends = &offsets[rows.start..=rows.end];
+                for (room, ends) in std::iter::zip(rooms, ends.windows(2)) {
+                    *room += (ends[1] - ends[0]) as usize;
+                }
+            }
+            Self::Coded(codes, offsets, _) => each_bit(valid, |i| {
+                let text = codes[rows.start + i] as usize;
+                rooms[i] += (offsets[text + 1] - offsets[text]) as usize;
+            }),
+            _ => {}
+        }
+    }
+
+    /// Writes the values of some rows, each where `at` says, which moves on behind them.
     fn write(&self, bytes: &mut [u8], at: &mut [usize; BLOCK_ROWS], valid: u64, rows: Range<usize>) {
         match self {
-            Self::Boolean(values) => fixed(bytes, at, valid, rows, |row| [u8::from(values.value(row))]),
-            Self::Bytes4(values) => fixed(bytes, at, valid, rows, |row| values[row].to_le_bytes()),
-            Self::Bytes8(values) => fixed(bytes, at, valid, rows, |row| values[row].to_le_bytes()),
-            Self::Double(values) => fixed(bytes, at, valid, rows, |row| values[row].to_bits().to_le_bytes()),
-            Self::Bytes16(values) => fixed(bytes, at, valid, rows, |row| values[row].to_le_bytes()),
+            Self::Boolean(values) => fixed(bytes, at, valid, rows, |row| [1, u8::from(values.value(row))]),
+            Self::Bytes4(values) => fixed(bytes, at, valid, rows, |row| tagged::<4, 5>(values[row].to_le_bytes())),
+            Self::Bytes8(values) => fixed(bytes, at, valid, rows, |row| tagged::<8, 9>(values[row].to_le_bytes())),
+            Self::Double(values) => {
+                fixed(bytes, at, valid, rows, |row| tagged::<8, 9>(values[row].to_bits().to_le_bytes()));
+            }
+            Self::Bytes16(values) => fixed(bytes, at, valid, rows, |row| tagged::<16, 17>(values[row].to_le_bytes())),
             Self::Text(offsets, data) => texts(bytes, at, valid, rows, |row| row, offsets, data),
             Self::Coded(codes, offsets, data) => {
                 texts(bytes, at, valid, rows, |row| codes[row] as usize, offsets, data);
@@ -239,7 +244,21 @@ impl Cells<'_> {
     }
 }
 
-/// Writes values of `N` bytes.
+/// The tag of a value that is not null, and the value.
+#[inline(always)]
+fn tagged<const N: usize, const TAGGED: usize>(value: [u8; N]) -> [u8; TAGGED] {
+    let mut out = [1; TAGGED];
+    out[1..].copy_from_slice(&value);
+    out
+}
+
+/// Has every row move on by the tag of a null, which is there.
+#[inline(always)]
+fn nulls(at: &mut [usize; BLOCK_ROWS]) {
+    at.iter_mut().for_each(|at| *at += 1);
+}
+
+/// Writes values of a fixed number of bytes, with their tags.
 #[inline(always)]
 fn fixed<const N: usize>(
     bytes: &mut [u8],
@@ -248,10 +267,10 @@ fn fixed<const N: usize>(
     rows: Range<usize>,
     value: impl Fn(usize) -> [u8; N],
 ) {
-    tags(bytes, &mut at[..rows.len()], valid);
+    nulls(at);
     each_bit(valid, |i| {
-        bytes[at[i]..at[i] + N].copy_from_slice(&value(rows.start + i));
-        at[i] += N;
+        bytes[at[i] - 1..][..N].copy_from_slice(&value(rows.start + i));
+        at[i] += N - 1;
     });
 }
 
@@ -266,19 +285,24 @@ fn texts(
     offsets: &[i32],
     data: &[u8],
 ) {
-    tags(bytes, &mut at[..rows.len()], valid);
+    /// Of the tag and the length.
+    const HEAD: usize = 5;
+    nulls(at);
     each_bit(valid, |i| {
         let text = text(rows.start + i);
         let (start, end) = (offsets[text] as usize, offsets[text + 1] as usize);
-        let (length, behind) = (end - start, at[i] + 4);
-        bytes[at[i]..behind].copy_from_slice(&(length as u32).to_le_bytes());
-        match data.get(start..start + SHORT_TEXT_BYTES) {
+        let length = end - start;
+        let out = &mut bytes[at[i] - 1..];
+        out[..HEAD].copy_from_slice(&tagged::<4, HEAD>((length as u32).to_le_bytes()));
+        match data[start..].first_chunk() {
             Some(short) if length <= SHORT_TEXT_BYTES => {
-                bytes[behind..behind + SHORT_TEXT_BYTES].copy_from_slice(short);
+                // What lies behind it here is another's; what comes behind it there may be the tag of a null.
+                let text = u128::from_le_bytes(*short) & !u128::MAX.checked_shl(8 * length as u32).unwrap_or(0);
+                *out[HEAD..].first_chunk_mut().expect("each row has so much room behind it") = text.to_le_bytes();
             }
-            _ => bytes[behind..behind + length].copy_from_slice(&data[start..end]),
+            _ => out[HEAD..HEAD + length].copy_from_slice(&data[start..end]),
         }
-        at[i] = behind + length;
+        at[i] += HEAD - 1 + length;
     });
 }
 
