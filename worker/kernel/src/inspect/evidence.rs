@@ -14,7 +14,7 @@ use batteuse_shared::table::Classes;
 
 use super::Region;
 use crate::automaton::{
-    Automaton, CR_SEEN, ESCAPE_SEEN, FIELD_START, QUOTE_SEEN, QUOTED, RECORD_START, UNQUOTED, open,
+    Automaton, CR_SEEN, ESCAPE_SEEN, FIELD_START, QUOTE_SEEN, QUOTED, RECORD_START, UNQUOTED, base, open,
 };
 use crate::infer::classify;
 
@@ -331,14 +331,28 @@ pub(super) fn start_in(trial: &Trial, width: Width, region: &Region<'_>) -> Opti
     let start = |state: StateId| first_boundary(&trial.automaton, state, rest).map(|index| index + 1);
     let outside = start(trial.automaton.guess(before));
     let inside = trial.dialect.quote.and_then(|_| start(StateId(QUOTED)));
+    let (Some(outside), Some(inside)) = (outside, inside) else { return outside.or(inside) };
+    let common = common_start(trial, region.bytes, outside.min(inside), outside.max(inside));
     let balance = |start: usize| {
-        let evidence = Evidence::from(trial, width, region, start);
+        if Some(start) == common {
+            return 0;
+        }
+        // A record that ends where the common ones begin counts, and none of these.
+        let region = match common {
+            Some(end) => Region { bytes: &region.bytes[..=end], last: false, ..*region },
+            None => *region,
+        };
+        let evidence = Evidence::from(trial, width, &region, start);
         2 * i128::from(evidence.fitting) - i128::from(evidence.records)
     };
-    match (outside, inside) {
-        (Some(outside), Some(inside)) if outside != inside && balance(inside) > balance(outside) => Some(inside),
-        _ => outside.or(inside),
-    }
+    Some(if balance(inside) > balance(outside) { inside } else { outside })
+}
+
+/// `later`, where a record starts there too when one starts at `earlier`: all that follow are the same.
+fn common_start(trial: &Trial, bytes: &[u8], earlier: usize, later: usize) -> Option<usize> {
+    let step = |state, &byte: &u8| StateId(trial.automaton.next(base(state), byte));
+    let state = bytes[earlier..later].iter().fold(trial.automaton.record_start(), step);
+    bytes.get(later).is_some_and(|&byte| trial.automaton.boundary(state, byte)).then_some(later)
 }
 
 /// The index of the first byte of `bytes` before which a boundary lies when `state` is the state before the first one.
