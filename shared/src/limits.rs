@@ -119,6 +119,10 @@ pub const DICTIONARY_VALUES_FREE: usize = 2_048;
 /// Slots of a dictionary looked at before a value is called one too many: at most half are in use, so more would be somebody's intent.
 pub const DICTIONARY_PROBES_MAX: usize = 32;
 
+/// Likewise, of a dictionary made in encoding, which is much larger: a hundred thousand values in half of the slots lie in rows of some
+/// sixty by chance.
+pub const SLOT_PROBES_MAX: usize = 256;
+
 /// Encoded bytes at which a Parquet row group is flushed, so that memory stays bounded for wide rows.
 pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
 

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array as _, PrimitiveArray};
-use arrow_buffer::{ArrowNativeType, BooleanBufferBuilder};
+use arrow_buffer::{ArrowNativeType, BooleanBufferBuilder, ToByteSlice as _};
 use bytes::Bytes;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
@@ -192,6 +192,7 @@ impl<T: Fixed> FixedColumn<T> {
         let before = self.known.len();
         let known = &mut self.known;
         self.codes.clear();
+        self.codes.reserve(self.values.len());
         for &value in &self.values {
             let word = value.word();
             let Some((code, new)) = slots.code(mix(word) as u32, |code| known[code as usize].word() == word) else {
@@ -226,8 +227,11 @@ impl<T: Fixed> FixedColumn<T> {
 
 /// Appends values as plain pages have them.
 fn write<T: Fixed>(values: &[T], out: &mut Vec<u8>) {
-    out.reserve(values.len() * T::BYTES);
-    values.iter().for_each(|value| out.extend_from_slice(value.bytes().as_ref()));
+    if cfg!(target_endian = "little") {
+        out.extend_from_slice(values.to_byte_slice());
+    } else {
+        values.iter().for_each(|value| out.extend_from_slice(value.bytes().as_ref()));
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, Compressor, DICTIONARY_BYTES, DictionaryPage, PAGE_ROWS, PageBounds, code_bits, indices};
-use super::slots::{Slots, hash};
+use super::slots::{Slots, hash, same};
 
 /// Bytes of plain values at which a page ends, as in the crate's own pages.
 const PAGE_BYTES: usize = 1 << 20;
@@ -95,11 +95,11 @@ impl Written {
 }
 
 impl Known {
-    /// The code of a text; none when it has none and can be given none.
+    /// The code of a text with this hash; none when it has none and can be given none.
     #[inline]
-    fn code(&mut self, text: &[u8]) -> Option<u32> {
+    fn code(&mut self, text: &[u8], hash: u32) -> Option<u32> {
         let texts = &self.texts;
-        let (code, new) = self.slots.as_mut()?.code(hash(text), |code| texts.get(code as usize) == text)?;
+        let (code, new) = self.slots.as_mut()?.code(hash, |code| same(texts.get(code as usize), text))?;
         if new {
             self.texts.push(text);
         }
@@ -129,7 +129,9 @@ impl Known {
         let before = self.texts.len();
         let bytes_before = self.texts.bytes.len();
         let mut codes = Vec::with_capacity(page.len());
-        codes.extend(page.iter().map_while(|text| self.code(text)));
+        // Hashes first: while one text is compared the processor fetches the slots of others.
+        let hashes: Vec<u32> = page.iter().map(hash).collect();
+        codes.extend(std::iter::zip(page.iter(), hashes).map_while(|(text, hash)| self.code(text, hash)));
         let coded = self.texts.bytes.len() - bytes_before + page.len() * code_bits(self.texts.len()) as usize / 8;
         let fits = self.texts.bytes.len() <= DICTIONARY_BYTES && codes.len() == page.len();
         if fits && coded < page.bytes.len() {
