@@ -122,6 +122,11 @@ pub const DICTIONARY_PROBES_MAX: usize = 32;
 /// Encoded bytes at which a Parquet row group is flushed, so that memory stays bounded for wide rows.
 pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
 
+/// Bytes of memory at which a Parquet row group is flushed: its encoded pages, what waits for a page, and dictionaries with the slots by
+/// which their values are found. Twice [`ROW_GROUP_BYTES_MAX`], so that it cuts no group but those of many columns whose values are
+/// mostly new, of which a slot and a code cost several times what the value does. Each slot of a worker holds one row group.
+pub const ROW_GROUP_MEMORY_BYTES_MAX: usize = 2 * ROW_GROUP_BYTES_MAX;
+
 /// Interval of a worker's heartbeat. Milliseconds. A fifth of the lease TTL: four may be lost.
 pub const HEARTBEAT_MS: u64 = 3_000;
 

@@ -186,7 +186,7 @@ pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
             sha256,
         });
     }
-    let task = FinishTask { source_url: folder.source().url, pieces, staging: folder.staging() };
+    let task = FinishTask { source: folder.source(), pieces, staging: folder.staging() };
     let finished = match execute(&lease(2, Task::Finish(task)), &Progress::new()) {
         Outcome::Finished(finished) => finished,
         other => panic!("{other:?}"),

@@ -462,9 +462,7 @@ impl Run {
                 compression: spec.output.parquet.compression,
                 staging: self.staging(),
             })),
-            (TaskKey::Finish, _) => {
-                Task::Finish(FinishTask { source_url: source.url, pieces: self.pieces(), staging: self.staging() })
-            }
+            (TaskKey::Finish, _) => Task::Finish(FinishTask { source, pieces: self.pieces(), staging: self.staging() }),
             _ => Task::Inspect(InspectTask {
                 source,
                 csv: spec.source.csv.clone(),

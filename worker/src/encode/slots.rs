@@ -38,6 +38,11 @@ impl Slots {
         None
     }
 
+    /// Bytes that they take.
+    pub(super) fn memory(&self) -> usize {
+        self.slots.capacity() * size_of::<u64>()
+    }
+
     fn insert(&mut self, at: usize, hash: u32) -> u32 {
         let code = self.count;
         self.count += 1;

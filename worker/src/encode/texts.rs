@@ -225,6 +225,14 @@ impl TextColumn {
     }
 
     /// Ends the page.
+    /// Bytes that it takes in memory, about.
+    pub(super) fn memory(&self) -> usize {
+        let slots = self.known.slots.as_ref().map_or(0, Slots::memory);
+        let texts = |written: &Written| written.bytes.capacity() + written.starts.capacity() * size_of::<u32>();
+        let codes = self.given.capacity() * size_of::<u32>();
+        size_of::<Self>() + self.chunk.bytes() + slots + texts(&self.known.texts) + texts(&self.written) + codes
+    }
+
     fn flush(&mut self, compressor: &mut Compressor) -> Result<(), ParquetError> {
         if self.valid.is_empty() {
             return Ok(());
