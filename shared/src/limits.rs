@@ -264,6 +264,10 @@ pub const STORE_RETRY_MS_MAX: u64 = 30_000;
 /// each.
 pub const TEXT_BYTES_MAX: u64 = 256 << 20;
 
+/// Most files of a table to which a run adds: with those of one run more, their lists in `_SUCCESS` and manifest stay below
+/// [`TEXT_BYTES_MAX`], and `RunAccepted`, which holds the list, below [`JOURNAL_SLOT_BYTES_MAX`].
+pub const TABLE_FILES_MAX: usize = 200_000;
+
 /// Size of one read of a published file whose checksum is taken. Bytes: as an upload's part, so an object store is asked no more often.
 pub const VERIFY_READ_BYTES: usize = 8 << 20;
 

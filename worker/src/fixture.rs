@@ -211,6 +211,7 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         rows,
         digest,
         parts,
+        kept: Vec::new(),
     };
     let span_bytes = manifest.parts.iter().map(|part| part.span.bytes()).sum();
     let report = Report {
