@@ -6,16 +6,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use batteuse_shared::limits;
-use batteuse_shared::spec::{Ragged, parse_bytes};
+use batteuse_shared::spec::{Mode, Ragged, parse_bytes};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::generate::GenerateArgs;
 
 /// The flags of [`JobFlags`], by their fields: all of them, so that clap names the one that stands beside a spec.
-pub(crate) const JOB_FLAGS: [&str; 11] = [
+pub(crate) const JOB_FLAGS: [&str; 12] = [
     "from",
     "to",
+    "mode",
     "partition_bytes",
     "delimiter",
     "quote",
@@ -57,9 +58,13 @@ pub struct JobFlags {
     #[arg(long, value_name = "FILE", required_unless_present = "file", requires = "to")]
     pub from: Option<PathBuf>,
 
-    /// The folder to write Parquet into: absent or empty
+    /// The folder to write Parquet into: absent or empty, unless --mode says what becomes of the table in it
     #[arg(long, value_name = "DIR", required_unless_present = "file", requires = "from")]
     pub to: Option<PathBuf>,
+
+    /// What becomes of a table that stands there: it is refused, added to, or replaced [default: error]
+    #[arg(long, value_name = "error|append|overwrite", value_parser = mode())]
+    pub mode: Option<Mode>,
 
     /// Bytes of one partition, such as 64MiB [default: as file and slots suggest]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, allow_negative_numbers = true)]
@@ -127,6 +132,15 @@ fn tolerate(text: &str) -> Result<Tolerate, BadTolerate> {
         Some(percent) => percent.parse().map(Tolerate::Percent).map_err(|_| BadTolerate),
         None => text.parse().map(Tolerate::Count).map_err(|_| BadTolerate),
     }
+}
+
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    let modes = PossibleValuesParser::new(["error", "append", "overwrite"]);
+    modes.map(|text| match text.as_str() {
+        "append" => Mode::Append,
+        "overwrite" => Mode::Overwrite,
+        _ => Mode::Error,
+    })
 }
 
 fn ragged() -> impl TypedValueParser<Value = Ragged> {

@@ -173,6 +173,7 @@ pub fn job_from_flags(args: &RunArgs) -> Result<Job, ConfigError> {
                     url: output_url(to)?,
                     compression: Compression::default(),
                     file_bytes: limits::FILE_BYTES_DEFAULT,
+                    mode: flags.mode.unwrap_or_default(),
                 },
             },
             rejects: Rejects { tolerate: tolerance(&flags.tolerate)? },

@@ -4,6 +4,7 @@
 
 mod exits;
 mod folders;
+mod modes;
 mod refusals;
 mod resume;
 mod verify;

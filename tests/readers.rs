@@ -4,6 +4,7 @@
 //! Invariant: cells are expected from the text of the CSV files, never from another reader's output; an engine that is not
 //! installed fails its test.
 
+mod about;
 mod engine;
 mod pages;
 mod pruning;

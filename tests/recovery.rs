@@ -2,12 +2,13 @@
 //! that was staged or accepted is done again.
 //!
 //! Invariant: every injected fault is counted and must have hit; what a killed run left is looked at before it goes on.
-//! `boundaries` stops the driver in this process before each of its actions; `processes` and `rivals` kill and race real ones.
+//! `boundaries` and `modes` stop the driver in this process before each of its actions; `processes` and `rivals` kill and race real ones.
 
 mod boundaries;
 mod crew;
 mod ledger;
 mod life;
+mod modes;
 mod processes;
 mod rivals;
 

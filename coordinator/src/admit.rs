@@ -13,8 +13,9 @@ use std::sync::Arc;
 use batteuse_shared::ids::{BadName, Epoch, RunId};
 use batteuse_shared::limits::{PARTITIONS_MAX, SOURCE_BYTES_MAX};
 use batteuse_shared::location::{self, BadUrl};
+use batteuse_shared::manifest::Standing;
 use batteuse_shared::report::{Reason, RunState};
-use batteuse_shared::spec::{Auto, Job, SpecProblem};
+use batteuse_shared::spec::{Auto, Job, Mode, SpecProblem};
 use batteuse_shared::task::{SourceRef, SourceVersion};
 use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, limits};
@@ -24,6 +25,7 @@ use batteuse_store::{CreateError, Folder, ListError, OpenError, ReadError, Store
 use crate::claim::{self, Claim, ClaimError, ClaimOutcome, Holding};
 use crate::journal::{AppendError, Journal, JournalError, Position, State, StateError, StateStore};
 use crate::scheduler::{Accepted, Decision, Fact, Run};
+use crate::standing::{self, StandingError};
 
 /// Where a coordinator keeps its state, and its clock.
 #[derive(Clone)]
@@ -153,7 +155,7 @@ pub enum AdmitError {
         state: String,
     },
     /// The output folder holds a table.
-    #[error("{} holds the table of run {run}: name another folder, or delete this one", dir.display())]
+    #[error("{} holds the table of run {run}: name another folder, delete this one, or give output.parquet.mode append or overwrite (--mode)", dir.display())]
     Finished {
         /// The folder.
         dir: PathBuf,
@@ -195,6 +197,9 @@ pub enum AdmitError {
     /// The claim cannot be read or written.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// The table that stands in the folder cannot be told.
+    #[error("the table in the output folder: {0}")]
+    Standing(#[from] StandingError),
     /// The journal of the run that holds the folder cannot be read.
     #[error("whether the run that holds the output folder has ended cannot be told: {0}")]
     Journal(#[from] JournalError),
@@ -222,6 +227,7 @@ impl AdmitError {
             | Self::Unfinished { .. }
             | Self::Elsewhere { .. }
             | Self::Finished { .. }
+            | Self::Standing(_)
             | Self::Foreign { .. } => Some(About::Output),
             Self::Claim(ClaimError::NotAFolder { .. }) | Self::JournalGone { .. } | Self::Lost { .. } => {
                 Some(About::Output)
@@ -236,6 +242,7 @@ impl AdmitError {
         match self {
             Self::Io { .. } | Self::Untried { .. } => true,
             Self::Claim(error) => error.is_environment(),
+            Self::Standing(error) => matches!(error, StandingError::Io { .. }),
             Self::Journal(error) => matches!(error, JournalError::Io { .. }),
             Self::Void(error) => matches!(error, AppendError::Io { .. } | AppendError::Unknown { .. }),
             _ => false,
@@ -296,7 +303,12 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     {
         return Err(AdmitError::TooManyPartitions { bytes: version.bytes, partition_bytes });
     }
-    if let Some(seq) = free_slot(&dir, holding, &run, ground)? {
+    let mode = job.spec.output.parquet.mode;
+    let slot = free_slot(&dir, holding, &run, mode, ground)?;
+    // Whoever held the folder has ended, and the next claim is this run's or another's, which is noticed: so nobody changes the table
+    // before this run does.
+    let standing = standing(&*dir, mode)?;
+    if let Some(seq) = slot {
         fit(&*dir)?;
         let mine =
             Claim { run: run.clone(), state: ground.claimed_as.clone(), nonce: uuid::Uuid::new_v4().to_string() };
@@ -309,7 +321,19 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     }
     let nonce = prepare_staging(&*dir, &run)?;
     let source = SourceRef { url: job.spec.source.url.clone(), version };
-    Ok(Admission::New(Box::new(Accepted { run, job, source, nonce, at: (ground.clock)() })))
+    Ok(Admission::New(Box::new(Accepted { run, job, source, nonce, standing, at: (ground.clock)() })))
+}
+
+/// The table that stands in `dir`, if the mode goes on from one. What is no part of it must not be there.
+fn standing(dir: &dyn Folder, mode: Mode) -> Result<Option<Box<Standing>>, AdmitError> {
+    let found = standing::read(dir)?;
+    if let Some(name) = standing::stray(dir, found.as_ref().map(|(_, standing)| standing))? {
+        return Err(AdmitError::Foreign { dir: dir.place(""), name });
+    }
+    match found {
+        Some((run, _)) if mode == Mode::Error => Err(AdmitError::Finished { dir: dir.place(""), run }),
+        found => Ok(found.map(|(_, standing)| Box::new(standing))),
+    }
 }
 
 /// Refuses a store in which a claim would not hold, before the first one is made.
@@ -343,7 +367,13 @@ fn prepare_staging(dir: &dyn Folder, run: &RunId) -> Result<String, AdmitError> 
 }
 
 /// The claim slot that a new run may take; none when `run` itself holds the folder.
-fn free_slot(dir: &Arc<dyn Folder>, holding: Holding, run: &RunId, ground: &Ground) -> Result<Option<u64>, AdmitError> {
+fn free_slot(
+    dir: &Arc<dyn Folder>,
+    holding: Holding,
+    run: &RunId,
+    mode: Mode,
+    ground: &Ground,
+) -> Result<Option<u64>, AdmitError> {
     let place = || dir.place("");
     let (seq, held) = match holding {
         Holding::Absent | Holding::Empty => return Ok(Some(0)),
@@ -360,7 +390,8 @@ fn free_slot(dir: &Arc<dyn Folder>, holding: Holding, run: &RunId, ground: &Grou
     match Run::replay(facts.clone()) {
         Some(holder) if holder.done() => match holder.state() {
             RunState::Failed | RunState::Cancelled => Ok(Some(seq + 1)),
-            _ => Err(AdmitError::Finished { dir: place(), run: held.run }),
+            _ if mode == Mode::Error => Err(AdmitError::Finished { dir: place(), run: held.run }),
+            _ => Ok(Some(seq + 1)),
         },
         Some(_) if embedded => Err(AdmitError::Unfinished { dir: place(), run: held.run }),
         Some(_) => Err(AdmitError::Elsewhere { dir: place(), run: held.run, state: held.state }),
@@ -371,7 +402,9 @@ fn free_slot(dir: &Arc<dyn Folder>, holding: Holding, run: &RunId, ground: &Grou
         }
         None => match void(&*state, &held.run, replayed.position, ground) {
             // It has just begun, or a rival has made it void: its first slot tells.
-            Err(AdmitError::Void(AppendError::Conflict { .. })) => free_slot(dir, claim::look(&**dir)?, run, ground),
+            Err(AdmitError::Void(AppendError::Conflict { .. })) => {
+                free_slot(dir, claim::look(&**dir)?, run, mode, ground)
+            }
             done => done.map(|()| Some(seq + 1)),
         },
     }
@@ -386,7 +419,16 @@ fn begun(dir: &dyn Folder, run: &RunId) -> Result<bool, AdmitError> {
             Err(AdmitError::Io { path: dir.place(path), error: io::Error::new(io::ErrorKind::NotADirectory, error) })
         }
     };
-    let published = names("")?.iter().any(|name| name != layout::ENGINE_DIR);
+    // An earlier run's table is none of its.
+    let earlier = match standing::read(dir) {
+        Err(StandingError::Damaged { .. }) => None,
+        found => found?.filter(|(of, _)| of != run).map(|(_, standing)| standing),
+    };
+    let known = |name: &String| match &earlier {
+        Some(standing) => name == layout::SUCCESS || standing.files().any(|file| file == name),
+        None => false,
+    };
+    let published = names("")?.iter().any(|name| name != layout::ENGINE_DIR && !known(name));
     let reported = names(&layout::run_dir(run))?.iter().any(|name| name != STAGING);
     let staged = names(&layout::staging_dir(run))?.iter().any(|name| name != layout::STAGING_NONCE);
     Ok(published || reported || staged)

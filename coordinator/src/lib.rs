@@ -11,3 +11,4 @@ pub mod plan;
 pub mod publish;
 pub mod rpc;
 pub mod scheduler;
+mod standing;

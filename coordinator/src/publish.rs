@@ -1,11 +1,13 @@
 //! Publishing: a plan is carried out as an idempotent redo.
 //!
-//! Order: parts, rejects, manifest, report, `_SUCCESS`; each group is durable before the next one begins, so whoever sees the
-//! manifest or `_SUCCESS` sees all (VISIBLE-IS-DECIDED). Invariant: stopped anywhere and redone, it reaches the same files;
-//! what it did not write itself is never replaced. Staged names stay until all is visible, and are swept before `RunDone`, so
-//! that no crash leaves any behind.
+//! Order: parts, rejects, manifest, report, `_SUCCESS`, then the files of the table whose place it took are removed; each group is
+//! durable before the next one begins, so whoever sees the manifest or `_SUCCESS` sees all (VISIBLE-IS-DECIDED). Invariant: stopped
+//! anywhere and redone, it reaches the same files; what it did not write itself is never replaced, but `_SUCCESS` of the table that
+//! stood there when the run was accepted, and nothing is removed that this table did not list. Staged names stay until all is visible,
+//! and are swept before `RunDone`, so that no crash leaves any behind.
 //! Does not decide anything: the caller holds a durable `RunDecided` or `RunAborted` (WRITE-AHEAD).
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
@@ -14,8 +16,10 @@ use crate::claim;
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use batteuse_store::{Folder, Kind, ListError, ReadError, WriteError};
+use sha2::{Digest as _, Sha256};
 
 /// Everything that publishing a run makes visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub struct PublishPlan {
     pub output_url: String,
     /// The run.
     pub run: RunId,
+    /// The table that stands in the folder; none where none does, and for a run that failed, which leaves it as it is.
+    pub before: Option<Before>,
     /// Accepted parts, in source order. None for a run that failed.
     pub parts: Vec<Link>,
     /// The finish task's file.
@@ -36,6 +42,17 @@ pub struct PublishPlan {
     pub report: String,
     /// Text of `_SUCCESS`.
     pub success: Option<String>,
+}
+
+/// A table that stood in the folder when the run took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Before {
+    /// sha256 of its `_SUCCESS`, which is replaced.
+    pub success_sha256: Checksum,
+    /// Paths of its files that stay.
+    pub kept: Vec<String>,
+    /// Paths of its files that are removed once `_SUCCESS` names them no more.
+    pub removed: Vec<String>,
 }
 
 /// A staged file.
@@ -120,11 +137,14 @@ fn nobody_else(dir: &dyn Folder, plan: &PublishPlan) -> Result<(), PublishError>
         ListError::NotAFolder => PublishError::Foreign { path: dir.place("") },
         ListError::Io(error) => at(dir, "")(error),
     })?;
+    let before = plan.before.iter().flat_map(|before| before.kept.iter().chain(&before.removed));
+    let known: BTreeSet<&str> =
+        plan.parts.iter().map(|part| &part.published).chain(before).map(String::as_str).collect();
     for entry in listed.unwrap_or_default() {
         let strange = match entry.name.as_str() {
-            layout::SUCCESS => success_of(dir, entry.kind)? != plan.success,
+            layout::SUCCESS => !success_of(dir, entry.kind)?.is_some_and(|text| is_known(&text, plan)),
             // Whoever reads the folder reads every file of this kind.
-            name => name.ends_with(".parquet") && !plan.parts.iter().any(|part| part.published == name),
+            name => name.ends_with(".parquet") && !known.contains(name),
         };
         if strange {
             return Err(PublishError::Foreign { path: dir.place(&entry.name) });
@@ -133,11 +153,17 @@ fn nobody_else(dir: &dyn Folder, plan: &PublishPlan) -> Result<(), PublishError>
     Ok(())
 }
 
+/// Whether the text of `_SUCCESS` is the plan's, or that of the table before.
+fn is_known(text: &[u8], plan: &PublishPlan) -> bool {
+    let before = plan.before.as_ref().is_some_and(|before| before.success_sha256.0 == *Sha256::digest(text));
+    before || plan.success.as_ref().is_some_and(|success| success.as_bytes() == text)
+}
+
 /// The text of `_SUCCESS`; none when it is none of ours.
-fn success_of(dir: &dyn Folder, kind: Kind) -> Result<Option<String>, PublishError> {
+fn success_of(dir: &dyn Folder, kind: Kind) -> Result<Option<Vec<u8>>, PublishError> {
     match dir.read(layout::SUCCESS, TEXT_BYTES_MAX) {
         _ if kind != Kind::File => Ok(None),
-        Ok(text) => Ok(text.and_then(|text| String::from_utf8(text).ok())),
+        Ok(text) => Ok(text),
         Err(ReadError::Io(error)) => Err(at(dir, layout::SUCCESS)(error)),
         Err(_) => Ok(None),
     }
@@ -157,6 +183,7 @@ pub fn publish(
         check_name(&link.staged.name)?;
         check_path(&link.published)?;
     }
+    plan.before.iter().flat_map(|before| &before.removed).try_for_each(|file| check_path(file))?;
     real_folders(dir, &plan.run)?;
     let run_dir = layout::run_dir(&plan.run);
     dir.make(&run_dir).map_err(at(dir, &run_dir))?;
@@ -166,8 +193,8 @@ pub fn publish(
     };
     if plan.success.is_some() {
         nobody_else(dir, plan)?;
-        if dir.has_uploads() {
-            // A completion replaces what has its name, so whose the folder is must be certain; on a disk nothing is replaced.
+        if dir.has_uploads() || plan.before.is_some() {
+            // A completion replaces what has its name, so whose the folder is must be certain; on a disk only `_SUCCESS` is replaced.
             still_ours(dir, &plan.run)?;
         }
     }
@@ -188,10 +215,17 @@ pub fn publish(
     ];
     for (path, text) in texts {
         if let Some(text) = text {
-            write(dir, &path, text)?;
+            // Only `_SUCCESS` was there before.
+            let before = plan.before.as_ref().filter(|_| path == layout::SUCCESS);
+            write(dir, &path, before, text)?;
             done(&path)?;
         }
     }
+    for file in plan.before.iter().flat_map(|before| &before.removed) {
+        dir.discard(file, None).map_err(at(dir, file))?;
+        done(file)?;
+    }
+    dir.secure("").map_err(at(dir, ""))?;
     discard(dir, &plan.run, &plan.unwanted)?;
     if let Err(error) = abort_orphans(dir, &plan.run) {
         // They are seen by nobody and cost space only: no reason to hold a table back.
@@ -250,8 +284,12 @@ fn link(dir: &dyn Folder, run: &RunId, link: &Link) -> Result<(), PublishError> 
     })
 }
 
-fn write(dir: &dyn Folder, path: &str, text: &str) -> Result<(), PublishError> {
-    dir.write_if_absent_or_equal(path, text.as_bytes()).map_err(|error| match error {
+fn write(dir: &dyn Folder, path: &str, before: Option<&Before>, text: &str) -> Result<(), PublishError> {
+    let written = match before {
+        Some(before) => dir.replace(path, &before.success_sha256, text.as_bytes()),
+        None => dir.write_if_absent_or_equal(path, text.as_bytes()),
+    };
+    written.map_err(|error| match error {
         WriteError::Different => PublishError::Foreign { path: dir.place(path) },
         WriteError::Io(error) => at(dir, path)(error),
     })

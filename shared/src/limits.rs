@@ -126,6 +126,11 @@ pub const SLOT_PROBES_MAX: usize = 256;
 /// Encoded bytes at which a Parquet row group is flushed, so that memory stays bounded for wide rows.
 pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
 
+/// Bytes of memory at which a Parquet row group is flushed: its encoded pages, what waits for a page, and dictionaries with the slots by
+/// which their values are found. Twice [`ROW_GROUP_BYTES_MAX`], so that it cuts no group but those of many columns whose values are
+/// mostly new, of which a slot and a code cost several times what the value does. Each slot of a worker holds one row group.
+pub const ROW_GROUP_MEMORY_BYTES_MAX: usize = 2 * ROW_GROUP_BYTES_MAX;
+
 /// Interval of a worker's heartbeat. Milliseconds. A fifth of the lease TTL: four may be lost.
 pub const HEARTBEAT_MS: u64 = 3_000;
 
@@ -262,6 +267,10 @@ pub const STORE_RETRY_MS_MAX: u64 = 30_000;
 /// Largest text (manifest, report) that is read back from a store, in bytes: a manifest names `PARTITIONS_MAX` parts in some 500 bytes
 /// each.
 pub const TEXT_BYTES_MAX: u64 = 256 << 20;
+
+/// Most files of a table to which a run adds: with those of one run more, their lists in `_SUCCESS` and manifest stay below
+/// [`TEXT_BYTES_MAX`], and `RunAccepted`, which holds the list, below [`JOURNAL_SLOT_BYTES_MAX`].
+pub const TABLE_FILES_MAX: usize = 200_000;
 
 /// Size of one read of a published file whose checksum is taken. Bytes: as an upload's part, so an object store is asked no more often.
 pub const VERIFY_READ_BYTES: usize = 8 << 20;

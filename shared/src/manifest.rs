@@ -1,15 +1,17 @@
-//! The manifest of a published run, and what `_SUCCESS` holds.
+//! The manifest of a published run, what `_SUCCESS` holds, and the table that a run finds in its output folder.
 //!
-//! Invariant: parts are listed in source order and their spans tile the data (TILES).
+//! Invariant: parts are listed in source order and their spans tile the data (TILES); what earlier runs wrote is listed apart, the
+//! oldest first, and is never changed.
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AttemptId, PartitionId, RunId};
+use crate::ids::{AttemptId, Epoch, PartitionId, RunId};
+use crate::layout;
 use crate::span::Span;
 use crate::table::{Checksum, Column, Digest};
 use crate::task::SourceRef;
 
-/// Everything a reader needs to know of a published table.
+/// Everything a reader needs to know of a published table. Rows, digest and parts are the run's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
@@ -23,10 +25,63 @@ pub struct Manifest {
     pub columns: Vec<Column>,
     /// Rows in all parts.
     pub rows: u64,
-    /// Digest of the table.
+    /// Digest of their rows.
     pub digest: Digest,
     /// Every accepted partition in source order.
     pub parts: Vec<ManifestPart>,
+    /// What earlier runs wrote and the table still has, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Share>,
+}
+
+/// What one earlier run has in a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Share {
+    /// The run.
+    pub run: RunId,
+    /// What it read.
+    pub source: SourceRef,
+    /// Its partitions that have a file.
+    pub parts: Vec<ManifestPart>,
+}
+
+/// The table that stands in an output folder when a run takes the folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// sha256 of `_SUCCESS`.
+    pub success_sha256: Checksum,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// All that it holds; the last is the share of the run that `_SUCCESS` names.
+    pub shares: Vec<Share>,
+}
+
+impl Standing {
+    /// The table of `manifest`, whose `_SUCCESS` has this checksum.
+    #[must_use]
+    pub fn new(manifest: Manifest, success_sha256: Checksum) -> Self {
+        let Manifest { run, source, columns, mut parts, kept: mut shares, .. } = manifest;
+        parts.retain(|part| part.file.is_some());
+        shares.push(Share { run, source, parts });
+        Self { success_sha256, columns, shares }
+    }
+
+    /// The paths of its files.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.parts().filter_map(|part| part.file.as_deref())
+    }
+
+    /// The highest epoch in which a part of it was made: later ones name no file that it has.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.parts().map(|part| part.attempt.epoch()).max().unwrap_or(Epoch(0))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &ManifestPart> {
+        self.shares.iter().flat_map(|share| &share.parts)
+    }
 }
 
 /// One accepted partition.
@@ -53,22 +108,59 @@ pub struct ManifestPart {
     pub sha256: Option<Checksum>,
 }
 
-/// The content of `_SUCCESS`.
+/// The content of `_SUCCESS`: the whole table, whoever wrote its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Success {
-    /// The run.
+    /// The run that was the last to write.
     pub run: RunId,
-    /// Path of the manifest, relative to the output folder.
+    /// Path of its manifest, relative to the output folder.
     pub manifest: String,
-    /// Parts.
-    pub files: Vec<String>,
+    /// The table's files.
+    pub files: Vec<SuccessFile>,
     /// Rows.
     pub rows: u64,
-    /// Bytes of the parts.
+    /// Bytes of the files.
     pub bytes: u64,
-    /// What was read.
-    pub source: SourceRef,
+    /// What was read, the oldest first.
+    pub inputs: Vec<SourceRef>,
     /// Digest of the table.
     pub digest: Digest,
+}
+
+/// One file of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuccessFile {
+    /// Path in the output folder.
+    pub name: String,
+    /// Rows.
+    pub rows: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// sha256 of its bytes.
+    pub sha256: Option<Checksum>,
+}
+
+impl Success {
+    /// What stands in `_SUCCESS` beside this manifest.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        let file = |part: &ManifestPart| {
+            let (rows, bytes, sha256) = (part.rows, part.bytes, part.sha256);
+            part.file.clone().map(|name| SuccessFile { name, rows, bytes, sha256 })
+        };
+        let kept = || manifest.kept.iter().flat_map(|share| &share.parts);
+        let files: Vec<SuccessFile> = kept().chain(&manifest.parts).filter_map(file).collect();
+        let inputs = manifest.kept.iter().map(|share| &share.source).chain([&manifest.source]);
+        Self {
+            run: manifest.run.clone(),
+            manifest: layout::manifest(&manifest.run),
+            rows: kept().map(|part| part.rows).sum::<u64>() + manifest.rows,
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            files,
+            inputs: inputs.cloned().collect(),
+            digest: kept().fold(manifest.digest, |sum, part| sum.plus(part.digest)),
+        }
+    }
 }

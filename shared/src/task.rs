@@ -131,8 +131,8 @@ pub struct ParseTask {
 /// Writes `rejects.parquet`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishTask {
-    /// Goes into the column `source`.
-    pub source_url: String,
+    /// What was read: its URL goes into the column `source`.
+    pub source: SourceRef,
     /// Staged rejects in source order.
     pub pieces: Vec<RejectPiece>,
     /// Where to stage, and to read the pieces.

@@ -21,7 +21,7 @@ pub fn manifest(args: &ManifestArgs) -> Result<Code, Stop> {
     match args.output {
         OutputForm::Json => println!("{}", serde_json::to_string_pretty(&manifest).map_err(Stop::failed)?),
         OutputForm::Text => {
-            for part in &manifest.parts {
+            for part in manifest.kept.iter().flat_map(|share| &share.parts).chain(&manifest.parts) {
                 if let Some(file) = &part.file {
                     println!("{} {} rows {} bytes", dir.folder.place(file).display(), part.rows, part.bytes);
                 }

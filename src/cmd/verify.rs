@@ -42,7 +42,7 @@ pub fn folder(dir: &OutputDir) -> Result<(), Stop> {
     };
     let manifest: Manifest = needed(dir, &layout::manifest(&success.run))?;
     let report: Report = needed(dir, &layout::report(&success.run))?;
-    let found = verify::verify(&dir.folder, &manifest, &report).map_err(Stop::unreachable)?;
+    let found = verify::verify(&dir.folder, &success, &manifest, &report).map_err(Stop::unreachable)?;
     println!(
         "   {}: {} files, {} bytes, {} rows, {} rejects",
         success.run, found.files, found.bytes, found.rows, found.rejects

@@ -11,14 +11,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use batteuse_shared::limits::UPLOAD_PARTS_IN_FLIGHT_MAX;
+use batteuse_shared::limits::{TEXT_BYTES_MAX, UPLOAD_PARTS_IN_FLIGHT_MAX};
+use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
+use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::pending::Lister;
 pub(crate) use self::uploading::Uploading;
@@ -107,6 +109,32 @@ impl Bucket {
         }
     }
 
+    /// What lies under `key`, and the version of it that a conditional write names; none where nothing does.
+    async fn version(&self, key: &Path) -> object_store::Result<Option<(Bytes, UpdateVersion)>> {
+        match self.client.objects.get(key).await {
+            Ok(got) if got.meta.size > TEXT_BYTES_MAX => {
+                Ok(Some((Bytes::new(), UpdateVersion { e_tag: None, version: None })))
+            }
+            Ok(got) => {
+                let version = UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
+                Ok(Some((got.bytes().await?, version)))
+            }
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes where the object is still of this version; anywhere in a store that has no such condition.
+    async fn update(&self, key: &Path, version: UpdateVersion, payload: PutPayload) -> object_store::Result<()> {
+        let put = self.client.objects.put_opts(key, payload.clone(), PutMode::Update(version).into()).await;
+        match put {
+            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+                self.client.objects.put(key, payload).await.map(drop)
+            }
+            put => put.map(drop),
+        }
+    }
+
     async fn listed(&self, prefix: Path) -> object_store::Result<Vec<Entry>> {
         let found = self.client.objects.list_with_delimiter(Some(&prefix)).await?;
         let named = |path: &Path, kind| Entry { name: path.filename().unwrap_or_default().to_owned(), kind };
@@ -171,6 +199,36 @@ impl Folder for Bucket {
             Ok(Some(_)) | Err(ReadError::NotRegular | ReadError::TooLarge { .. }) => Err(WriteError::Different),
             Ok(None) => Err(WriteError::Io(unclear)),
             Err(ReadError::Io(error)) => Err(WriteError::Io(error)),
+        }
+    }
+
+    fn replace(&self, path: &str, before: &Checksum, bytes: &[u8]) -> Result<(), WriteError> {
+        let key = self.key(path).map_err(WriteError::Io)?;
+        let found = self.wait(self.version(&key)).map_err(|error| WriteError::Io(io_error(error)))?;
+        let Some((_, version)) = found.filter(|(found, _)| Checksum(Sha256::digest(found).into()) == *before) else {
+            return self.write_if_absent_or_equal(path, bytes);
+        };
+        let payload = PutPayload::from_bytes(Bytes::copy_from_slice(bytes));
+        let Err(error) = self.wait(self.update(&key, version, payload)) else { return Ok(()) };
+        // Refused or unknown: what the name says now is the truth, whatever the reply was.
+        match self.wait(self.version(&key)) {
+            Ok(Some((found, _))) if found == bytes => Ok(()),
+            Ok(Some((found, _))) if Checksum(Sha256::digest(&found).into()) != *before => Err(WriteError::Different),
+            _ => Err(WriteError::Io(io_error(error))),
+        }
+    }
+
+    fn replaces_by_condition(&self, path: &str) -> io::Result<bool> {
+        let key = self.key(path)?;
+        let write = |text: &'static str, mode: PutMode| {
+            self.wait(self.client.objects.put_opts(&key, PutPayload::from_static(text.as_bytes()), mode.into()))
+        };
+        let first = write("first", PutMode::Overwrite).map_err(io_error)?;
+        write("second", PutMode::Overwrite).map_err(io_error)?;
+        match write("third", PutMode::Update(UpdateVersion { e_tag: first.e_tag, version: first.version })) {
+            Ok(_) | Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => Ok(false),
+            Err(Error::Precondition { .. }) => Ok(true),
+            Err(error) => Err(io_error(error)),
         }
     }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
+use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use bytes::{Bytes, BytesMut};
 
@@ -92,6 +93,16 @@ impl Folder for Disk {
     fn write_if_absent_or_equal(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
         let (folder, name) = self.split(path).map_err(WriteError::Io)?;
         local::write_if_absent_or_equal(&folder, name, bytes)
+    }
+
+    fn replace(&self, path: &str, before: &Checksum, bytes: &[u8]) -> Result<(), WriteError> {
+        let (folder, name) = self.split(path).map_err(WriteError::Io)?;
+        local::replace(&folder, name, before, bytes)
+    }
+
+    fn replaces_by_condition(&self, path: &str) -> io::Result<bool> {
+        // Of writers that take turns, as [`local::replace`] has it.
+        self.create_if_absent(path, b"first").map_err(io::Error::other).map(|_| true)
     }
 
     fn read(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, ReadError> {

@@ -24,6 +24,7 @@ pub use self::local::{CreateError, Created, ReadError, WriteError};
 pub use self::staged::StagedFile;
 pub use self::stores::{OpenError, Stores};
 pub use self::waiter::Waiter;
+use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 
 /// What a name in a folder stands for.
@@ -111,6 +112,21 @@ pub trait Folder: Send + Sync + fmt::Debug {
     /// # Errors
     /// When the name is taken by other content, or the disk or store fails.
     fn write_if_absent_or_equal(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError>;
+
+    /// Makes the file `path`, whose content has the sha256 `before`, hold `bytes`, durably: readers find the one or the other. Where it
+    /// is gone it is made again, and a redo that meets its own earlier file is done. `bytes` must be unlike every content that the file
+    /// had before: then of writers that take turns none undoes what a later one did, however late it comes.
+    ///
+    /// # Errors
+    /// When it holds something else, or the disk or store fails.
+    fn replace(&self, path: &str, before: &Checksum, bytes: &[u8]) -> Result<(), WriteError>;
+
+    /// Whether [`Folder::replace`] is refused by the store itself when the file is changed in just that moment. `path` is free, and is
+    /// left as a file.
+    ///
+    /// # Errors
+    /// When that cannot be tried.
+    fn replaces_by_condition(&self, path: &str) -> io::Result<bool>;
 
     /// The content of the file `path`; none when nothing has that name.
     ///

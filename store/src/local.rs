@@ -1,6 +1,7 @@
 //! Durable writing on a local disk: create without replace, link without replace, folders that survive a power cut.
 //!
-//! Invariant: a file appears under its final name whole and synced, or not at all, and no existing file is ever replaced.
+//! Invariant: a file appears under its final name whole and synced, or not at all, and no existing file is ever replaced but by
+//! [`replace`], which knows what it replaces.
 //! A call whose effect is not certain says so (UNKNOWN-IS-NOT-FAILED); its caller reads back. A failed fsync of a *file* is
 //! never repeated (the kernel may have dropped the pages and report success the next time): that file is given up before it
 //! gets its name. A failed fsync of a *folder* may be repeated: file systems with a metadata journal fail for good after one.
@@ -14,7 +15,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use batteuse_shared::limits::SWEPT_TRIES_MAX;
+use batteuse_shared::limits::{SWEPT_TRIES_MAX, TEXT_BYTES_MAX};
+use batteuse_shared::table::Checksum;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::PublishError;
@@ -241,6 +244,42 @@ pub fn write_if_absent_or_equal(dir: &Path, name: &str, bytes: &[u8]) -> Result<
     }
 }
 
+/// Makes the file `name` in `dir`, whose content has the sha256 `before`, hold `bytes`, durably: temporary file, fsync, rename over it,
+/// fsync of the folder. Where it is gone it is made; a redo that meets its own earlier file is done.
+///
+/// A writer that compared, was then stopped, and comes back when a later one has replaced the file too, must not put its own content
+/// back. Its temporary file is older than its comparison, and the later writer sweeps before it begins: so that one has nothing left
+/// to rename. One that makes its temporary file after that sweep finds its own content, or the later one's, and stops.
+///
+/// # Errors
+/// When it holds something else, or the disk fails: then it holds the one or the other.
+pub fn replace(dir: &Path, name: &str, before: &Checksum, bytes: &[u8]) -> Result<(), WriteError> {
+    sweep_temporaries(dir).map_err(WriteError::Io)?;
+    let path = dir.join(name);
+    let mut swept = io::Error::from(io::ErrorKind::NotFound);
+    for _ in 0..SWEPT_TRIES_MAX {
+        let temporary = dir.join(format!("{TEMPORARY_HEAD}{}{TEMPORARY_TAIL}", Uuid::new_v4()));
+        let written = write_synced(&temporary, bytes);
+        let found = read_regular(&path, TEXT_BYTES_MAX);
+        let expected = matches!(&found, Ok(Some(found)) if Checksum(Sha256::digest(found).into()) == *before);
+        if written.is_err() || !expected {
+            forget(&temporary);
+            written.map_err(WriteError::Io)?;
+            return write_if_absent_or_equal(dir, name, bytes);
+        }
+        match fs::rename(&temporary, &path) {
+            Ok(()) => return fsync_dir(dir).map_err(WriteError::Io),
+            // A rival's sweep took it: what it does is the same, or comes later.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => swept = error,
+            Err(error) => {
+                forget(&temporary);
+                return Err(WriteError::Io(error));
+            }
+        }
+    }
+    Err(WriteError::Io(swept))
+}
+
 /// Gives the staged file of `bytes` bytes its final name too, without replacing anything: an idempotent redo, done when both
 /// names are one file, or when the staged name is gone and the published file has the right size.
 ///
@@ -354,6 +393,34 @@ mod tests {
         fs::write(root.path().join("file"), "").unwrap();
         assert!(create_dir_durable(&root.path().join("file/x")).is_err());
         assert!(create_dir_durable(&root.path().join("file")).is_err());
+    }
+
+    #[test]
+    fn a_file_is_replaced_by_who_knows_it_and_by_nobody_late() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path();
+        let sha256 = |bytes: &[u8]| Checksum(Sha256::digest(bytes).into());
+        let (first, second, third) = (&b"first"[..], &b"second"[..], &b"third"[..]);
+        fs::write(dir.join("s"), first).unwrap();
+        for _ in 0..2 {
+            replace(dir, "s", &sha256(first), second).unwrap();
+            assert_eq!(fs::read(dir.join("s")).unwrap(), second);
+        }
+        // One that was stopped between its comparison and its renaming has a temporary file still.
+        let late = dir.join(format!("{TEMPORARY_HEAD}{}{TEMPORARY_TAIL}", Uuid::new_v4()));
+        fs::write(&late, second).unwrap();
+        replace(dir, "s", &sha256(second), third).unwrap();
+        assert!(!late.exists(), "it is swept: nothing is left to rename");
+        for (before, wanted) in [(first, second), (second, first)] {
+            let refused = replace(dir, "s", &sha256(before), wanted);
+            assert!(matches!(refused, Err(WriteError::Different)), "{refused:?}");
+        }
+        assert_eq!((fs::read(dir.join("s")).unwrap(), names(dir)), (third.to_vec(), vec!["s".to_owned()]));
+        fs::remove_file(dir.join("s")).unwrap();
+        replace(dir, "s", &sha256(third), first).unwrap();
+        symlink("s", dir.join("l")).unwrap();
+        assert!(matches!(replace(dir, "l", &sha256(first), second), Err(WriteError::Different)));
+        assert_eq!(names(dir), ["l", "s"]);
     }
 
     #[test]

@@ -53,9 +53,10 @@ pub fn full(folder: &dyn Folder, writers: usize, now: SystemTime) -> Vec<Check> 
     let mut checks = vec![Check { what: "files can be made, read, listed and removed", found: access }];
     if reached {
         type Try<'a> = (&'static str, Box<dyn Fn() -> Result<Found, String> + 'a>);
-        let tries: [Try<'_>; 6] = [
+        let tries: [Try<'_>; 7] = [
             ("a name is made once", Box::new(|| once(folder, &at))),
             ("of many writers at once one makes the name", Box::new(|| race(folder, &at, writers))),
+            ("a file is replaced by who knows what it held", Box::new(|| switch(folder, &at))),
             ("what is staged is seen when it is published, and not before", Box::new(|| publishing(folder, &at))),
             ("what is staged can be given up", Box::new(|| giving_up(folder, &at))),
             ("uploads that were left can be found", Box::new(|| pending(folder))),
@@ -162,6 +163,17 @@ fn race(folder: &dyn Folder, at: &str, writers: usize) -> Result<Found, String> 
             "of {writers} writers at once, {} were told that they had made the name; {UNSAFE_CREATES}",
             deceived + 1
         )),
+    })
+}
+
+fn switch(folder: &dyn Folder, at: &str) -> Result<Found, String> {
+    Ok(match folder.replaces_by_condition(&format!("{at}/switch")).map_err(|error| error.to_string())? {
+        true => Found::Holds,
+        false => Found::Note(
+            "this store replaces without conditions (If-Match): under output.parquet.mode append and overwrite, a coordinator that was \
+             stopped in the very moment of the switch and comes back after a later run could put `_SUCCESS` back"
+                .to_owned(),
+        ),
     })
 }
 

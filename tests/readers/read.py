@@ -4,6 +4,7 @@
 usage: read.py ENGINE JOB...
   JOB  {"read": PATH}                                    every cell of the table at PATH
        {"ask": PATH, "column": C, "from": A, "to": B}    the ids of the rows with A <= C <= B, and what the engine read for that
+       {"about": PATH}                                   what the Parquet file at PATH says of itself (pyarrow alone)
 
 PATH is a folder of parts or one Parquet file. A table is printed as a line {"columns": [[NAME, TYPE]...], "voids": N} and a line
 [CELL...] for each row, by `id` where there is one. Types are named as in a spec. A cell is null or a text that names the value to its
@@ -14,6 +15,7 @@ the row groups that were read, or `rows`, or both.
 
 import datetime
 import decimal
+import hashlib
 import json
 import os
 import re
@@ -165,6 +167,15 @@ class PyArrow:
             table = table.sort_by("id")
         count = sum(len(column) - column.null_count for column in map(table.column, voids(columns)))
         show(shown(columns), zip(*(self.values(table.column(name), ctype) for name, ctype in shown(columns))), count)
+
+    def about(self, path):
+        import pyarrow.parquet
+
+        file = pyarrow.parquet.ParquetFile(path)
+        columns = [(field.name, self.type_of(field.type)) for field in file.schema_arrow]
+        form = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
+        said = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
+        print(json.dumps(said | {"hashed": hashlib.sha256(form.encode()).hexdigest()}))
 
     def ask(self, path, column, start, end):
         import pyarrow
@@ -335,6 +346,8 @@ def main():
     for job in map(json.loads, sys.argv[2:]):
         if "read" in job:
             engine.read(job["read"])
+        elif "about" in job:
+            engine.about(job["about"])
         else:
             ids, read = engine.ask(job["ask"], job["column"], job["from"], job["to"])
             print(json.dumps({"ids": sorted(ids), "read": read}))

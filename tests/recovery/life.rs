@@ -13,7 +13,7 @@ use batteuse_coordinator::admit::{Admission, Ground, admit};
 use batteuse_coordinator::driver::{Components, Driver, DriverError, Probe, Until};
 use batteuse_coordinator::journal::{Journal, Position};
 use batteuse_coordinator::scheduler::{Fact, Run};
-use batteuse_shared::spec::Job;
+use batteuse_shared::spec::{Job, Mode};
 use batteuse_shared::task::Task;
 use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, location};
@@ -44,6 +44,7 @@ pub struct Stage {
     folder: TempDir,
     source: PathBuf,
     pub scenario: Scenario,
+    mode: Mode,
 }
 
 /// Partitions of every scenario but `Plain`.
@@ -75,10 +76,15 @@ pub fn dirty(rows: usize) -> String {
 
 impl Stage {
     pub fn new(scenario: Scenario) -> Self {
+        Self::under(scenario, Mode::Error)
+    }
+
+    /// The runs go on from a table under `mode`.
+    pub fn under(scenario: Scenario, mode: Mode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("dirty.csv");
         fs::write(&source, dirty(ROWS)).unwrap();
-        Self { folder, source, scenario }
+        Self { folder, source, scenario, mode }
     }
 
     /// An output folder of this name.
@@ -96,7 +102,7 @@ impl Stage {
             "spec": {
                 "source": {"url": location::url_of_file(&self.source).unwrap()},
                 "partition": {"bytes": bytes.div_ceil(partitions)},
-                "output": {"parquet": {"url": location::url_of_dir(dir).unwrap()}},
+                "output": {"parquet": {"url": location::url_of_dir(dir).unwrap(), "mode": self.mode}},
                 "rejects": {"tolerate": {"count": tolerate}},
             },
         });
@@ -166,7 +172,8 @@ pub fn live(stage: &Stage, dir: &Path, kill_at: Option<usize>) -> Life {
 }
 
 async fn one_life(stage: &Stage, dir: &Path, kill_at: Option<usize>) -> Life {
-    let held = held(dir);
+    // A run of another mode is an earlier one, whose table stands there.
+    let held = held(dir).filter(|(run, _)| run.accepted().job.spec.output.parquet.mode == stage.mode);
     if held.as_ref().is_some_and(|(run, _)| run.done()) {
         // As `resume` does: it only tells the report again.
         return Life { end: End::Ended, actions: Vec::new(), leases: Vec::new(), spared: Vec::new() };

@@ -27,7 +27,7 @@ fn found(ended: &Ended) -> Vec<(String, Value)> {
 fn must_be_fit(url: &str, env: Vec<(String, String)>, notes: usize) {
     let healthy = ask(&env, &["doctor", url, "-o", "json"]).expect(0);
     let findings = found(&healthy);
-    assert_eq!(findings.len(), 7, "{}", healthy.out);
+    assert_eq!(findings.len(), 8, "{}", healthy.out);
     assert_eq!(findings.iter().filter(|(found, _)| found == "note").count(), notes, "{}", healthy.out);
     assert!(findings.iter().all(|(found, _)| found == "ok" || found == "note"), "{}", healthy.out);
     let folder = Stores::new(env).folder(url).unwrap();

@@ -17,6 +17,7 @@ fn must_hold(ground: &Ground) {
     names_are_made_once(folder);
     one_of_sixteen_makes_a_name(folder);
     texts_are_written_again_only_alike(folder);
+    a_text_is_replaced_by_who_knows_it(folder);
     files_are_read_whole_and_in_ranges(folder);
     listings_tell_files_from_folders(folder);
     nothing_staged_is_seen_before_it_is_published(folder);
@@ -89,6 +90,26 @@ fn texts_are_written_again_only_alike(folder: &dyn Folder) {
         assert!(matches!(refused, Err(WriteError::Different)), "{refused:?}");
     }
     assert_eq!(folder.read("texts/report.json", 10).unwrap().unwrap(), b"{}\n");
+}
+
+fn a_text_is_replaced_by_who_knows_it(folder: &dyn Folder) {
+    let sha256 = |text: &[u8]| Checksum(Sha256::digest(text).into());
+    let texts = [b"first".as_slice(), b"second", b"third"];
+    folder.write_if_absent_or_equal("switched", texts[0]).unwrap();
+    for pair in texts.windows(2) {
+        for _ in 0..2 {
+            folder.replace("switched", &sha256(pair[0]), pair[1]).unwrap();
+            assert_eq!(folder.read("switched", 9).unwrap().unwrap(), pair[1]);
+        }
+    }
+    for (before, wanted) in [(0, 1), (1, 0)] {
+        let late = folder.replace("switched", &sha256(texts[before]), texts[wanted]);
+        assert!(matches!(late, Err(WriteError::Different)), "{late:?}");
+    }
+    assert_eq!(folder.read("switched", 9).unwrap().unwrap(), texts[2]);
+    folder.discard("switched", None).unwrap();
+    folder.replace("switched", &sha256(texts[2]), texts[0]).unwrap();
+    assert_eq!(folder.read("switched", 9).unwrap().unwrap(), texts[0]);
 }
 
 fn files_are_read_whole_and_in_ranges(folder: &dyn Folder) {

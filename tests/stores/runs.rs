@@ -158,6 +158,34 @@ fn a_run_is_as_one_onto_a_disk(site: &Site) {
     assert!(again.err.contains("holds the table of run"), "{}", again.err);
 }
 
+/// Adds to a table and replaces it, by the real binary.
+fn a_table_is_gone_on_from(site: &Site) {
+    let url = site.url("modes");
+    let spec = |mode: &str| {
+        let path = site.spec(&format!("modes-{mode}"), &url);
+        let text = fs::read_to_string(&path).unwrap().replace("parquet: {", &format!("parquet: {{mode: {mode}, "));
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let folder = site.output("modes");
+    let rows = || json(&*folder, layout::SUCCESS)["rows"].as_u64().unwrap();
+    site.ask(&["run", "-f", &spec("error")]).expect(4);
+    let (once, first) = (rows(), seen(&*folder));
+    let mut tables = vec![(once, first.clone())];
+    for (mode, times) in [("append", 2), ("overwrite", 1), ("append", 2)] {
+        site.ask(&["run", "-f", &spec(mode)]).expect(4);
+        site.ask(&["verify", &url]).expect(0);
+        assert_eq!(rows(), times * once, "{mode}");
+        must_be_swept(&*folder);
+        tables.push((rows(), seen(&*folder)));
+    }
+    let common = |a: &[String], b: &[String]| a.iter().filter(|name| b.contains(name)).count();
+    // `_SUCCESS` is in all of them.
+    let parts = first.len() - 1;
+    assert_eq!(common(&tables[0].1, &tables[1].1), parts + 1, "what is added to stays");
+    assert_eq!(common(&tables[1].1, &tables[2].1), 1, "what is replaced goes");
+}
+
 fn killed_runs_are_finished(site: &Site, rounds: u32) {
     let undisturbed = site.on_a_disk();
     let (mut hits, mut chance) = (0, Chance(7));
@@ -189,6 +217,52 @@ fn killed_runs_are_finished(site: &Site, rounds: u32) {
         }
     }
     panic!("only {hits} kills hit a run that was not decided");
+}
+
+/// Runs that take a table's place are killed, and what `_SUCCESS` lists is there all the time.
+fn killed_runs_take_the_place(site: &Site, rounds: u32) {
+    let undisturbed = site.on_a_disk();
+    let (mut hits, mut chance) = (0, Chance(11));
+    let (url, folder, state) = (site.url("place"), site.output("place"), site.state("place"));
+    site.ask(&["run", "-f", &site.spec("place", &url)]).expect(4);
+    let path = site.spec("place-again", &url);
+    let text = fs::read_to_string(&path).unwrap().replace("parquet: {", "parquet: {mode: overwrite, ");
+    fs::write(&path, text).unwrap();
+    let listed = || {
+        let success = json(&*folder, layout::SUCCESS);
+        let there = seen(&*folder);
+        let names = success["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap().to_owned());
+        names.inspect(|name| assert!(there.contains(name), "{name} is listed and not there")).collect::<Vec<_>>()
+    };
+    for round in 0..rounds * 2 {
+        let (before, holder) = (listed(), claim::current(&*folder).unwrap().unwrap().0);
+        let taken = || claim::current(&*folder).unwrap().unwrap().0 > holder;
+        let mut process = site.start(&["run", "-f", &path, "--workers", "2"]);
+        until("the folder to be taken", || (taken() || !process.running()).then_some(()));
+        // Any of its slots, those of publishing as likely as those before.
+        let wanted = chance.below(PARTITIONS + 10);
+        let slots = || facts(&state, &*folder).len() as u64;
+        until("the run to go on", || (slots() >= wanted || !process.running()).then_some(()));
+        let killed = process.kill();
+        hits += u32::from(killed);
+        let (left, now) = (facts(&state, &*folder), listed());
+        if !decided(&left) {
+            assert_eq!(now, before, "VISIBLE-IS-DECIDED");
+        }
+        match left.is_empty() {
+            true => site.start(&["run", "-f", &path]),
+            false => site.start(&["resume", "--to", &url, "--workers", "2"]),
+        }
+        .wait()
+        .expect(4);
+        assert!(listed().iter().all(|name| !before.contains(name)) && seen(&*folder).len() == listed().len() + 1);
+        assert_eq!(table(&*folder, site.folder.path()), undisturbed, "round {round}");
+        must_be_swept(&*folder);
+        if hits >= rounds {
+            return;
+        }
+    }
+    panic!("only {hits} kills hit");
 }
 
 /// A coordinator with its state at `state`, and two workers: the coordinator is killed once, and the run ends.
@@ -226,6 +300,18 @@ fn runs_into_s3_are_as_onto_a_disk() {
 fn runs_into_azure_are_as_onto_a_disk() {
     let server = Azurite::start();
     a_run_is_as_one_onto_a_disk(&Site::new(server.container("grain"), server.env()));
+}
+
+#[test]
+fn a_table_in_s3_is_gone_on_from() {
+    let server = Seaweed::start();
+    a_table_is_gone_on_from(&Site::new(server.bucket("grain"), server.env()));
+}
+
+#[test]
+fn killed_runs_into_s3_take_the_place() {
+    let server = Seaweed::start();
+    killed_runs_take_the_place(&Site::new(server.bucket("grain"), server.env()), 8);
 }
 
 #[test]

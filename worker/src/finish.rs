@@ -58,11 +58,12 @@ pub fn finish(
     let key = layout::staged_finish(lease.attempt);
     let mut encoder = Encoder::new(&staging, key, rejects::schema(), Compression::default(), &lease.run)?;
     encoder.publish_as(layout::rejects(&lease.run));
+    encoder.read_from(&task.source);
     encoder.create()?;
     let mut shown = Vec::new();
     for piece in &task.pieces {
         copy(piece, &staging, progress, |batch| {
-            let batch = rejects::absolute(batch, &task.source_url, piece);
+            let batch = rejects::absolute(batch, &task.source.url, piece);
             shown.extend(rejects::shown(&batch, REJECTS_SHOWN - shown.len()));
             Ok(encoder.write(&batch)?)
         })?;

@@ -186,7 +186,7 @@ pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
             sha256,
         });
     }
-    let task = FinishTask { source_url: folder.source().url, pieces, staging: folder.staging() };
+    let task = FinishTask { source: folder.source(), pieces, staging: folder.staging() };
     let finished = match execute(&lease(2, Task::Finish(task)), &Progress::new()) {
         Outcome::Finished(finished) => finished,
         other => panic!("{other:?}"),
@@ -211,6 +211,7 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         rows,
         digest,
         parts,
+        kept: Vec::new(),
     };
     let span_bytes = manifest.parts.iter().map(|part| part.span.bytes()).sum();
     let report = Report {

@@ -126,11 +126,13 @@ impl<'a> Output<'a> {
     ) -> Result<Self, EncodeError> {
         let part = layout::staged_part(task.partition, lease.attempt);
         let rejects = layout::staged_rejects(task.partition, lease.attempt);
+        let mut part = Encoder::new(staging, part, partition.schema(), task.compression, &lease.run)?;
+        part.read_from(&task.source);
         Ok(Self {
             attempt: lease.attempt,
             task,
             staging,
-            part: Some(Encoder::new(staging, part, partition.schema(), task.compression, &lease.run)?),
+            part: Some(part),
             digester: RowDigester::new(&partition.schema()).expect("every column type has a canonical form"),
             rejects: Encoder::new(staging, rejects, rejects::piece_schema(), Compression::default(), &lease.run)?,
             content: ContentHasher::default(),

@@ -17,7 +17,7 @@ use batteuse_kernel::digest::RowDigester;
 use batteuse_shared::ids::PartitionId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::{SOURCE_BYTES_MAX, VERIFY_READ_BYTES};
-use batteuse_shared::manifest::{Manifest, ManifestPart};
+use batteuse_shared::manifest::{Manifest, ManifestPart, Success};
 use batteuse_shared::report::{Equation, Report};
 use batteuse_shared::span::Span;
 use batteuse_shared::table::{Checksum, Column, ColumnType, Counts, Digest};
@@ -107,6 +107,12 @@ pub enum Discrepancy {
         /// Computed.
         found: Digest,
     },
+    /// `_SUCCESS` and the manifest do not tell of one table.
+    #[error("{file} does not list the files, rows, bytes, digest and inputs that the manifest {manifest} lists", file = layout::SUCCESS)]
+    Success {
+        /// The manifest's path.
+        manifest: String,
+    },
     /// A file with other bytes: it is not read any further.
     #[error("{file} has sha256 {found}, listed with {listed}")]
     Sha256 {
@@ -194,7 +200,7 @@ pub enum Discrepancy {
     Equation(String),
 }
 
-/// What was recounted.
+/// What was recounted, of earlier runs' files too.
 #[derive(Debug)]
 pub struct Verified {
     /// Parts read.
@@ -207,7 +213,7 @@ pub struct Verified {
     pub digest: Digest,
     /// Rejects read.
     pub rejects: u64,
-    /// CONSERVATION, with written and rejected records as counted here and the rest as the report states it.
+    /// CONSERVATION of the last run, with written and rejected records as counted here and the rest as the report states it.
     pub equation: Equation,
     /// What is not as manifest and report say, in order of the manifest.
     pub discrepancies: Vec<Discrepancy>,
@@ -233,19 +239,28 @@ impl Recount {
     }
 }
 
-/// Reads the published table in `dir` again and compares it with `manifest` and `report`.
+/// Reads the published table in `dir` again and compares it with `success`, `manifest` and `report`.
 ///
 /// # Errors
 /// When `dir` cannot be listed. Whatever is wrong with what lies in it is a [`Discrepancy`].
-pub fn verify(dir: &Arc<dyn Folder>, manifest: &Manifest, report: &Report) -> Result<Verified, VerifyError> {
+pub fn verify(
+    dir: &Arc<dyn Folder>,
+    success: &Success,
+    manifest: &Manifest,
+    report: &Report,
+) -> Result<Verified, VerifyError> {
     let unlisted = unlisted(&**dir, manifest)?;
-    let mut table = Recount::default();
-    let parts: Vec<_> = manifest.parts.par_iter().map(|part| recount(dir, part, &manifest.columns)).collect();
-    for part in parts {
-        table.add(part);
-    }
+    let mut table = recount_all(dir, &manifest.parts, &manifest.columns);
     let mut found = std::mem::take(&mut table.discrepancies);
+    let mut whole = Recount::default();
+    for share in &manifest.kept {
+        whole.add(recount_all(dir, &share.parts, &manifest.columns));
+    }
+    found.append(&mut whole.discrepancies);
     found.extend(unlisted);
+    if *success != Success::of(manifest) {
+        found.push(Discrepancy::Success { manifest: layout::manifest(&manifest.run) });
+    }
     tiles(manifest, report.data_start, &mut found);
     for (whose, rows, digest) in
         [("the manifest", manifest.rows, manifest.digest), ("the report", report.counts.written, report.digest)]
@@ -265,13 +280,23 @@ pub fn verify(dir: &Arc<dyn Folder>, manifest: &Manifest, report: &Report) -> Re
     if !equation.holds {
         found.push(Discrepancy::Equation(format!("{}; {}", equation.records, equation.bytes)));
     }
-    let Recount { files, rows, bytes, digest, .. } = table;
+    whole.add(table);
+    let Recount { files, rows, bytes, digest, .. } = whole;
     Ok(Verified { files, rows, bytes, digest, rejects, equation, discrepancies: found })
+}
+
+/// Reads parts again.
+fn recount_all(dir: &Arc<dyn Folder>, parts: &[ManifestPart], columns: &[Column]) -> Recount {
+    let mut all = Recount::default();
+    let recounted: Vec<_> = parts.par_iter().map(|part| recount(dir, part, columns)).collect();
+    recounted.into_iter().for_each(|part| all.add(part));
+    all
 }
 
 /// Files of the folder that look like parts and are not listed.
 fn unlisted(dir: &dyn Folder, manifest: &Manifest) -> Result<Vec<Discrepancy>, VerifyError> {
-    let listed: BTreeSet<_> = manifest.parts.iter().filter_map(|part| part.file.as_deref()).collect();
+    let parts = manifest.kept.iter().flat_map(|share| &share.parts).chain(&manifest.parts);
+    let listed: BTreeSet<_> = parts.filter_map(|part| part.file.as_deref()).collect();
     let entries = dir.list("").and_then(|entries| entries.ok_or(ListError::NotAFolder));
     let entries = entries.map_err(|source| VerifyError::Dir { dir: dir.place(""), source })?;
     let names: BTreeSet<String> = entries.into_iter().map(|entry| entry.name).collect();

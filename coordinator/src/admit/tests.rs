@@ -1,9 +1,14 @@
 //! Admission against every state of an output folder.
 
+use batteuse_shared::ids::{AttemptId, PartitionId};
+use batteuse_shared::manifest::{Manifest, ManifestPart, Success};
+use batteuse_shared::span::Span;
 use batteuse_shared::spec::{
-    API_VERSION, Columns, Compression, Csv, KIND, Metadata, Output, Parquet, Partition, Rejects, Source, Spec,
+    API_VERSION, Columns, Compression, Csv, KIND, Metadata, Mode, Output, Parquet, Partition, Rejects, Source, Spec,
 };
+use batteuse_shared::table::{Checksum, Digest};
 use batteuse_store::Disk;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::*;
@@ -23,6 +28,7 @@ fn job(root: &Path, out: &str) -> Job {
                 url: location::url_of_dir(&root.join(out)).unwrap(),
                 compression: Compression::default(),
                 file_bytes: limits::FILE_BYTES_DEFAULT,
+                mode: Mode::Error,
             },
         },
         rejects: Rejects::default(),
@@ -184,4 +190,123 @@ fn sources_and_folders_that_cannot_be_used_are_refused_before_anything_is_writte
     std::os::unix::fs::symlink(root.path().join("nowhere"), root.path().join("link")).unwrap();
     let refused = admit(job(root.path(), "link"), "r", &embedded(root.path(), "link")).unwrap_err();
     assert!(matches!(refused, AdmitError::Claim(ClaimError::NotAFolder { .. })), "{refused}");
+}
+
+fn under(mode: Mode, root: &Path) -> Job {
+    let mut job = job(root, "out");
+    job.spec.output.parquet.mode = mode;
+    job
+}
+
+/// Lays the table of `run` into `out`, as publishing leaves it: one part, made in the given epoch. Returns the part's name.
+fn lay_table(out: &Path, accepted: &Accepted, epoch: u32) -> String {
+    let (attempt, content) = (AttemptId::new(Epoch(epoch), 2), "rows");
+    let name = layout::part(4, attempt);
+    let part = ManifestPart {
+        partition: PartitionId(0),
+        attempt,
+        span: Span::new(4, 8),
+        file: Some(name.clone()),
+        rows: 1,
+        bytes: content.len() as u64,
+        digest: Digest(7),
+        sha256: Some(Checksum(Sha256::digest(content).into())),
+    };
+    let manifest = Manifest {
+        run: accepted.run.clone(),
+        job: "job".to_owned(),
+        source: accepted.source.clone(),
+        columns: Vec::new(),
+        rows: 1,
+        digest: Digest(7),
+        parts: vec![part],
+        kept: Vec::new(),
+    };
+    fs::write(out.join(&name), content).unwrap();
+    fs::write(out.join(layout::manifest(&accepted.run)), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    fs::write(out.join(layout::SUCCESS), serde_json::to_vec(&Success::of(&manifest)).unwrap()).unwrap();
+    name
+}
+
+#[test]
+fn a_table_is_gone_on_from_as_the_mode_says_and_by_one_run_at_a_time() {
+    let root = TempDir::new().unwrap();
+    let (ground, out) = (embedded(root.path(), "out"), root.path().join("out"));
+    let first = new(admit(under(Mode::Append, root.path()), "r1", &ground));
+    assert_eq!(first.standing, None, "there is no table yet");
+    let part = lay_table(&out, &first, 3);
+    journal(&ground, &first, &ended(RunState::Succeeded));
+    let refused = admit(under(Mode::Error, root.path()), "r2", &ground).unwrap_err();
+    assert!(refused.to_string().contains("mode append or overwrite"), "{refused}");
+    // What never began has not touched the table.
+    new(admit(under(Mode::Overwrite, root.path()), "r3", &ground));
+    let adds = new(admit(under(Mode::Append, root.path()), "r4", &ground));
+    let standing = adds.standing.clone().unwrap();
+    let success = Checksum(Sha256::digest(fs::read(out.join(layout::SUCCESS)).unwrap()).into());
+    assert_eq!((standing.files().collect::<Vec<_>>(), standing.success_sha256), (vec![part.as_str()], success));
+    assert_eq!(standing.epoch(), Epoch(3));
+    assert_eq!(Run::new(adds.clone()).epoch(), Epoch(3), "its attempts are of later epochs: no name is given twice");
+    journal(&ground, &adds, &[]);
+    for mode in [Mode::Error, Mode::Append, Mode::Overwrite] {
+        let refused = admit(under(mode, root.path()), "r5", &ground).unwrap_err();
+        assert!(matches!(refused, AdmitError::Unfinished { .. }), "{mode:?}: {refused}");
+    }
+}
+
+#[test]
+fn a_run_that_failed_leaves_the_table_to_the_next() {
+    let root = TempDir::new().unwrap();
+    let (ground, out) = (embedded(root.path(), "out"), root.path().join("out"));
+    let first = new(admit(under(Mode::Error, root.path()), "r1", &ground));
+    lay_table(&out, &first, 1);
+    journal(&ground, &first, &ended(RunState::Succeeded));
+    let fails = new(admit(under(Mode::Overwrite, root.path()), "r2", &ground));
+    journal(&ground, &fails, &ended(RunState::Failed));
+    let refused = admit(under(Mode::Error, root.path()), "r3", &ground).unwrap_err();
+    assert!(matches!(&refused, AdmitError::Finished { run, .. } if *run == first.run), "{refused}");
+    let next = new(admit(under(Mode::Overwrite, root.path()), "r4", &ground));
+    assert_eq!(next.standing, fails.standing);
+}
+
+#[test]
+fn a_table_that_is_not_as_it_was_written_is_refused_and_left() {
+    let damage: [(&str, fn(&Path, &Accepted)); 5] = [
+        ("_SUCCESS", |out, _| fs::write(out.join(layout::SUCCESS), "{").unwrap()),
+        ("manifest", |out, first| fs::remove_file(out.join(layout::manifest(&first.run))).unwrap()),
+        ("another table", |out, first| {
+            let path = out.join(layout::manifest(&first.run));
+            let text = fs::read_to_string(&path).unwrap().replace("\"rows\":1", "\"rows\":2");
+            fs::write(path, text).unwrap();
+        }),
+        ("a name that leads elsewhere", |out, first| {
+            for path in [layout::manifest(&first.run), layout::SUCCESS.to_owned()] {
+                let text = fs::read_to_string(out.join(&path)).unwrap().replace("part-0", "../part-0");
+                fs::write(out.join(path), text).unwrap();
+            }
+        }),
+        ("a stray part", |out, _| fs::write(out.join(layout::part(9, AttemptId(9))), "theirs").unwrap()),
+    ];
+    for (what, damage) in damage {
+        let root = TempDir::new().unwrap();
+        let (ground, out) = (embedded(root.path(), "out"), root.path().join("out"));
+        let first = new(admit(under(Mode::Error, root.path()), "r1", &ground));
+        lay_table(&out, &first, 1);
+        journal(&ground, &first, &ended(RunState::Succeeded));
+        damage(&out, &first);
+        for mode in [Mode::Append, Mode::Overwrite] {
+            let refused = admit(under(mode, root.path()), "r2", &ground).unwrap_err();
+            let stray = what == "a stray part";
+            let fits = if stray {
+                matches!(refused, AdmitError::Foreign { .. })
+            } else {
+                matches!(refused, AdmitError::Standing(_))
+            };
+            assert!(fits && !refused.is_environment(), "{what}: {refused}");
+            assert_eq!(
+                claim::current(&Disk::new(&out)).unwrap().unwrap().1.run,
+                first.run,
+                "{what}: nothing is claimed"
+            );
+        }
+    }
 }

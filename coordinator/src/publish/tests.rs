@@ -34,6 +34,7 @@ impl Place {
         let plan = PublishPlan {
             output_url: url_of_dir(root.path()).unwrap(),
             run: run.clone(),
+            before: None,
             parts: vec![part(0, "zero"), part(1, "first"), part(2, "")],
             rejects: Some(staged(layout::staged_finish(attempt(9)), layout::rejects(&run), "rejects")),
             unwanted: vec![],

@@ -4,6 +4,7 @@
 //! the next one starts.
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
+use batteuse_shared::manifest::Standing;
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::spec::Job;
 use batteuse_shared::table::ColumnType;
@@ -92,6 +93,9 @@ pub struct Accepted {
     pub source: SourceRef,
     /// What the staging folder's nonce file holds.
     pub nonce: String,
+    /// The table that stands in the output folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Box<Standing>>,
     /// When.
     pub at: Millis,
 }

@@ -4,8 +4,10 @@
 
 use batteuse_shared::layout;
 use batteuse_shared::limits::REJECTS_SHOWN;
-use batteuse_shared::manifest::{Manifest, ManifestPart, Success};
+use batteuse_shared::manifest::{Manifest, ManifestPart, Share, Success};
 use batteuse_shared::report::{Equation, Reason, Report, Reruns, RunState};
+use batteuse_shared::spec::Mode;
+use batteuse_shared::table::Column;
 use batteuse_shared::task::SourceRef;
 use batteuse_shared::time::Millis;
 use serde::Serialize;
@@ -14,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::messages::Decision;
 use super::partition::{Partition, seams, staged};
 use super::run::Run;
-use crate::publish::{Link, PublishPlan, Staged};
+use crate::publish::{Before, Link, PublishPlan, Staged};
 
 impl Run {
     /// The decision over a run whose every partition is accepted and whose rejects are staged.
@@ -26,6 +28,9 @@ impl Run {
         let tolerate = &self.accepted.job.spec.rejects.tolerate;
         if !tolerate.bears(counts.rejected, counts.read, counts.cut_bytes, self.span_bytes()) {
             return self.failed(Reason::TooManyRejects, now);
+        }
+        if let Some(message) = self.unlike() {
+            return self.failed(Reason::Refused { message }, now);
         }
         let state = if counts.rejected == 0 { RunState::Succeeded } else { RunState::SucceededWithRejects };
         let manifest_sha256 = Some(format!("{:x}", Sha256::digest(self.manifest_json())));
@@ -58,6 +63,39 @@ impl Run {
         None
     }
 
+    fn mode(&self) -> Mode {
+        self.accepted.job.spec.output.parquet.mode
+    }
+
+    /// Why the rows cannot be added to the table that stands in the folder: the first column that differs.
+    fn unlike(&self) -> Option<String> {
+        let standing = self.accepted.standing.as_ref().filter(|_| self.mode() == Mode::Append)?;
+        let (is, adds) = (&standing.columns, self.current_columns());
+        let show =
+            |column: Option<&Column>| column.map_or("absent".to_owned(), |c| format!("{:?} {}", c.name, c.ctype));
+        let mut pairs = (0..is.len().max(adds.len())).map(|at| (at + 1, show(is.get(at)), show(adds.get(at))));
+        let (at, is, adds) = pairs.find(|(_, is, adds)| is != adds)?;
+        Some(format!(
+            "column {at} of the table in {} is {is}, and of this source {adds}: nothing is added. Declare the types under spec.columns, \
+             or write into another folder",
+            self.output_url()
+        ))
+    }
+
+    /// What stays of the table that stands in the folder.
+    fn kept(&self) -> Vec<Share> {
+        let standing = self.accepted.standing.as_ref().filter(|_| self.mode() != Mode::Overwrite);
+        standing.map(|standing| standing.shares.clone()).unwrap_or_default()
+    }
+
+    /// What publishing finds of it, and what it does with that.
+    fn before(&self) -> Option<Before> {
+        let standing = self.accepted.standing.as_ref()?;
+        let files = standing.files().map(str::to_owned).collect();
+        let (kept, removed) = if self.mode() == Mode::Overwrite { (Vec::new(), files) } else { (files, Vec::new()) };
+        Some(Before { success_sha256: standing.success_sha256, kept, removed })
+    }
+
     fn span_bytes(&self) -> u64 {
         self.proven_prefix().map(|(_, _, p)| p.span.bytes()).sum()
     }
@@ -86,6 +124,7 @@ impl Run {
             rows: self.counts().written,
             digest: self.digest(),
             parts: self.proven_prefix().map(part).collect(),
+            kept: self.kept(),
         }
     }
 
@@ -154,26 +193,17 @@ impl Run {
         if aborted && let Some((_, f)) = &self.finish {
             unwanted.push(Staged { name: f.rejects.key.clone(), upload: f.rejects.upload.clone() });
         }
-        let success = published.then(|| {
-            pretty(&Success {
-                run: self.id().clone(),
-                manifest: layout::manifest(self.id()),
-                files: parts.iter().map(|l| l.published.clone()).collect(),
-                rows: self.counts().written,
-                bytes: parts.iter().map(|l| l.bytes).sum(),
-                source: self.source(),
-                digest: self.digest(),
-            })
-        });
+        let manifest = published.then(|| self.manifest());
         PublishPlan {
             output_url: self.output_url().to_owned(),
             run: self.id().clone(),
+            before: self.before().filter(|_| published),
             parts,
             rejects,
             unwanted,
-            manifest: published.then(|| self.manifest_json()),
+            manifest: manifest.as_ref().map(pretty),
             report: pretty(&self.report()),
-            success,
+            success: manifest.as_ref().map(|manifest| pretty(&Success::of(manifest))),
         }
     }
 }

@@ -74,9 +74,11 @@ impl Run {
     /// A run that was just accepted.
     #[must_use]
     pub fn new(accepted: Accepted) -> Self {
+        // Above those of the table that stands in the folder, so that no part has the name of one of its.
+        let epoch = accepted.standing.as_ref().map_or(Epoch(0), |standing| standing.epoch());
         Self {
             accepted,
-            epoch: Epoch(0),
+            epoch,
             counter: 0,
             inspected: None,
             partitions: Vec::new(),
@@ -129,7 +131,7 @@ impl Run {
         &self.accepted
     }
 
-    /// The epoch of the coordinator that has it; 0 before the first one.
+    /// The epoch of the coordinator that has it; before the first one the last that the folder's table tells of, or 0.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -462,9 +464,7 @@ impl Run {
                 compression: spec.output.parquet.compression,
                 staging: self.staging(),
             })),
-            (TaskKey::Finish, _) => {
-                Task::Finish(FinishTask { source_url: source.url, pieces: self.pieces(), staging: self.staging() })
-            }
+            (TaskKey::Finish, _) => Task::Finish(FinishTask { source, pieces: self.pieces(), staging: self.staging() }),
             _ => Task::Inspect(InspectTask {
                 source,
                 csv: spec.source.csv.clone(),

@@ -8,8 +8,8 @@ use batteuse_shared::limits::{FAILURES_CRASH_MAX, FILE_BYTES_DEFAULT, LEASE_TTL_
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{
-    API_VERSION, Auto, Columns, Compression, Csv, Dialect, Encoding, Job, KIND, Metadata, Output, Parquet, Partition,
-    Rejects, Source, Spec,
+    API_VERSION, Auto, Columns, Compression, Csv, Dialect, Encoding, Job, KIND, Metadata, Mode, Output, Parquet,
+    Partition, Rejects, Source, Spec,
 };
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
@@ -46,6 +46,7 @@ fn accepted() -> Accepted {
                 url: "file:///out/".to_owned(),
                 compression: Compression::default(),
                 file_bytes: FILE_BYTES_DEFAULT,
+                mode: Mode::Error,
             },
         },
         rejects: Rejects::default(),
@@ -53,7 +54,14 @@ fn accepted() -> Accepted {
     let metadata = Metadata { name: "job".to_owned() };
     let job = Job { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec };
     let version = SourceVersion { inode: 1, mtime_ns: 2, bytes: 30 };
-    Accepted { run: run_id(), job, source: SourceRef { url, version }, nonce: "n".to_owned(), at: Millis(0) }
+    Accepted {
+        run: run_id(),
+        job,
+        source: SourceRef { url, version },
+        nonce: "n".to_owned(),
+        standing: None,
+        at: Millis(0),
+    }
 }
 
 fn inspected(ctype: ColumnType) -> Outcome {

@@ -123,8 +123,8 @@ impl TryFrom<v1::ParseTask> for ParseTask {
 
 impl From<FinishTask> for v1::FinishTask {
     fn from(task: FinishTask) -> Self {
-        let FinishTask { source_url, pieces, staging } = task;
-        Self { source_url, pieces: messages(pieces), staging: Some(staging.into()) }
+        let FinishTask { source, pieces, staging } = task;
+        Self { source: Some(source.into()), pieces: messages(pieces), staging: Some(staging.into()) }
     }
 }
 
@@ -134,7 +134,7 @@ impl TryFrom<v1::FinishTask> for FinishTask {
     fn try_from(wire: v1::FinishTask) -> Read<Self> {
         let pieces_max = usize::try_from(PARTITIONS_MAX).unwrap_or(usize::MAX);
         Ok(Self {
-            source_url: required("FinishTask.source_url", wire.source_url)?,
+            source: present("FinishTask.source", wire.source)?,
             pieces: list("FinishTask.pieces", wire.pieces, pieces_max)?,
             staging: present("FinishTask.staging", wire.staging)?,
         })

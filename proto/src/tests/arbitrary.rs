@@ -188,11 +188,7 @@ fn finish_task() -> impl Strategy<Value = FinishTask> {
         lines_before,
         records_before,
     });
-    (filled(), vec(piece, 0..4), staging()).prop_map(|(source_url, pieces, staging)| FinishTask {
-        source_url,
-        pieces,
-        staging,
-    })
+    (source(), vec(piece, 0..4), staging()).prop_map(|(source, pieces, staging)| FinishTask { source, pieces, staging })
 }
 
 fn task() -> impl Strategy<Value = Task> {

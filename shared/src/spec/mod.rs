@@ -204,6 +204,22 @@ pub struct Parquet {
     /// Size of a file at which `partition.bytes: auto` aims.
     #[serde(default = "file_bytes", with = "byte_size")]
     pub file_bytes: u64,
+    /// What becomes of a table of ours that stands in the folder.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// What a run does with the table of earlier runs in its output folder. What is not theirs is refused under every mode.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// It is refused.
+    #[default]
+    Error,
+    /// It stays, and the run's files are added; the columns must be the same.
+    Append,
+    /// The run's files take its place; it stands until they do.
+    Overwrite,
 }
 
 fn file_bytes() -> u64 {

@@ -72,7 +72,7 @@ fn job() -> impl Strategy<Value = Job> {
                 source: Source { url: url.clone(), csv },
                 partition: Partition { bytes: Auto::Given(bytes) },
                 columns,
-                output: Output { parquet: Parquet { url, compression, file_bytes: 1 << 20 } },
+                output: Output { parquet: Parquet { url, compression, file_bytes: 1 << 20, mode: Mode::Append } },
                 rejects: Rejects { tolerate: Tolerance { count, percent } },
             },
         },

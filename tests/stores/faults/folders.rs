@@ -2,7 +2,9 @@
 
 use std::io;
 
+use batteuse_shared::table::Checksum;
 use batteuse_store::{CreateError, Created, ListError, ReadError, WriteError};
+use sha2::{Digest as _, Sha256};
 
 use super::{DONE_BUT_TIMEOUT, Scene, TIMEOUT, TRIES};
 use crate::support::scripted::{BUSY, Fault, Op, done_but, refused};
@@ -51,6 +53,36 @@ fn a_refusal_may_answer_the_retry_of_what_was_done() {
     let unknown = scene.folder.create_if_absent("slot", TEXT);
     assert!(matches!(unknown, Err(CreateError::Unknown(_))), "{unknown:?}");
     scene.folder.write_if_absent_or_equal("text", TEXT).unwrap();
+}
+
+/// What is replaced is what was known, and after an unclear reply it is looked at.
+#[test]
+fn a_switch_is_made_once_and_by_who_knows_what_was_there() {
+    let scene = Scene::new();
+    let old = b"the old\n".as_slice();
+    let switch = |path: &str| scene.folder.replace(path, &Checksum(Sha256::digest(old).into()), TEXT);
+    let lay = |path: &str| scene.server.put(&format!("out/{path}"), old);
+    scene.server.fault(Op::Put, "reply-lost", 0..1, Fault::Close { applied: true });
+    scene.server.fault(Op::Put, "said-nothing", 0..1, DONE_BUT_TIMEOUT);
+    scene.server.fault(Op::Put, "failed", 0..1, done_but(500, "InternalError"));
+    scene.server.fault(Op::Put, "busy", 0..2, BUSY);
+    for path in ["reply-lost", "said-nothing", "failed", "busy"] {
+        lay(path);
+        switch(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(scene.kept(path).as_deref(), Some(TEXT));
+    }
+    lay("timed-out");
+    scene.server.fault(Op::Put, "timed-out", 0..1, TIMEOUT);
+    let unclear = switch("timed-out");
+    assert!(matches!(unclear, Err(WriteError::Io(_))), "{unclear:?}");
+    assert_eq!(scene.kept("timed-out").as_deref(), Some(old));
+    switch("timed-out").unwrap();
+    lay("overtaken");
+    scene.server.fault(Op::Put, "overtaken", 0..1, Fault::Overtake(b"a later table's"));
+    let late = switch("overtaken");
+    assert!(matches!(late, Err(WriteError::Different)), "{late:?}");
+    assert_eq!(scene.kept("overtaken").as_deref(), Some(&b"a later table's"[..]));
+    scene.server.must_have_removed_nothing();
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Decided {
         let plan = PublishPlan {
             output_url: format!("{}out/", scene.server.url()),
             run: run.clone(),
+            before: None,
             parts: (0..).zip(TEXTS).map(link).collect(),
             rejects: None,
             unwanted: Vec::new(),

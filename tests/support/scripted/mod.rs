@@ -192,8 +192,11 @@ impl Desk {
         if let Some(Fault::Expire) = fault {
             self.shelves.lock().uploads.retain(|_, (of, _)| *of != key);
         }
+        if let Some(Fault::Overtake(bytes)) = fault {
+            self.shelves.lock().objects.insert(key, Bytes::from_static(bytes));
+        }
         match fault {
-            None | Some(Fault::Expire) => self.service.call(request).await,
+            None | Some(Fault::Expire | Fault::Overtake(_)) => self.service.call(request).await,
             Some(Fault::Reply { applied, status, code }) => {
                 self.apply(applied, request).await?;
                 Ok(error(status, code))

@@ -35,6 +35,8 @@ pub enum Fault {
     Close { applied: bool },
     /// Forgets all uploads to the key first, as a lifecycle rule does.
     Expire,
+    /// Another writer replaces the object first.
+    Overtake(&'static [u8]),
     /// Sends so many bytes of the object, then breaks the connection.
     Cut(usize),
     /// Sends so many bytes of the object as if they were all.

@@ -1,6 +1,6 @@
 //! What a scripted S3 server keeps: objects and uncompleted uploads in memory, of one bucket, whatever it is called.
 //!
-//! Invariant: a write is applied whole under one lock; `If-None-Match: *` is kept; a second completion of an upload meets none,
+//! Invariant: a write is applied whole under one lock; `If-None-Match: *` and `If-Match` are kept; a second completion of an upload meets none,
 //! as on the strictest of real stores. Knows nothing of faults.
 
 use std::collections::BTreeMap;
@@ -51,11 +51,14 @@ async fn collect(body: Option<StreamingBlob>) -> S3Result<Bytes> {
 #[async_trait::async_trait]
 impl S3 for Shelves {
     async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        let PutObjectInput { body, key, if_none_match, .. } = req.input;
+        let PutObjectInput { body, key, if_match, if_none_match, .. } = req.input;
         let bytes = collect(body).await?;
         let e_tag = Some(tag(&bytes));
         let objects = &mut self.lock().objects;
         if if_none_match.is_some() && objects.contains_key(&key) {
+            return Err(s3_error!(PreconditionFailed));
+        }
+        if if_match.is_some_and(|wanted| objects.get(&key).map(|kept| tag(kept)).as_ref() != wanted.as_etag()) {
             return Err(s3_error!(PreconditionFailed));
         }
         objects.insert(key, bytes);

@@ -167,6 +167,13 @@ impl<T: Fixed> FixedColumn<T> {
         self.chunk.bytes() + (self.values.len() + self.known.len()) * T::BYTES
     }
 
+    /// Bytes that it takes in memory, about.
+    pub(super) fn memory(&self) -> usize {
+        let slots = self.slots.as_ref().map_or(0, Slots::memory);
+        let values = (self.values.capacity() + self.known.capacity()) * size_of::<T>();
+        size_of::<Self>() + self.chunk.bytes() + slots + values + self.codes.capacity() * size_of::<u32>()
+    }
+
     /// Ends the page.
     fn flush(&mut self, compressor: &mut Compressor) -> Result<(), ParquetError> {
         if self.valid.is_empty() {

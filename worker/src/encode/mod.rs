@@ -1,8 +1,10 @@
 //! The Parquet form of parts and rejects, written and read back: the only file that names the format.
 //!
 //! Invariant: what is written is a function of the batches and the settings, and a row group holds at most
-//! [`ROW_GROUP_BYTES_MAX`] bytes and one batch in memory, encoded or not, so that whoever reads it back is bounded too.
+//! [`ROW_GROUP_BYTES_MAX`] bytes and one batch in memory, encoded or not, so that whoever reads it back is bounded too; whoever
+//! writes it holds at most [`ROW_GROUP_MEMORY_BYTES_MAX`] and what one batch adds.
 
+mod about;
 mod chunk;
 mod fixed;
 mod slots;
@@ -17,10 +19,12 @@ use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecon
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Fields, SchemaRef, TimeUnit};
 use batteuse_shared::ids::RunId;
-use batteuse_shared::limits::{BATCH_ROWS_MAX, DICTIONARY_COLUMNS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_ROWS_MAX};
+use batteuse_shared::limits::{
+    BATCH_ROWS_MAX, DICTIONARY_COLUMNS_MAX, ROW_GROUP_BYTES_MAX, ROW_GROUP_MEMORY_BYTES_MAX, ROW_GROUP_ROWS_MAX,
+};
 use batteuse_shared::spec::Compression;
 use batteuse_shared::table::Checksum;
-use batteuse_shared::task::Upload;
+use batteuse_shared::task::{SourceRef, Upload};
 use batteuse_store::{Folder, ReadError, StagedFile};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
@@ -36,13 +40,11 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnDescPtr;
 
+pub use self::about::{RUN_KEY, SCHEMA_KEY, SOURCE_KEY};
 use self::chunk::Compressor;
 use self::fixed::FixedColumn;
 use self::texts::TextColumn;
 use crate::stage::{StageError, StagingDir};
-
-/// Key of the run's id in a file's metadata.
-pub const RUN_KEY: &str = "batteuse.run";
 
 /// The form `application version number` is the specification's: parquet-mr trusts no statistics of a writer whose name
 /// it cannot read.
@@ -85,6 +87,7 @@ pub struct Encoder<'a> {
     staging: &'a StagingDir,
     key: String,
     published: Option<String>,
+    about_source: Option<KeyValue>,
     schema: SchemaRef,
     codec: Codec,
     properties: WriterProperties,
@@ -154,6 +157,17 @@ impl ColumnEncoder {
         }
     }
 
+    /// Bytes that it takes in memory, about.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Texts(column) => column.memory(),
+            Self::Longs(column) => column.memory(),
+            Self::Doubles(column) => column.memory(),
+            Self::Days(column) => column.memory(),
+            Self::Other(column) => column.memory_size(),
+        }
+    }
+
     fn close<W: Write + Send>(
         self,
         group: &mut SerializedRowGroupWriter<'_, W>,
@@ -197,10 +211,16 @@ impl OpenFile {
         }
         self.rows += batch.num_rows();
         self.batch_bytes += bytes;
-        if self.columns.iter().map(ColumnEncoder::bytes).sum::<usize>() >= ROW_GROUP_BYTES_MAX {
+        let encoded = self.columns.iter().map(ColumnEncoder::bytes).sum::<usize>();
+        if encoded >= ROW_GROUP_BYTES_MAX || self.memory() >= ROW_GROUP_MEMORY_BYTES_MAX {
             self.end_group()?;
         }
         Ok(())
+    }
+
+    /// Bytes that the row group under way takes in memory, about.
+    fn memory(&self) -> usize {
+        self.columns.iter().map(ColumnEncoder::memory).sum()
     }
 
     fn begin_group(&mut self) -> Result<(), ParquetError> {
@@ -267,13 +287,13 @@ impl<'a> Encoder<'a> {
         let codec = codec(compression).map_err(|source| EncodeError::Write { path: staging.place(&key), source })?;
         let properties = WriterProperties::builder()
             .set_created_by(CREATED_BY.to_owned())
-            .set_key_value_metadata(Some(vec![KeyValue::new(RUN_KEY.to_owned(), run.to_string())]))
+            .set_key_value_metadata(Some(about::metadata(run, schema.fields())))
             .set_compression(codec)
             .set_dictionary_enabled(schema.fields().len() <= DICTIONARY_COLUMNS_MAX)
             // Statistics of every page, in the page index: readers skip pages without touching them.
             .set_statistics_enabled(EnabledStatistics::Page)
             .build();
-        Ok(Self { staging, key, published: None, schema, codec, properties, file: None, rows: 0 })
+        Ok(Self { staging, key, published: None, about_source: None, schema, codec, properties, file: None, rows: 0 })
     }
 
     /// Says as what the file will be published; before anything is written. One of which nothing is said can be read by its name in
@@ -281,6 +301,12 @@ impl<'a> Encoder<'a> {
     pub fn publish_as(&mut self, published: String) {
         debug_assert!(self.file.is_none(), "its name is told before it is created");
         self.published = Some(published);
+    }
+
+    /// Says of which source the rows are; before anything is written.
+    pub fn read_from(&mut self, source: &SourceRef) {
+        debug_assert!(self.file.is_none(), "it is told before the file is created");
+        self.about_source = Some(about::of_source(source));
     }
 
     /// Encodes the rows of `batch`, which is of the encoder's schema.
@@ -335,7 +361,11 @@ impl<'a> Encoder<'a> {
             None => {
                 let file = self.staging.create(&self.key, self.published.as_deref())?;
                 let made = OpenFile::new(file, self.schema.clone(), self.properties.clone(), self.codec);
-                made.map_err(|source| EncodeError::Write { path: self.path(), source })?
+                let mut made = made.map_err(|source| EncodeError::Write { path: self.path(), source })?;
+                if let Some(about) = &self.about_source {
+                    made.file.append_key_value_metadata(about.clone());
+                }
+                made
             }
         };
         Ok(self.file.insert(file))

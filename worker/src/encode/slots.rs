@@ -42,6 +42,11 @@ impl Slots {
         None
     }
 
+    /// Bytes that they take.
+    pub(super) fn memory(&self) -> usize {
+        (self.slots.capacity() + self.hashes.capacity()) * size_of::<u32>()
+    }
+
     #[inline(never)]
     fn insert(&mut self, at: usize, hash: u32) -> Option<u32> {
         let code = self.hashes.len() as u32;

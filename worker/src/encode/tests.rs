@@ -9,11 +9,12 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, StringArray};
 use batteuse_shared::layout;
 use batteuse_shared::location::url_of_dir;
-use batteuse_shared::task::Staging;
+use batteuse_shared::task::{SourceVersion, Staging};
 use batteuse_store::Stores;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+use sha2::{Digest as _, Sha256};
 
 fn staging() -> (tempfile::TempDir, StagingDir) {
     let dir = tempfile::tempdir().unwrap();
@@ -78,6 +79,8 @@ fn the_file_names_its_writer_and_run_and_has_a_page_index() {
     let (_dir, staging) = staging();
     let rows = batch(0, 5, "a");
     let mut encoder = Encoder::new(&staging, "p".to_owned(), rows.schema(), Compression::Zstd(3), &run()).unwrap();
+    let version = SourceVersion { inode: 1, mtime_ns: 2, bytes: 3 };
+    encoder.read_from(&SourceRef { url: "file:///s.csv".to_owned(), version });
     encoder.write(&rows).unwrap();
     encoder.finish().unwrap().unwrap().keep();
     let options = ReadOptionsBuilder::new().with_page_index();
@@ -87,7 +90,11 @@ fn the_file_names_its_writer_and_run_and_has_a_page_index() {
     let about = reader.metadata().file_metadata();
     assert_eq!(about.created_by(), Some(CREATED_BY));
     let keys = about.key_value_metadata().unwrap();
-    assert!(keys.contains(&KeyValue::new(RUN_KEY.to_owned(), "job-1".to_owned())), "{keys:?}");
+    let source = r#"{"url":"file:///s.csv","version":{"inode":1,"mtimeNs":2,"bytes":3}}"#;
+    let schema = format!("{:x}", Sha256::digest(r#"[["id","int64"],["text","text"]]"#));
+    for (key, value) in [(RUN_KEY, "job-1"), (SOURCE_KEY, source), (SCHEMA_KEY, &schema)] {
+        assert!(keys.contains(&KeyValue::new(key.to_owned(), value.to_owned())), "{key}: {keys:?}");
+    }
     assert!(reader.metadata().column_index().is_some() && reader.metadata().offset_index().is_some());
 }
 
@@ -140,4 +147,32 @@ fn a_file_cut_short_is_an_error_that_names_it() {
     fs::write(&path, "PAR1").unwrap();
     assert!(matches!(reader(&staging, "cut"), Err(EncodeError::Read { path: named, .. }) if named == path));
     assert!(matches!(reader(&staging, "none"), Err(EncodeError::Open { .. })));
+}
+
+#[test]
+fn a_row_group_of_many_columns_ends_when_its_dictionaries_take_the_memory() {
+    let (columns, rows, batches) = (100, 10_000_i64, 12_i64);
+    // Three of four values are new: a dictionary is made of them, and its slots take more than its values.
+    let column =
+        |from: i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values((from..from + rows).map(|i| i - i % 4 / 3))) };
+    let names: Vec<String> = (0..columns).map(|i| format!("c{i}")).collect();
+    let wide = |from: i64| {
+        let columns = names.iter().map(|name| (name, column(from), true));
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    };
+    let (_dir, staging) = staging();
+    let mut encoder = Encoder::new(&staging, "p".to_owned(), wide(0).schema(), Compression::Zstd(1), &run()).unwrap();
+    let mut most = 0;
+    for at in 0..batches {
+        encoder.write(&wide(at * rows)).unwrap();
+        most = most.max(encoder.file.as_ref().unwrap().memory());
+    }
+    assert!(most < ROW_GROUP_MEMORY_BYTES_MAX, "what is left open is below the cap: {most}");
+    encoder.finish().unwrap().unwrap().keep();
+    let file = SerializedFileReader::new(File::open(staging.place("p")).unwrap()).unwrap();
+    let groups: Vec<i64> = file.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+    // All the rows would fit one row group by their number and by their bytes.
+    let raw = (rows * batches) as usize * columns * size_of::<i64>();
+    assert!(groups.len() > 1 && raw < ROW_GROUP_BYTES_MAX, "{groups:?}");
+    assert_eq!(groups.iter().sum::<i64>(), rows * batches);
 }

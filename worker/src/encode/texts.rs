@@ -226,6 +226,14 @@ impl TextColumn {
         self.chunk.bytes() + 2 * self.given.len() + self.written.bytes.len() + self.known.texts.bytes.len()
     }
 
+    /// Bytes that it takes in memory, about.
+    pub(super) fn memory(&self) -> usize {
+        let slots = self.known.slots.as_ref().map_or(0, Slots::memory);
+        let texts = |written: &Written| written.bytes.capacity() + written.starts.capacity() * size_of::<u32>();
+        let codes = self.given.capacity() * size_of::<u32>();
+        size_of::<Self>() + self.chunk.bytes() + slots + texts(&self.known.texts) + texts(&self.written) + codes
+    }
+
     /// Ends the page.
     fn flush(&mut self, compressor: &mut Compressor) -> Result<(), ParquetError> {
         if self.valid.is_empty() {

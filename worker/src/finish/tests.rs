@@ -5,7 +5,7 @@ use arrow_array::types::{Int32Type, Int64Type};
 use batteuse_kernel::partition::Reject;
 use batteuse_shared::report::RejectKind;
 use batteuse_shared::table::{Column, ColumnType};
-use batteuse_shared::task::{Failure, FailureClass, Outcome, RejectShown, Task};
+use batteuse_shared::task::{Failure, FailureClass, Outcome, RejectShown, SourceRef, Task};
 
 use super::*;
 use crate::encode::Sealed;
@@ -44,7 +44,11 @@ fn stage(folder: &Folder, key: &str, rejects: &[Reject]) -> u64 {
 }
 
 fn finished(folder: &Folder, pieces: Vec<RejectPiece>, progress: &Progress) -> Outcome {
-    let task = FinishTask { source_url: "file:///s.csv".to_owned(), pieces, staging: folder.staging() };
+    let task = FinishTask {
+        source: SourceRef { url: "file:///s.csv".to_owned(), ..folder.source() },
+        pieces,
+        staging: folder.staging(),
+    };
     execute(&lease(9, Task::Finish(task)), progress)
 }
 
@@ -95,7 +99,7 @@ fn numbers_become_absolute_and_count_from_1() {
 }
 
 fn empty(folder: &Folder) -> FinishTask {
-    FinishTask { source_url: String::new(), pieces: Vec::new(), staging: folder.staging() }
+    FinishTask { source: folder.source(), pieces: Vec::new(), staging: folder.staging() }
 }
 
 #[test]

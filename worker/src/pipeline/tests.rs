@@ -149,7 +149,7 @@ fn a_worker_that_does_not_see_the_staging_folder_fails_every_task_with_the_reaso
     let folder = Folder::new(b"a,b\n1,2\n");
     let found = folder.inspected(Csv::default(), Columns::Infer);
     let parse = folder.parse_task(&found, 0, Span::new(4, 8), None);
-    let finish = FinishTask { source_url: folder.source().url, pieces: Vec::new(), staging: folder.staging() };
+    let finish = FinishTask { source: folder.source(), pieces: Vec::new(), staging: folder.staging() };
     let inspect = folder.inspect_task(Csv::default(), Columns::Infer);
     std::fs::write(folder.staged(layout::STAGING_NONCE), "another").unwrap();
     for task in [inspect, Task::Parse(Box::new(parse)), Task::Finish(finish)] {

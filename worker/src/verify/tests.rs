@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use batteuse_shared::ids::{AttemptId, Epoch};
+use batteuse_shared::manifest::Share;
 use batteuse_shared::spec::{Columns, Compression};
 use batteuse_store::Disk;
 
@@ -18,7 +20,7 @@ fn table() -> Table {
 }
 
 fn verified(table: &Table) -> Verified {
-    verify(&table.folder.output(), &table.manifest, &table.report).unwrap()
+    verify(&table.folder.output(), &Success::of(&table.manifest), &table.manifest, &table.report).unwrap()
 }
 
 /// The kinds of the discrepancies, in order.
@@ -158,6 +160,40 @@ fn a_folder_that_is_not_there_is_an_error() {
     let none = table.folder.out().join("none");
     let folder: Arc<dyn Folder> = Arc::new(Disk::new(&none));
     assert!(
-        matches!(verify(&folder, &table.manifest, &table.report), Err(VerifyError::Dir { dir, .. }) if dir == none)
+        matches!(verify(&folder, &Success::of(&table.manifest), &table.manifest, &table.report), Err(VerifyError::Dir { dir, .. }) if dir == none)
     );
+}
+
+#[test]
+fn what_earlier_runs_left_in_the_table_is_read_again_too() {
+    let (mut table, earlier) = (table(), table());
+    let mut parts = earlier.manifest.parts.clone();
+    for (part, n) in parts.iter_mut().zip(1..) {
+        let from = earlier.folder.out().join(part.file.as_ref().unwrap());
+        part.attempt = AttemptId::new(Epoch(9), n);
+        let name = layout::part(part.span.start, part.attempt);
+        fs::copy(from, table.folder.out().join(&name)).unwrap();
+        part.file = Some(name);
+    }
+    let damaged = table.folder.out().join(parts[1].file.as_ref().unwrap());
+    table.manifest.kept.push(Share { run: earlier.manifest.run, source: earlier.manifest.source, parts });
+    let found = verified(&table);
+    assert!(found.discrepancies.is_empty(), "{:?}", found.discrepancies);
+    assert_eq!((found.files, found.rows), (10, 588));
+    assert_eq!(found.digest, table.manifest.digest.plus(table.manifest.digest));
+    let mut bytes = fs::read(&damaged).unwrap();
+    bytes[9] ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+    assert_eq!(kinds(&table), ["Sha256"]);
+    fs::remove_file(damaged).unwrap();
+    assert_eq!(kinds(&table), ["Unreadable"]);
+}
+
+#[test]
+fn a_success_that_lists_something_else_is_told() {
+    let table = table();
+    let mut success = Success::of(&table.manifest);
+    success.files[2].sha256 = None;
+    let found = verify(&table.folder.output(), &success, &table.manifest, &table.report).unwrap().discrepancies;
+    assert!(matches!(&found[..], [Discrepancy::Success { .. }]), "{found:?}");
 }
