@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 
 use crate::claim;
-use batteuse_shared::ids::RunId;
+use batteuse_shared::ids::{AttemptId, RunId};
 use batteuse_shared::layout;
 use batteuse_shared::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::table::Checksum;
@@ -67,6 +67,8 @@ pub struct Staged {
 /// A staged file and the name under which it is to be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
+    /// The attempt that staged it.
+    pub attempt: AttemptId,
     /// Its name in the run's staging folder, and what holds it.
     pub staged: Staged,
     /// Its path in the output folder, with `/`.
@@ -84,22 +86,16 @@ pub enum PublishError {
         /// The name.
         name: String,
     },
-    /// A decided file is lost.
-    #[error("{} and {} are both missing: put one of them back", staged.display(), published.display())]
-    Gone {
-        /// Where it was staged.
-        staged: PathBuf,
-        /// Where it was to be seen.
-        published: PathBuf,
-    },
-    /// A decided upload is lost.
+    /// What was decided is lost: neither what was staged nor what was to be seen is there.
     #[error(
-        "the store has neither the upload to {} nor the object: it was aborted, or ran out (a lifecycle rule of the bucket?). If that \
-         stays so the table cannot be completed any more: run again, into another folder", published.display()
+        "{} is lost: neither it nor what was staged for it is there (removed by hand, or by a lifecycle rule of the bucket?){}. It is \
+         made again from the source, as long as that is unchanged", first.display(), and_more(attempts.len())
     )]
-    UploadGone {
-        /// Where it was to be seen.
-        published: PathBuf,
+    Gone {
+        /// Whose staged content it was.
+        attempts: Vec<AttemptId>,
+        /// Where the first of them was to be seen.
+        first: PathBuf,
     },
     /// A staged file is not what was reported.
     #[error("{} is no regular file of {expected} bytes, as it was when it was staged: put it back", path.display())]
@@ -129,6 +125,18 @@ pub enum PublishError {
         /// The last step done.
         after: String,
     },
+}
+
+impl PublishError {
+    /// The attempts whose staged content is proven gone.
+    #[must_use]
+    pub fn gone(&self) -> &[AttemptId] {
+        if let Self::Gone { attempts, .. } = self { attempts } else { &[] }
+    }
+}
+
+fn and_more(attempts: usize) -> String {
+    if attempts > 1 { format!(", and {} more are", attempts - 1) } else { String::new() }
 }
 
 /// Refuses to publish into a folder that holds somebody else's table, before anything is visible.
@@ -198,9 +206,20 @@ pub fn publish(
             still_ours(dir, &plan.run)?;
         }
     }
+    // All that is lost is told at once, so that it is made again at once.
+    let mut lost: Option<PublishError> = None;
     for part in &plan.parts {
-        link(dir, &plan.run, part)?;
-        done(&part.published)?;
+        match (link(dir, &plan.run, part), &mut lost) {
+            (Ok(()), _) => done(&part.published)?,
+            (Err(PublishError::Gone { attempts: more, .. }), Some(PublishError::Gone { attempts, .. })) => {
+                attempts.extend(more);
+            }
+            (Err(gone @ PublishError::Gone { .. }), lost) => *lost = Some(gone),
+            (Err(error), _) => return Err(error),
+        }
+    }
+    if let Some(lost) = lost {
+        return Err(lost);
     }
     dir.secure("").map_err(at(dir, ""))?;
     if let Some(rejects) = &plan.rejects {
@@ -275,8 +294,7 @@ fn link(dir: &dyn Folder, run: &RunId, link: &Link) -> Result<(), PublishError> 
     dir.publish(&staged, upload, &link.published, link.bytes).map_err(|error| {
         let (staged, published) = (dir.place(&staged), dir.place(&link.published));
         match error {
-            Failed::Gone if upload.is_some() => PublishError::UploadGone { published },
-            Failed::Gone => PublishError::Gone { staged, published },
+            Failed::Gone => PublishError::Gone { attempts: vec![link.attempt], first: published },
             Failed::Foreign => PublishError::Foreign { path: published },
             Failed::Changed { expected } => PublishError::Changed { path: staged, expected },
             Failed::Io(error) => PublishError::Io { path: published, error },

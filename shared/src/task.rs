@@ -126,6 +126,9 @@ pub struct ParseTask {
     pub compression: Compression,
     /// Where to stage.
     pub staging: Staging,
+    /// The decided attempt whose lost part this one replaces, under its published name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<AttemptId>,
 }
 
 /// Writes `rejects.parquet`.

@@ -24,7 +24,7 @@ use crate::support::published;
 use crate::support::servers::{Azurite, Postgres, Seaweed};
 
 const ROWS: usize = 6_000;
-const PARTITIONS: u64 = 40;
+pub const PARTITIONS: u64 = 40;
 /// Slots within which a kill is drawn.
 const SLOTS: u64 = 20;
 
@@ -54,7 +54,7 @@ impl Site {
         self.stores.folder(&self.url(name)).unwrap()
     }
 
-    fn state(&self, name: &str) -> State {
+    pub fn state(&self, name: &str) -> State {
         state_at(&format!("{}{}/", self.url(name), layout::EMBEDDED_STATE), &self.stores).unwrap()
     }
 
@@ -129,7 +129,7 @@ pub fn seen(folder: &dyn Folder) -> Vec<String> {
     names.filter(|name| name.starts_with("part-") || name == layout::SUCCESS).collect()
 }
 
-fn facts(state: &State, folder: &dyn Folder) -> Vec<Fact> {
+pub fn facts(state: &State, folder: &dyn Folder) -> Vec<Fact> {
     let Some((_, claim)) = claim::current(folder).unwrap() else { return Vec::new() };
     Journal::read::<Fact>(&**state, &claim.run).unwrap().facts.into_iter().map(|(_, fact)| fact).collect()
 }

@@ -33,7 +33,7 @@ impl Decided {
             let mut file = scene.folder.stage(&format!("{}/{name}", layout::staging_dir(&run)), &published).unwrap();
             file.write_all(text.as_bytes()).unwrap();
             let (bytes, _) = file.seal().unwrap();
-            Link { staged: Staged { name, upload: file.keep() }, published, bytes }
+            Link { attempt, staged: Staged { name, upload: file.keep() }, published, bytes }
         };
         let plan = PublishPlan {
             output_url: format!("{}out/", scene.server.url()),
@@ -132,12 +132,12 @@ fn an_upload_that_ran_out_is_gone_and_nothing_is_removed() {
     decided.fault(0..1, Fault::Expire);
     for _ in 0..2 {
         let gone = decided.publish().unwrap_err();
-        assert!(matches!(gone, PublishError::UploadGone { .. }), "{gone:?}");
+        assert_eq!(gone.gone(), [decided.plan.parts[0].attempt], "{gone:?}");
         let told = gone.to_string();
-        assert!(told.contains(decided.first()) && told.contains("neither the upload"), "{told}");
-        decided.must_be_untouched(1);
+        assert!(told.contains(decided.first()) && told.contains("neither it nor what was staged"), "{told}");
+        decided.must_be_untouched(0);
     }
-    assert_eq!(decided.scene.server.objects().len(), 1, "the claim");
+    assert_eq!(decided.scene.server.objects().len(), 2, "the claim and the other part");
 }
 
 #[test]
