@@ -6,16 +6,19 @@
 //! stood there when the run was accepted, and nothing is removed that this table did not list. Staged names stay until all is visible,
 //! and are swept before `RunDone`, so that no crash leaves any behind.
 //! Does not decide anything: the caller holds a durable `RunDecided` or `RunAborted` (WRITE-AHEAD).
+#![expect(clippy::disallowed_methods, reason = "a shell: several requests to a store wait at once, each in its thread")]
 
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::path::{Component, Path, PathBuf};
+use std::thread;
 
 use crate::claim;
 use batteuse_shared::ids::{AttemptId, RunId};
 use batteuse_shared::layout;
-use batteuse_shared::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use batteuse_store::{Folder, Kind, ListError, ReadError, WriteError};
@@ -178,7 +181,8 @@ fn success_of(dir: &dyn Folder, kind: Kind) -> Result<Option<Vec<u8>>, PublishEr
 }
 
 /// Carries `plan` out in its output folder. `between` is told each step just done, by the path of what is now visible and durable
-/// (of a part: visible, durable after the last one), and may break off before the next one begins.
+/// (of a part: visible, durable after the last one), and may break off before the next one begins; in a store the few parts after
+/// it may be visible too.
 ///
 /// # Errors
 /// See [`PublishError`].
@@ -206,21 +210,7 @@ pub fn publish(
             still_ours(dir, &plan.run)?;
         }
     }
-    // All that is lost is told at once, so that it is made again at once.
-    let mut lost: Option<PublishError> = None;
-    for part in &plan.parts {
-        match (link(dir, &plan.run, part), &mut lost) {
-            (Ok(()), _) => done(&part.published)?,
-            (Err(PublishError::Gone { attempts: more, .. }), Some(PublishError::Gone { attempts, .. })) => {
-                attempts.extend(more);
-            }
-            (Err(gone @ PublishError::Gone { .. }), lost) => *lost = Some(gone),
-            (Err(error), _) => return Err(error),
-        }
-    }
-    if let Some(lost) = lost {
-        return Err(lost);
-    }
+    link_parts(dir, plan, &mut done)?;
     dir.secure("").map_err(at(dir, ""))?;
     if let Some(rejects) = &plan.rejects {
         link(dir, &plan.run, rejects)?;
@@ -285,6 +275,40 @@ fn still_ours(dir: &dyn Folder, run: &RunId) -> Result<(), PublishError> {
 
 fn staged_path(run: &RunId, name: &str) -> String {
     format!("{}/{name}", layout::staging_dir(run))
+}
+
+/// Gives the parts their names, several at once where that takes requests to a store. `done` is told in source order, and the first
+/// error in that order is the one returned; but all parts that are lost are told at once, so that they are made again at once.
+fn link_parts(
+    dir: &dyn Folder,
+    plan: &PublishPlan,
+    done: &mut dyn FnMut(&str) -> Result<(), PublishError>,
+) -> Result<(), PublishError> {
+    let at_once = if dir.has_uploads() { COMPLETIONS_IN_FLIGHT_MAX } else { 1 };
+    let mut lost: Option<PublishError> = None;
+    for parts in plan.parts.chunks(at_once) {
+        for (part, linked) in parts.iter().zip(link_at_once(dir, &plan.run, parts)) {
+            match (linked, &mut lost) {
+                (Ok(()), _) => done(&part.published)?,
+                (Err(PublishError::Gone { attempts: more, .. }), Some(PublishError::Gone { attempts, .. })) => {
+                    attempts.extend(more);
+                }
+                (Err(gone @ PublishError::Gone { .. }), lost) => *lost = Some(gone),
+                (Err(error), _) => return Err(error),
+            }
+        }
+    }
+    lost.map_or(Ok(()), Err)
+}
+
+fn link_at_once(dir: &dyn Folder, run: &RunId, parts: &[Link]) -> Vec<Result<(), PublishError>> {
+    if let [part] = parts {
+        return vec![link(dir, run, part)];
+    }
+    thread::scope(|scope| {
+        let threads: Vec<_> = parts.iter().map(|part| scope.spawn(move || link(dir, run, part))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 fn link(dir: &dyn Folder, run: &RunId, link: &Link) -> Result<(), PublishError> {
