@@ -79,7 +79,6 @@ pub struct Lease {
 }
 
 /// What an attempt does.
-#[expect(clippy::large_enum_variant, reason = "a task is boxed wherever it waits")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
     /// Find dialect, encoding, header and a guess of the types.

@@ -10,7 +10,6 @@ use std::fmt;
 use batteuse_coordinator::scheduler::Fact;
 use batteuse_shared::layout;
 use batteuse_shared::manifest::Success;
-use batteuse_store::Folder;
 
 use super::runs::{PARTITIONS, Site, decided, facts, json, left_over, seen, table};
 use crate::recovery::Chance;
@@ -134,4 +133,30 @@ fn killed_runs_into_s3_are_finished() {
 fn killed_runs_into_azure_are_finished() {
     let server = Azurite::start();
     must_survive(&Site::new(server.container("grain"), server.env()), 4);
+}
+
+/// As a lifecycle rule of the bucket does it to a decided run while nobody is there.
+#[test]
+fn uploads_that_are_aborted_after_the_decision_are_made_again() {
+    let server = Seaweed::start();
+    let site = Site::new(server.bucket("grain"), server.env());
+    let undisturbed = site.on_a_disk();
+    for round in 0..10 {
+        let name = format!("aborted-{round}");
+        let (url, folder, state) = (site.url(&name), site.output(&name), site.state(&name));
+        let mut process = site.start(&["run", "-f", &site.spec(&name, &url), "--workers", "2"]);
+        until("the decision", || (decided(&facts(&state, &*folder)) || !process.running()).then_some(()));
+        process.kill();
+        let pending = folder.pending_uploads().unwrap().unwrap();
+        pending.iter().for_each(|upload| folder.discard(&upload.key, Some(upload)).unwrap());
+        site.ask(&["resume", "--to", &url]).expect(4);
+        assert_eq!(table(&*folder, site.folder.path()), undisturbed);
+        site.ask(&["verify", &url]).expect(0);
+        assert_eq!(left_over(&*folder), 0);
+        let replaced = |fact: &Fact| matches!(fact, Fact::PartitionReplaced { .. });
+        if facts(&state, &*folder).iter().any(replaced) {
+            return;
+        }
+    }
+    panic!("no kill came between decision and publishing");
 }

@@ -76,7 +76,7 @@ pub enum Fact {
         /// The attempt that holds its content now; the accepted one stays the accepted one.
         attempt: AttemptId,
         /// The part that is published in its place, under the same name.
-        part: StagedPart,
+        part: Box<StagedPart>,
         /// The same rejects, staged again.
         rejects: Option<StagedRejects>,
     },

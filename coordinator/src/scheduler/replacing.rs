@@ -99,7 +99,7 @@ impl Run {
         let differs = accepted.and_then(|accepted| difference(accepted, &again));
         match (differs, again) {
             (None, Parsed { part: Some(part), rejects, .. }) => {
-                Ok(Fact::PartitionReplaced { partition: id, attempt, part, rejects })
+                Ok(Fact::PartitionReplaced { partition: id, attempt, part: Box::new(part), rejects })
             }
             (differs, again) => {
                 // Only a partition with a part is ever said to be lost.
