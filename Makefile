@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parts peers check bench bench-kernel bench-seams asan triples fuzz cargo-fuzz fmt clippy doc tidy deny \
+.PHONY: help demo test parts peers check bench bench-kernel bench-seams asan triples kills fuzz cargo-fuzz fmt clippy doc tidy deny \
 	cargo-deny advisories
 
 help: ## list the targets
@@ -50,6 +50,10 @@ bench-seams: ## what wrong guesses of a partition's start cost, in pairs
 triples: ## 10^7 made-up (dialect, file, cut) triples against the oracle, in release mode; BATTEUSE_SEED for others
 	BATTEUSE_TRIPLES="$${BATTEUSE_TRIPLES:-10000000}" $(CARGO) test --release --locked --test batteuse -- \
 		--nocapture seams::triples
+
+kills: ## 100 rounds of kill -9 of runs into SeaweedFS, their state there too; BATTEUSE_KILLS for another number
+	BATTEUSE_KILLS="$${BATTEUSE_KILLS:-100}" $(CARGO) test --locked --test batteuse -- \
+		--nocapture stores::kills::killed_runs_into_s3
 
 # What is found anew stays out of the tree; `cargo fuzz cmin` makes a corpus small that is to be committed. Longer inputs are no
 # larger files: those are made of pieces. Comparisons are not traced: that halves the speed, and the pieces know all that matters.

@@ -2,12 +2,14 @@
 //! that was staged or accepted is done again.
 //!
 //! Invariant: every injected fault is counted and must have hit; what a killed run left is looked at before it goes on.
-//! `boundaries` and `modes` stop the driver in this process before each of its actions; `processes` and `rivals` kill and race real ones.
+//! `boundaries` and `modes` stop the driver in this process before each of its actions; `processes` and `rivals` kill and race real
+//! ones; `lost` takes staged files away from a decided run.
 
 mod boundaries;
 mod crew;
 mod ledger;
 mod life;
+mod lost;
 mod modes;
 mod processes;
 mod rivals;

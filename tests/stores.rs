@@ -7,6 +7,7 @@ mod doctor;
 mod faults;
 mod folders;
 mod journals;
+mod kills;
 mod modes;
 mod runs;
 

@@ -77,7 +77,7 @@ pub enum DriverError {
         /// The last failure.
         message: String,
     },
-    /// The disk or store of an embedded run keeps failing; the run is undecided and can be resumed.
+    /// The disk or store of an embedded run keeps failing, or what was decided, is lost and cannot be made again; it can be resumed.
     #[error("run {run} cannot go on: {message}. Nothing is lost: mend this, then resume")]
     Stalled {
         /// Which run.
@@ -451,14 +451,15 @@ impl Driver {
         tokio::spawn(async move {
             let between = move |step: &str| probe.as_ref().map_or(ControlFlow::Continue(()), |probe| probe(step));
             let published = tokio::task::spawn_blocking(move || {
-                let dir = stores.folder(&plan.output_url).map_err(|error| error.to_string())?;
-                publish::publish(&plan, &*dir, &mut { between }).map_err(|error| error.to_string())
+                let dir = stores.folder(&plan.output_url).map_err(|error| (error.to_string(), Vec::new()))?;
+                publish::publish(&plan, &*dir, &mut { between })
+                    .map_err(|error| (error.to_string(), error.gone().to_vec()))
             });
-            let event = match published.await.unwrap_or_else(|died| Err(died.to_string())) {
+            let event = match published.await.unwrap_or_else(|died| Err((died.to_string(), Vec::new()))) {
                 Ok(()) => Event::Published { run },
-                Err(message) => {
+                Err((message, gone)) => {
                     warn!(%run, error = message, "publishing failed; it is tried again");
-                    Event::PublishFailed { run, message }
+                    Event::PublishFailed { run, message, gone }
                 }
             };
             let _ = own.send(Input::Event(event)).await;

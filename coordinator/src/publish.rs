@@ -6,16 +6,19 @@
 //! stood there when the run was accepted, and nothing is removed that this table did not list. Staged names stay until all is visible,
 //! and are swept before `RunDone`, so that no crash leaves any behind.
 //! Does not decide anything: the caller holds a durable `RunDecided` or `RunAborted` (WRITE-AHEAD).
+#![expect(clippy::disallowed_methods, reason = "a shell: several requests to a store wait at once, each in its thread")]
 
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::path::{Component, Path, PathBuf};
+use std::thread;
 
 use crate::claim;
-use batteuse_shared::ids::RunId;
+use batteuse_shared::ids::{AttemptId, RunId};
 use batteuse_shared::layout;
-use batteuse_shared::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use batteuse_store::{Folder, Kind, ListError, ReadError, WriteError};
@@ -67,6 +70,8 @@ pub struct Staged {
 /// A staged file and the name under which it is to be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
+    /// The attempt that staged it.
+    pub attempt: AttemptId,
     /// Its name in the run's staging folder, and what holds it.
     pub staged: Staged,
     /// Its path in the output folder, with `/`.
@@ -84,22 +89,16 @@ pub enum PublishError {
         /// The name.
         name: String,
     },
-    /// A decided file is lost.
-    #[error("{} and {} are both missing: put one of them back", staged.display(), published.display())]
-    Gone {
-        /// Where it was staged.
-        staged: PathBuf,
-        /// Where it was to be seen.
-        published: PathBuf,
-    },
-    /// A decided upload is lost.
+    /// What was decided is lost: neither what was staged nor what was to be seen is there.
     #[error(
-        "the store has neither the upload to {} nor the object: it was aborted, or ran out (a lifecycle rule of the bucket?). If that \
-         stays so the table cannot be completed any more: run again, into another folder", published.display()
+        "{} is lost: neither it nor what was staged for it is there (removed by hand, or by a lifecycle rule of the bucket?){}. It is \
+         made again from the source, as long as that is unchanged", first.display(), and_more(attempts.len())
     )]
-    UploadGone {
-        /// Where it was to be seen.
-        published: PathBuf,
+    Gone {
+        /// Whose staged content it was.
+        attempts: Vec<AttemptId>,
+        /// Where the first of them was to be seen.
+        first: PathBuf,
     },
     /// A staged file is not what was reported.
     #[error("{} is no regular file of {expected} bytes, as it was when it was staged: put it back", path.display())]
@@ -129,6 +128,18 @@ pub enum PublishError {
         /// The last step done.
         after: String,
     },
+}
+
+impl PublishError {
+    /// The attempts whose staged content is proven gone.
+    #[must_use]
+    pub fn gone(&self) -> &[AttemptId] {
+        if let Self::Gone { attempts, .. } = self { attempts } else { &[] }
+    }
+}
+
+fn and_more(attempts: usize) -> String {
+    if attempts > 1 { format!(", and {} more are", attempts - 1) } else { String::new() }
 }
 
 /// Refuses to publish into a folder that holds somebody else's table, before anything is visible.
@@ -170,7 +181,8 @@ fn success_of(dir: &dyn Folder, kind: Kind) -> Result<Option<Vec<u8>>, PublishEr
 }
 
 /// Carries `plan` out in its output folder. `between` is told each step just done, by the path of what is now visible and durable
-/// (of a part: visible, durable after the last one), and may break off before the next one begins.
+/// (of a part: visible, durable after the last one), and may break off before the next one begins; in a store the few parts after
+/// it may be visible too.
 ///
 /// # Errors
 /// See [`PublishError`].
@@ -198,10 +210,7 @@ pub fn publish(
             still_ours(dir, &plan.run)?;
         }
     }
-    for part in &plan.parts {
-        link(dir, &plan.run, part)?;
-        done(&part.published)?;
-    }
+    link_parts(dir, plan, &mut done)?;
     dir.secure("").map_err(at(dir, ""))?;
     if let Some(rejects) = &plan.rejects {
         link(dir, &plan.run, rejects)?;
@@ -268,6 +277,40 @@ fn staged_path(run: &RunId, name: &str) -> String {
     format!("{}/{name}", layout::staging_dir(run))
 }
 
+/// Gives the parts their names, several at once where that takes requests to a store. `done` is told in source order, and the first
+/// error in that order is the one returned; but all parts that are lost are told at once, so that they are made again at once.
+fn link_parts(
+    dir: &dyn Folder,
+    plan: &PublishPlan,
+    done: &mut dyn FnMut(&str) -> Result<(), PublishError>,
+) -> Result<(), PublishError> {
+    let at_once = if dir.has_uploads() { COMPLETIONS_IN_FLIGHT_MAX } else { 1 };
+    let mut lost: Option<PublishError> = None;
+    for parts in plan.parts.chunks(at_once) {
+        for (part, linked) in parts.iter().zip(link_at_once(dir, &plan.run, parts)) {
+            match (linked, &mut lost) {
+                (Ok(()), _) => done(&part.published)?,
+                (Err(PublishError::Gone { attempts: more, .. }), Some(PublishError::Gone { attempts, .. })) => {
+                    attempts.extend(more);
+                }
+                (Err(gone @ PublishError::Gone { .. }), lost) => *lost = Some(gone),
+                (Err(error), _) => return Err(error),
+            }
+        }
+    }
+    lost.map_or(Ok(()), Err)
+}
+
+fn link_at_once(dir: &dyn Folder, run: &RunId, parts: &[Link]) -> Vec<Result<(), PublishError>> {
+    if let [part] = parts {
+        return vec![link(dir, run, part)];
+    }
+    thread::scope(|scope| {
+        let threads: Vec<_> = parts.iter().map(|part| scope.spawn(move || link(dir, run, part))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
 fn link(dir: &dyn Folder, run: &RunId, link: &Link) -> Result<(), PublishError> {
     use batteuse_store::PublishError as Failed;
     let staged = staged_path(run, &link.staged.name);
@@ -275,8 +318,7 @@ fn link(dir: &dyn Folder, run: &RunId, link: &Link) -> Result<(), PublishError> 
     dir.publish(&staged, upload, &link.published, link.bytes).map_err(|error| {
         let (staged, published) = (dir.place(&staged), dir.place(&link.published));
         match error {
-            Failed::Gone if upload.is_some() => PublishError::UploadGone { published },
-            Failed::Gone => PublishError::Gone { staged, published },
+            Failed::Gone => PublishError::Gone { attempts: vec![link.attempt], first: published },
             Failed::Foreign => PublishError::Foreign { path: published },
             Failed::Changed { expected } => PublishError::Changed { path: staged, expected },
             Failed::Io(error) => PublishError::Io { path: published, error },

@@ -251,6 +251,10 @@ pub const UPLOAD_PART_BYTES: usize = 8 << 20;
 /// Parts of one upload that are under way at once: while one is sent the next is filled, and memory stays at a few parts a slot.
 pub const UPLOAD_PARTS_IN_FLIGHT_MAX: usize = 2;
 
+/// Uploads of a decided run that are completed at once. Each is two requests of some 100 ms: 10,000 parts take two minutes, not half an
+/// hour, and no store slows sixteen clients down.
+pub const COMPLETIONS_IN_FLIGHT_MAX: usize = 16;
+
 /// Most parts of a staged upload: what S3 takes.
 pub const UPLOAD_PARTS_MAX: usize = 10_000;
 

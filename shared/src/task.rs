@@ -79,7 +79,6 @@ pub struct Lease {
 }
 
 /// What an attempt does.
-#[expect(clippy::large_enum_variant, reason = "a task is boxed wherever it waits")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
     /// Find dialect, encoding, header and a guess of the types.
@@ -126,6 +125,9 @@ pub struct ParseTask {
     pub compression: Compression,
     /// Where to stage.
     pub staging: Staging,
+    /// The decided attempt whose lost part this one replaces, under its published name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<AttemptId>,
 }
 
 /// Writes `rejects.parquet`.

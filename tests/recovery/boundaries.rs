@@ -141,6 +141,11 @@ fn a_cancelled_run_killed_at_every_boundary() {
 }
 
 #[test]
+fn a_decided_run_that_loses_parts_killed_at_every_boundary() {
+    every_boundary_of(Scenario::Lost);
+}
+
+#[test]
 fn a_run_that_is_left_in_order_killed_at_every_boundary() {
     every_boundary_of(Scenario::SteppedDown);
 }

@@ -17,7 +17,7 @@ use batteuse_worker::pipeline::{self, Progress};
 use tokio::sync::{mpsc, watch};
 
 use super::life::Scenario;
-use super::{facts, state};
+use super::{facts, lost, state};
 
 /// What goes wrong with the first attempt at a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,8 @@ pub enum Mishap {
     Cancel,
     /// The coordinator is asked to step down while the attempt goes on.
     StepDown,
+    /// What two partitions have staged goes away before the decision is published.
+    Lost,
 }
 
 impl Mishap {
@@ -47,6 +49,7 @@ impl Mishap {
             Scenario::Whole | Scenario::TooManyRejects => whole.to_vec(),
             Scenario::Cancelled => [&whole[..], &[Self::Cancel]].concat(),
             Scenario::SteppedDown => [&whole[..], &[Self::StepDown]].concat(),
+            Scenario::Lost => [&whole[..], &[Self::Lost]].concat(),
         }
     }
 
@@ -59,6 +62,7 @@ impl Mishap {
             Self::Crash => partition(2),
             Self::ToldTwice => partition(3),
             Self::Cancel | Self::StepDown => partition(4),
+            Self::Lost => matches!(task, Task::Finish(_)),
         }
     }
 }
@@ -149,6 +153,11 @@ impl Crew {
         }
         if self.befalls(Mishap::StepDown, lease) {
             self.stop.send_replace(true);
+        }
+        if self.befalls(Mishap::Lost, lease) {
+            lost::lose(&self.dir, |name| {
+                name.ends_with(".part.tmp") && ["0000001-", "0000003-"].iter().any(|head| name.starts_with(head))
+            });
         }
         let mut outcome = pipeline::execute(lease, &Progress::new(), &Stores::new([]));
         if let Outcome::Inspected(found) = &mut outcome

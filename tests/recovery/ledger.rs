@@ -79,6 +79,7 @@ pub fn kind(fact: &Fact) -> String {
 pub fn must_be_lawful(facts: &[Fact], firsts: &Firsts, how: &str) {
     let mut ledger = Ledger::default();
     let (mut accepted, mut once, mut epoch) = (BTreeSet::new(), BTreeSet::new(), Epoch(0));
+    let mut replaced = BTreeSet::new();
     for (i, fact) in facts.iter().enumerate() {
         let kind = kind(fact);
         match fact {
@@ -93,6 +94,10 @@ pub fn must_be_lawful(facts: &[Fact], firsts: &Firsts, how: &str) {
                 let stands = ledger.staged.get(partition).map(|(attempt, _)| attempt);
                 assert_eq!(stands, Some(attempt), "{how}: fact {i}: what is accepted stands");
                 assert!(ledger.settled.is_some(), "{how}: fact {i}: accepted before the types settled");
+            }
+            Fact::PartitionReplaced { partition, .. } => {
+                assert!(once.contains("decision"), "{how}: fact {i}: replaced before the decision");
+                assert!(accepted.contains(partition) && replaced.insert(*partition), "{how}: fact {i}: {partition}");
             }
             Fact::EpochBegun { epoch: begun, .. } => {
                 assert!(*begun > epoch, "{how}: fact {i}: epochs rise");
@@ -115,7 +120,13 @@ pub fn must_be_lawful(facts: &[Fact], firsts: &Firsts, how: &str) {
 pub fn must_be_wanted(task: &Task, facts: &[Fact], firsts: &Firsts, how: &str) {
     let done = |kinds: &[&str]| facts.iter().any(|fact| kinds.contains(&kind(fact).as_str()));
     let decided = done(&["RunDecided", "RunAborted"]);
-    assert!(!decided, "{how}: leased after the decision: {task:?}");
+    if decided {
+        let replaced =
+            |id| facts.iter().any(|f| matches!(f, Fact::PartitionReplaced { partition, .. } if *partition == id));
+        let again = matches!(task, Task::Parse(task) if task.replaces.is_some() && !replaced(task.partition));
+        assert!(again, "{how}: leased after the decision: {task:?}");
+        return;
+    }
     match task {
         Task::Inspect(_) => assert!(!done(&["Inspected"]), "{how}: inspected again"),
         Task::Parse(task) => {

@@ -37,12 +37,14 @@ pub enum Scenario {
     Cancelled,
     /// As `Whole`, and it is interrupted in order in the middle.
     SteppedDown,
+    /// As `Whole`, and two staged parts are lost when it is decided.
+    Lost,
 }
 
 /// A source, and what is to be done with it.
 pub struct Stage {
     folder: TempDir,
-    source: PathBuf,
+    pub source: PathBuf,
     pub scenario: Scenario,
     mode: Mode,
 }

@@ -46,7 +46,7 @@ fn stage(folder: &dyn Folder, number: u64, mode: Mode) -> Run {
         file.write_all(content.as_bytes()).unwrap();
         let (bytes, _) = file.seal().unwrap();
         parts.insert(published.clone(), content);
-        Link { staged: Staged { name, upload: file.keep() }, published, bytes }
+        Link { attempt, staged: Staged { name, upload: file.keep() }, published, bytes }
     };
     let links: Vec<Link> = (0..3).map(link).collect();
     let old: Vec<String> = standing.keys().filter(|name| *name != layout::SUCCESS).cloned().collect();

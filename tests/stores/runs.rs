@@ -24,9 +24,7 @@ use crate::support::published;
 use crate::support::servers::{Azurite, Postgres, Seaweed};
 
 const ROWS: usize = 6_000;
-const PARTITIONS: u64 = 40;
-/// Slots within which a kill is drawn.
-const SLOTS: u64 = 20;
+pub const PARTITIONS: u64 = 40;
 
 /// A source, where runs of it go, and what they need to know of the store.
 pub struct Site {
@@ -54,11 +52,11 @@ impl Site {
         self.stores.folder(&self.url(name)).unwrap()
     }
 
-    fn state(&self, name: &str) -> State {
+    pub fn state(&self, name: &str) -> State {
         state_at(&format!("{}{}/", self.url(name), layout::EMBEDDED_STATE), &self.stores).unwrap()
     }
 
-    fn start(&self, args: &[&str]) -> Process {
+    pub fn start(&self, args: &[&str]) -> Process {
         let mut command = Command::new(BINARY);
         command.args(args).env_remove("BATTEUSE_LOG").envs(self.env.iter().cloned());
         Process::spawn(command)
@@ -101,7 +99,7 @@ pub struct Table {
     rejects: Vec<Vec<Option<String>>>,
 }
 
-fn json(folder: &dyn Folder, path: &str) -> Value {
+pub fn json(folder: &dyn Folder, path: &str) -> Value {
     let text = folder.read(path, TEXT_BYTES_MAX).unwrap().unwrap_or_else(|| panic!("{path} is not there"));
     serde_json::from_slice(&text).unwrap()
 }
@@ -129,13 +127,19 @@ pub fn seen(folder: &dyn Folder) -> Vec<String> {
     names.filter(|name| name.starts_with("part-") || name == layout::SUCCESS).collect()
 }
 
-fn facts(state: &State, folder: &dyn Folder) -> Vec<Fact> {
+pub fn facts(state: &State, folder: &dyn Folder) -> Vec<Fact> {
     let Some((_, claim)) = claim::current(folder).unwrap() else { return Vec::new() };
     Journal::read::<Fact>(&**state, &claim.run).unwrap().facts.into_iter().map(|(_, fact)| fact).collect()
 }
 
-fn decided(facts: &[Fact]) -> bool {
+pub fn decided(facts: &[Fact]) -> bool {
     facts.iter().any(|fact| matches!(fact, Fact::RunDecided(_)))
+}
+
+/// Staged files and uploads that are left.
+pub fn left_over(folder: &dyn Folder) -> usize {
+    let run = claim::current(folder).unwrap().unwrap().1.run;
+    files(folder, &layout::staging_dir(&run)).len() + folder.pending_uploads().unwrap().unwrap_or_default().len()
 }
 
 pub fn must_be_swept(folder: &dyn Folder) {
@@ -184,39 +188,6 @@ fn a_table_is_gone_on_from(site: &Site) {
     let parts = first.len() - 1;
     assert_eq!(common(&tables[0].1, &tables[1].1), parts + 1, "what is added to stays");
     assert_eq!(common(&tables[1].1, &tables[2].1), 1, "what is replaced goes");
-}
-
-fn killed_runs_are_finished(site: &Site, rounds: u32) {
-    let undisturbed = site.on_a_disk();
-    let (mut hits, mut chance) = (0, Chance(7));
-    for round in 0..rounds * 2 {
-        let name = format!("killed-{round}");
-        let (url, folder, state) = (site.url(&name), site.output(&name), site.state(&name));
-        let spec = site.spec(&name, &url);
-        let mut process = site.start(&["run", "-f", &spec, "--workers", "2"]);
-        for _ in 0..=chance.below(2) {
-            let wanted = facts(&state, &*folder).len() as u64 + chance.below(SLOTS);
-            let slots = || facts(&state, &*folder).len() as u64;
-            until("the run to go on", || (slots() >= wanted || !process.running()).then_some(()));
-            let killed = process.kill();
-            let left = facts(&state, &*folder);
-            if !decided(&left) {
-                assert_eq!(seen(&*folder), [""; 0], "VISIBLE-IS-DECIDED");
-                hits += u32::from(killed);
-            }
-            process = match left.is_empty() {
-                true => site.start(&["run", "-f", &spec]),
-                false => site.start(&["resume", "--to", &url, "--workers", "2"]),
-            };
-        }
-        process.wait().expect(4);
-        assert_eq!(table(&*folder, site.folder.path()), undisturbed, "round {round}");
-        must_be_swept(&*folder);
-        if hits >= rounds {
-            return;
-        }
-    }
-    panic!("only {hits} kills hit a run that was not decided");
 }
 
 /// Runs that take a table's place are killed, and what `_SUCCESS` lists is there all the time.
@@ -312,18 +283,6 @@ fn a_table_in_s3_is_gone_on_from() {
 fn killed_runs_into_s3_take_the_place() {
     let server = Seaweed::start();
     killed_runs_take_the_place(&Site::new(server.bucket("grain"), server.env()), 8);
-}
-
-#[test]
-fn killed_runs_into_s3_are_finished() {
-    let server = Seaweed::start();
-    killed_runs_are_finished(&Site::new(server.bucket("grain"), server.env()), 8);
-}
-
-#[test]
-fn killed_runs_into_azure_are_finished() {
-    let server = Azurite::start();
-    killed_runs_are_finished(&Site::new(server.container("grain"), server.env()), 4);
 }
 
 #[test]

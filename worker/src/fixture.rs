@@ -107,6 +107,7 @@ impl Folder {
             start,
             compression: Compression::default(),
             staging: self.staging(),
+            replaces: None,
         }
     }
 

@@ -99,7 +99,8 @@ fn plan_of(dialect: &Dialect, columns: &[Column], range: Span, source_bytes: u64
 
 /// Part and rejects of one attempt, under way.
 struct Output<'a> {
-    attempt: AttemptId,
+    /// The attempt whose name the part is published under.
+    named: AttemptId,
     task: &'a ParseTask,
     staging: &'a StagingDir,
     /// None once a value did not fit the guessed types: then only counts, summaries and rejects are of use.
@@ -129,7 +130,7 @@ impl<'a> Output<'a> {
         let mut part = Encoder::new(staging, part, partition.schema(), task.compression, &lease.run)?;
         part.read_from(&task.source);
         Ok(Self {
-            attempt: lease.attempt,
+            named: task.replaces.unwrap_or(lease.attempt),
             task,
             staging,
             part: Some(part),
@@ -149,7 +150,7 @@ impl<'a> Output<'a> {
                 if part.rows() == 0
                     && let Some(first) = first
                 {
-                    part.publish_as(layout::part(first, self.attempt));
+                    part.publish_as(layout::part(first, self.named));
                 }
                 part.write(&rows)
             }
@@ -166,7 +167,7 @@ impl<'a> Output<'a> {
             Some(mut part) => {
                 if first && part.rows() == 0 {
                     // An empty table has its schema.
-                    part.publish_as(layout::part(done.span.start, self.attempt));
+                    part.publish_as(layout::part(done.span.start, self.named));
                     part.create()?;
                 }
                 part.finish()?

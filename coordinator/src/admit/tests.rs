@@ -270,7 +270,8 @@ fn a_run_that_failed_leaves_the_table_to_the_next() {
 
 #[test]
 fn a_table_that_is_not_as_it_was_written_is_refused_and_left() {
-    let damage: [(&str, fn(&Path, &Accepted)); 5] = [
+    type Damage = fn(&Path, &Accepted);
+    let damage: [(&str, Damage); 5] = [
         ("_SUCCESS", |out, _| fs::write(out.join(layout::SUCCESS), "{").unwrap()),
         ("manifest", |out, first| fs::remove_file(out.join(layout::manifest(&first.run))).unwrap()),
         ("another table", |out, first| {

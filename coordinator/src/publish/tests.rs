@@ -22,21 +22,22 @@ impl Place {
         let run = RunId::new("communes-1").unwrap();
         let staging = root.path().join(layout::staging_dir(&run));
         fs::create_dir_all(&staging).unwrap();
-        let staged = |staged: String, published: String, text: &str| {
-            fs::write(staging.join(&staged), text).unwrap();
-            Link { staged: Staged { name: staged, upload: None }, published, bytes: text.len() as u64 }
-        };
         let attempt = |n| AttemptId::new(Epoch(1), n);
+        let staged = |n: u32, staged: String, published: String, text: &str| {
+            fs::write(staging.join(&staged), text).unwrap();
+            let (staged, bytes) = (Staged { name: staged, upload: None }, text.len() as u64);
+            Link { attempt: attempt(n), staged, published, bytes }
+        };
         let part = |n: u32, text: &str| {
             let name = layout::staged_part(PartitionId(n), attempt(n));
-            staged(name, layout::part(u64::from(n) * 100, attempt(n)), text)
+            staged(n, name, layout::part(u64::from(n) * 100, attempt(n)), text)
         };
         let plan = PublishPlan {
             output_url: url_of_dir(root.path()).unwrap(),
             run: run.clone(),
             before: None,
             parts: vec![part(0, "zero"), part(1, "first"), part(2, "")],
-            rejects: Some(staged(layout::staged_finish(attempt(9)), layout::rejects(&run), "rejects")),
+            rejects: Some(staged(9, layout::staged_finish(attempt(9)), layout::rejects(&run), "rejects")),
             unwanted: vec![],
             manifest: Some("manifest\n".into()),
             report: "report\n".into(),
@@ -204,9 +205,18 @@ fn lost_and_changed_files_are_told_apart() {
     fs::write(&staged, "altered").unwrap();
     assert!(matches!(place.publish(), Err(PublishError::Changed { expected: 5, .. })));
     fs::remove_file(&staged).unwrap();
-    assert!(matches!(place.publish(), Err(PublishError::Gone { .. })));
+    fs::remove_file(place.staged(&place.plan.parts[2])).unwrap();
+    fs::remove_file(place.staged(place.plan.rejects.as_ref().unwrap())).unwrap();
+    let gone = place.publish().unwrap_err();
+    let parts = [place.plan.parts[1].attempt, place.plan.parts[2].attempt];
+    assert_eq!(gone.gone(), parts, "all that is lost of one step is told at once: {gone}");
+    assert!(gone.to_string().contains("and 1 more are"), "{gone}");
     assert!(!place.at(layout::SUCCESS).exists() && !place.at(&layout::manifest(&place.plan.run)).exists());
     fs::write(&staged, "first").unwrap();
+    fs::write(place.staged(&place.plan.parts[2]), "").unwrap();
+    let rejects = place.plan.rejects.as_ref().unwrap();
+    assert_eq!(place.publish().unwrap_err().gone(), [rejects.attempt]);
+    fs::write(place.staged(rejects), "rejects").unwrap();
     place.publish().unwrap();
 }
 

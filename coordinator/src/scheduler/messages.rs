@@ -8,7 +8,9 @@ use batteuse_shared::manifest::Standing;
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::spec::Job;
 use batteuse_shared::table::ColumnType;
-use batteuse_shared::task::{Failure, Finished, Inspected, Lease, Outcome, Parsed, SourceRef};
+use batteuse_shared::task::{
+    Failure, Finished, Inspected, Lease, Outcome, Parsed, SourceRef, StagedPart, StagedRejects,
+};
 use batteuse_shared::time::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +60,7 @@ pub enum Fact {
         /// Why.
         failure: Failure,
     },
-    /// The rejects are staged with absolute numbers.
+    /// The rejects are staged with absolute numbers. After the decision: once more, because what was staged is proven gone.
     FinishStaged {
         /// Which attempt.
         attempt: AttemptId,
@@ -67,6 +69,17 @@ pub enum Fact {
     },
     /// The point of no return.
     RunDecided(Decision),
+    /// What an accepted attempt staged is proven gone after the decision, and another attempt has staged the same, byte for byte.
+    PartitionReplaced {
+        /// Which partition.
+        partition: PartitionId,
+        /// The attempt that holds its content now; the accepted one stays the accepted one.
+        attempt: AttemptId,
+        /// The part that is published in its place, under the same name.
+        part: Box<StagedPart>,
+        /// The same rejects, staged again.
+        rejects: Option<StagedRejects>,
+    },
     /// Everything decided is published and swept.
     RunDone {
         /// When.
@@ -187,6 +200,8 @@ pub enum Event {
         run: RunId,
         /// What happened.
         message: String,
+        /// Attempts whose staged content is proven gone.
+        gone: Vec<AttemptId>,
     },
     /// Time has passed.
     Tick,

@@ -7,6 +7,7 @@ pub mod messages;
 mod outcome;
 mod partition;
 mod publishing;
+mod replacing;
 mod retry;
 mod run;
 mod sound;
@@ -120,9 +121,10 @@ impl Scheduler {
                 }
                 self.retire(&run);
             }
-            Event::PublishFailed { run, message } => {
+            Event::PublishFailed { run, message, gone } => {
                 if let Some(r) = self.runs.get_mut(&run) {
                     r.publish_failed(message, now);
+                    r.miss(&gone);
                 }
             }
             Event::Tick => self.tick(now, &mut out),

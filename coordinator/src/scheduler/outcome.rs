@@ -2,18 +2,19 @@
 //!
 //! Invariant: asked again after a crash they are the same, byte for byte, so publishing can be redone.
 
+use batteuse_shared::ids::PartitionId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::REJECTS_SHOWN;
 use batteuse_shared::manifest::{Manifest, ManifestPart, Share, Success};
 use batteuse_shared::report::{Equation, Reason, Report, Reruns, RunState};
 use batteuse_shared::spec::Mode;
-use batteuse_shared::table::Column;
+use batteuse_shared::table::{Column, Counts, Digest};
 use batteuse_shared::task::SourceRef;
 use batteuse_shared::time::Millis;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::messages::Decision;
+use super::messages::{Action, Decision, Fact};
 use super::partition::{Partition, seams, staged};
 use super::run::Run;
 use crate::publish::{Before, Link, PublishPlan, Staged};
@@ -35,6 +36,20 @@ impl Run {
         let state = if counts.rejected == 0 { RunState::Succeeded } else { RunState::SucceededWithRejects };
         let manifest_sha256 = Some(format!("{:x}", Sha256::digest(self.manifest_json())));
         Decision { state, reason: None, manifest_sha256, at: now }
+    }
+
+    pub(super) fn failed(&self, reason: Reason, now: Millis) -> Decision {
+        Decision { state: RunState::Failed, reason: Some(reason), manifest_sha256: None, at: now }
+    }
+
+    /// Gives the run up, if it is not decided yet.
+    pub(super) fn cancel(&mut self, message: String, now: Millis, out: &mut Vec<Action>) {
+        if self.decision.is_none() {
+            let reason = Some(Reason::Cancelled { message });
+            let decision = Decision { state: RunState::Cancelled, reason, manifest_sha256: None, at: now };
+            self.record(Fact::RunAborted(decision), out);
+            self.advance(now, out);
+        }
     }
 
     /// The first invariant that does not hold, with its figures.
@@ -94,6 +109,18 @@ impl Run {
         let files = standing.files().map(str::to_owned).collect();
         let (kept, removed) = if self.mode() == Mode::Overwrite { (Vec::new(), files) } else { (files, Vec::new()) };
         Some(Before { success_sha256: standing.success_sha256, kept, removed })
+    }
+
+    /// Counts over the proven prefix.
+    pub(super) fn counts(&self) -> Counts {
+        self.proven_prefix().fold(Counts::default(), |sum, (_, _, p)| sum.plus(p.counts))
+    }
+
+    /// Digest of the rows of the proven prefix's parts.
+    pub(super) fn digest(&self) -> Digest {
+        self.proven_prefix()
+            .filter_map(|(_, _, p)| p.part.as_ref())
+            .fold(Digest::default(), |sum, p| sum.plus(p.digest))
     }
 
     fn span_bytes(&self) -> u64 {
@@ -174,16 +201,18 @@ impl Run {
     pub(super) fn publish_plan(&self) -> PublishPlan {
         let published = self.decision.as_ref().is_some_and(|d| d.manifest_sha256.is_some());
         let aborted = self.decision.as_ref().is_some_and(|d| d.state == RunState::Cancelled);
-        let link = |(_, attempt, parsed): (_, _, &batteuse_shared::task::Parsed)| {
+        let link = |(partition, attempt, parsed): (PartitionId, _, &batteuse_shared::task::Parsed)| {
             let part = parsed.part.as_ref()?;
             Some(Link {
+                attempt: self.partitions[partition.0 as usize].holder()?,
                 staged: Staged { name: part.key.clone(), upload: part.upload.clone() },
                 published: layout::part(parsed.span.start, attempt),
                 bytes: part.bytes,
             })
         };
         let parts: Vec<Link> = self.proven_prefix().filter(|_| published).filter_map(link).collect();
-        let rejects = self.finish.as_ref().filter(|_| !aborted).map(|(_, f)| Link {
+        let rejects = self.finish.as_ref().filter(|_| !aborted).map(|(attempt, f)| Link {
+            attempt: *attempt,
             staged: Staged { name: f.rejects.key.clone(), upload: f.rejects.upload.clone() },
             published: layout::rejects(self.id()),
             bytes: f.rejects.bytes,

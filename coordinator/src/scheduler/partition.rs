@@ -1,12 +1,12 @@
 //! One partition's life: waiting, leased, staged, proven, accepted.
 //!
-//! Invariant (SINGLE-DECISION): once accepted, the staged attempt never changes. Pure.
+//! Invariant (SINGLE-DECISION): once accepted, the staged attempt never changes; another one may only hold its content. Pure.
 
 use batteuse_shared::ids::AttemptId;
 use batteuse_shared::report::{BytesToMerge, Seams};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::table::ColumnType;
-use batteuse_shared::task::{Parsed, Seam};
+use batteuse_shared::task::{Parsed, Seam, StagedPart, StagedRejects};
 
 use crate::publish::Staged;
 
@@ -37,6 +37,8 @@ pub(super) struct Partition {
     pub(super) proven: bool,
     /// Whether the staged attempt is accepted.
     pub(super) accepted: bool,
+    /// The attempt whose staged part is published in place of the accepted one's, which is lost.
+    replaced_by: Option<AttemptId>,
     /// How its true start was met, once a staged attempt was compared with it.
     pub(super) met: Option<Met>,
     /// Whether it was parsed again for other types.
@@ -51,6 +53,7 @@ impl Partition {
             staged: None,
             proven: false,
             accepted: false,
+            replaced_by: None,
             met: None,
             retyped: false,
         }
@@ -93,6 +96,25 @@ impl Partition {
         }
         self.retyped = true;
         self.take_out()
+    }
+
+    /// The attempt that holds the staged content.
+    pub(super) fn holder(&self) -> Option<AttemptId> {
+        self.replaced_by.or(self.staged.as_ref().map(|(attempt, _)| *attempt))
+    }
+
+    /// Lets `attempt` hold the content of the accepted one. Returned is what was staged before and is of no use: the part is gone.
+    pub(super) fn replace(
+        &mut self,
+        attempt: AttemptId,
+        part: &StagedPart,
+        rejects: Option<&StagedRejects>,
+    ) -> Option<Staged> {
+        let (_, parsed) = self.staged.as_mut()?;
+        self.replaced_by = Some(attempt);
+        parsed.part = Some(part.clone());
+        let before = std::mem::replace(&mut parsed.rejects, rejects.cloned());
+        before.map(|rejects| Staged { name: rejects.key, upload: rejects.upload })
     }
 
     fn take_out(&mut self) -> Vec<Staged> {

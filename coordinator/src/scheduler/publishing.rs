@@ -20,7 +20,7 @@ impl Run {
 
     pub(super) fn publish(&mut self, now: Millis, out: &mut Vec<Action>) {
         let due = self.publish_again_at.is_none_or(|at| at <= now);
-        if self.decision.is_some() && !self.done && !self.publishing && due {
+        if self.decision.is_some() && !self.done && !self.publishing && due && self.gone.is_empty() {
             self.publishing = true;
             out.push(Action::Publish(Box::new(self.publish_plan())));
         }

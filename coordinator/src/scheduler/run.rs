@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
 use batteuse_shared::limits;
 use batteuse_shared::location::{self, Scheme};
-use batteuse_shared::report::{Reason, RunState};
+use batteuse_shared::report::Reason;
 use batteuse_shared::spec::Auto;
-use batteuse_shared::table::{Classes, Column, ColumnType, Counts, Digest};
+use batteuse_shared::table::{Classes, Column, ColumnType, Counts};
 use batteuse_shared::task::{
     Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Outcome, ParseTask, Parsed, RejectPiece,
     Staging, Task,
@@ -61,9 +61,11 @@ pub struct Run {
     pub(super) garbage: Vec<Staged>,
     // What follows are hints: gone with the process.
     pub(super) stall: Stall,
-    waiting: BTreeSet<TaskKey>,
+    pub(super) waiting: BTreeSet<TaskKey>,
     pub(super) leases: BTreeMap<AttemptId, Out>,
     issued: BTreeMap<AttemptId, TaskKey>,
+    /// What was decided and is proven gone: to be done once more.
+    pub(super) gone: BTreeSet<TaskKey>,
     pub(super) publishing: bool,
     pub(super) publish_again_at: Option<Millis>,
     pub(super) publish_failures: u32,
@@ -100,6 +102,7 @@ impl Run {
             waiting: BTreeSet::from([TaskKey::Inspect]),
             leases: BTreeMap::new(),
             issued: BTreeMap::new(),
+            gone: BTreeSet::new(),
             publishing: false,
             publish_again_at: None,
             publish_failures: 0,
@@ -177,13 +180,20 @@ impl Run {
                 self.fail(spent, *task);
             }
             Fact::FinishStaged { attempt, finished } => {
-                self.journalled_attempts += 1;
+                // The report tells what the run did until it was decided.
+                self.journalled_attempts += u64::from(self.decision.is_none());
                 self.finish = Some((*attempt, finished.clone()));
-                self.waiting.remove(&TaskKey::Finish);
+                self.is_there(TaskKey::Finish);
             }
             Fact::RunDecided(decision) | Fact::RunAborted(decision) => {
                 self.decision = Some(decision.clone());
                 self.waiting.clear();
+                self.issued.clear();
+            }
+            Fact::PartitionReplaced { partition, attempt, part, rejects } => {
+                let before = self.partitions[partition.0 as usize].replace(*attempt, part, rejects.as_ref());
+                self.garbage.extend(before);
+                self.is_there(TaskKey::Parse(*partition));
             }
             Fact::RunDone { .. } => self.done = true,
         }
@@ -291,7 +301,7 @@ impl Run {
         out: &mut Vec<Action>,
     ) {
         self.leases.remove(&attempt);
-        if !matches!(outcome, Outcome::Failed(_)) {
+        if !matches!(outcome, Outcome::Failed(_)) && self.decision.is_none() {
             self.stall = Stall::default();
         }
         let task = self.issued.remove(&attempt).filter(|task| self.open(*task));
@@ -308,6 +318,10 @@ impl Run {
             }
             return self.advance(now, out);
         };
+        if self.decision.is_some() {
+            self.take_again(task, attempt, outcome, now, out);
+            return self.advance(now, out);
+        }
         match (task, outcome) {
             (TaskKey::Inspect, Outcome::Inspected(found))
                 if sound::inspected(&found, self.accepted.source.version.bytes) =>
@@ -346,16 +360,19 @@ impl Run {
         Inspected { partition_bytes: auto.then(decided), ..found }
     }
 
-    fn is_sound(&self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) -> bool {
+    pub(super) fn is_sound(&self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) -> bool {
         let start = self.fold.as_ref().and_then(|f| f.start(id.0 as usize));
         let columns = self.inspected.as_ref().map_or(0, |i| i.columns.len());
         let range = self.partitions[id.0 as usize].range;
-        sound::parsed(parsed, id, attempt, range, start, columns, self.uploads())
+        let named = self.replaces(id).unwrap_or(attempt);
+        let uploads = self.uploads();
+        sound::parsed(parsed, &sound::Asked { partition: id, attempt, named, range, start, columns, uploads })
     }
 
     /// Whether the files that `attempt` staged are the run's: a report that is told twice must not lose them.
     fn uses(&self, attempt: AttemptId) -> bool {
-        let staged = |p: &Partition| p.staged.as_ref().is_some_and(|(a, _)| *a == attempt);
+        let staged =
+            |p: &Partition| p.holder() == Some(attempt) || p.staged.as_ref().is_some_and(|(a, _)| *a == attempt);
         self.finish.as_ref().is_some_and(|(a, _)| *a == attempt) || self.partitions.iter().any(staged)
     }
 
@@ -367,7 +384,7 @@ impl Run {
         now: Millis,
         out: &mut Vec<Action>,
     ) {
-        if failure.class == FailureClass::Environment {
+        if failure.class == FailureClass::Environment || self.decision.is_some() {
             // It accuses no task, so no fact is made of it: the journal may lie on the very disk that is full.
             self.stall.fail(failure.message, now);
         } else {
@@ -378,12 +395,14 @@ impl Run {
 
     /// Whether a task is still to be done.
     fn open(&self, task: TaskKey) -> bool {
-        let open = match task {
+        if self.decision.is_some() {
+            return self.gone.contains(&task);
+        }
+        match task {
             TaskKey::Inspect => self.inspected.is_none() && self.failing.is_none(),
             TaskKey::Parse(p) => self.partitions[p.0 as usize].staged.is_none() && self.failing.is_none(),
             TaskKey::Finish => self.finish.is_none() && !self.finish_given_up,
-        };
-        open && self.decision.is_none()
+        }
     }
 
     /// Whether a task is still to be done and nobody has it.
@@ -392,7 +411,7 @@ impl Run {
     }
 
     /// Puts a task back in line, if it is free.
-    fn want_again(&mut self, task: TaskKey) {
+    pub(super) fn want_again(&mut self, task: TaskKey) {
         if self.free(task) {
             self.waiting.insert(task);
         }
@@ -441,7 +460,7 @@ impl Run {
     }
 
     /// Whether what attempts stage are uploads to an object store.
-    fn uploads(&self) -> bool {
+    pub(super) fn uploads(&self) -> bool {
         location::folder_of(self.output_url()).is_ok_and(|folder| folder.scheme != Scheme::File)
     }
 
@@ -463,6 +482,7 @@ impl Run {
                 start: self.fold.as_ref().and_then(|f| f.start(id.0 as usize)),
                 compression: spec.output.parquet.compression,
                 staging: self.staging(),
+                replaces: self.replaces(id),
             })),
             (TaskKey::Finish, _) => Task::Finish(FinishTask { source, pieces: self.pieces(), staging: self.staging() }),
             _ => Task::Inspect(InspectTask {
@@ -554,41 +574,13 @@ impl Run {
         self.record(Fact::RunDecided(decision), out);
     }
 
-    pub(super) fn failed(&self, reason: Reason, now: Millis) -> Decision {
-        Decision { state: RunState::Failed, reason: Some(reason), manifest_sha256: None, at: now }
-    }
-
-    /// Gives the run up, if it is not decided yet.
-    pub(super) fn cancel(&mut self, message: String, now: Millis, out: &mut Vec<Action>) {
-        if self.decision.is_none() {
-            let reason = Some(Reason::Cancelled { message });
-            let decision = Decision { state: RunState::Cancelled, reason, manifest_sha256: None, at: now };
-            self.record(Fact::RunAborted(decision), out);
-            self.advance(now, out);
-        }
-    }
-
     fn revoke(&mut self, out: &mut Vec<Action>) {
         let run = self.id().clone();
-        let deciding = self.decision.is_some();
-        let stop: Vec<AttemptId> =
-            self.leases.iter().filter(|(_, l)| deciding || l.task != TaskKey::Finish).map(|(a, _)| *a).collect();
+        let stop: Vec<AttemptId> = self.leases.iter().filter(|(_, l)| !self.open(l.task)).map(|(a, _)| *a).collect();
         for attempt in stop {
             if let Some(lease) = self.leases.remove(&attempt) {
                 out.push(Action::Revoke { worker: lease.worker, run: run.clone(), attempt });
             }
         }
-    }
-
-    /// Counts over the proven prefix.
-    pub(super) fn counts(&self) -> Counts {
-        self.proven_prefix().fold(Counts::default(), |sum, (_, _, p)| sum.plus(p.counts))
-    }
-
-    /// Digest of the rows of the proven prefix's parts.
-    pub(super) fn digest(&self) -> Digest {
-        self.proven_prefix()
-            .filter_map(|(_, _, p)| p.part.as_ref())
-            .fold(Digest::default(), |sum, p| sum.plus(p.digest))
     }
 }

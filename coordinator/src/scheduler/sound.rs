@@ -49,17 +49,23 @@ pub(super) fn inspected(found: &Inspected, bytes: u64) -> bool {
     (1..=COLUMNS_MAX).contains(&found.columns.len()) && found.data_start <= bytes && found.preamble_lines <= bytes
 }
 
-/// Whether a parse can be true of this partition; `start` is its true start state, where that is known, and `uploads` tells whether
-/// the output folder takes uploads.
-pub(super) fn parsed(
-    parsed: &Parsed,
-    id: PartitionId,
-    attempt: AttemptId,
-    range: Span,
-    start: Option<StateId>,
-    columns: usize,
-    uploads: bool,
-) -> bool {
+/// What was asked of an attempt at a partition.
+pub(super) struct Asked {
+    pub(super) partition: PartitionId,
+    pub(super) attempt: AttemptId,
+    /// The attempt whose name the part is to be published under.
+    pub(super) named: AttemptId,
+    pub(super) range: Span,
+    /// The true start state, where that is known.
+    pub(super) start: Option<StateId>,
+    pub(super) columns: usize,
+    /// Whether the output folder takes uploads.
+    pub(super) uploads: bool,
+}
+
+/// Whether a parse can be true of this partition.
+pub(super) fn parsed(parsed: &Parsed, asked: &Asked) -> bool {
+    let Asked { partition, attempt, named, range, start, columns, uploads } = *asked;
     let first_inside = parsed.first.is_none_or(|f| range.start <= f && f < range.end.max(range.start + 1));
     let span_fits = match parsed.first {
         Some(first) => parsed.span.start == first && parsed.span.end >= range.end,
@@ -74,13 +80,12 @@ pub(super) fn parsed(
         Seam { given: true, merged_after } => start.is_some() && merged_after.is_none(),
         Seam { given: false, merged_after } => merged_after.is_none_or(|bytes| bytes <= range.bytes()),
     };
-    let published = layout::part(parsed.span.start, attempt);
-    let part_is_own = parsed
-        .part
-        .as_ref()
-        .is_none_or(|p| p.key == layout::staged_part(id, attempt) && upload(p.upload.as_ref(), &published, uploads));
+    let published = layout::part(parsed.span.start, named);
+    let part_is_own = parsed.part.as_ref().is_none_or(|p| {
+        p.key == layout::staged_part(partition, attempt) && upload(p.upload.as_ref(), &published, uploads)
+    });
     // They are read by their name before the run is decided.
-    let own_rejects = |r: &StagedRejects| r.key == layout::staged_rejects(id, attempt) && r.upload.is_none();
+    let own_rejects = |r: &StagedRejects| r.key == layout::staged_rejects(partition, attempt) && r.upload.is_none();
     let rejects_are_own = parsed.rejects.as_ref().is_none_or(own_rejects);
     let figures = rows_fit && rejects_fit && widths && parsed.counts.conserved();
     first_inside && span_fits && figures && tried && seam_fits && part_is_own && rejects_are_own

@@ -18,6 +18,7 @@ use batteuse_shared::task::{
 };
 use batteuse_shared::time::Millis;
 
+mod replacing;
 mod seams;
 
 use super::messages::{Accepted, Action, Event, Fact};

@@ -87,7 +87,8 @@ impl TryFrom<v1::InspectTask> for InspectTask {
 
 impl From<ParseTask> for v1::ParseTask {
     fn from(task: ParseTask) -> Self {
-        let ParseTask { source, dialect, ragged, columns, partition, range, start, compression, staging } = task;
+        let ParseTask { source, dialect, ragged, columns, partition, range, start, compression, staging, replaces } =
+            task;
         Self {
             source: Some(source.into()),
             dialect: Some(dialect.into()),
@@ -98,6 +99,7 @@ impl From<ParseTask> for v1::ParseTask {
             start: start.map(|s| s.0.into()),
             compression: Some(compression.into()),
             staging: Some(staging.into()),
+            replaces: replaces.map(|attempt| attempt.0),
         }
     }
 }
@@ -117,6 +119,7 @@ impl TryFrom<v1::ParseTask> for ParseTask {
             start: wire.start.map(|s| state("ParseTask.start", s)).transpose()?,
             compression: present("ParseTask.compression", wire.compression)?,
             staging: present("ParseTask.staging", wire.staging)?,
+            replaces: wire.replaces.map(AttemptId),
         })
     }
 }

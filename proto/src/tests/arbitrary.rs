@@ -164,8 +164,9 @@ fn compression() -> impl Strategy<Value = Compression> {
 fn parse_task() -> impl Strategy<Value = ParseTask> {
     let partition = (0..u32::try_from(PARTITIONS_MAX).expect("fits")).prop_map(PartitionId);
     let how = (dialect(), ragged(), columns(), compression());
-    (source(), how, partition, span(), option::of(state()), staging()).prop_map(
-        |(source, (dialect, ragged, columns, compression), partition, range, start, staging)| ParseTask {
+    let replaces = option::of(attempt());
+    (source(), how, partition, span(), option::of(state()), staging(), replaces).prop_map(
+        |(source, (dialect, ragged, columns, compression), partition, range, start, staging, replaces)| ParseTask {
             source,
             dialect,
             ragged,
@@ -175,6 +176,7 @@ fn parse_task() -> impl Strategy<Value = ParseTask> {
             start,
             compression,
             staging,
+            replaces,
         },
     )
 }

@@ -52,6 +52,7 @@ fn parse_task() -> v1::ParseTask {
         start: Some(255),
         compression: Some(Compression::Snappy.into()),
         staging: Some(v1::Staging { output_url: "file:///out/".to_owned(), nonce: "n".to_owned() }),
+        replaces: Some(1 << 32),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Whole runs, by the real binary, into a store that does wrong.
 
+use batteuse_coordinator::scheduler::Fact;
 use batteuse_shared::layout;
 
-use crate::stores::runs::{Site, must_be_swept, seen, table};
+use crate::stores::runs::{PARTITIONS, Site, facts, must_be_swept, seen, table};
 use crate::support::scripted::{BUSY, EVER, Fault, Op, Scripted, done_but, refused};
 
 fn site(server: &Scripted) -> Site {
@@ -68,7 +69,7 @@ fn a_run_that_waits(server: &Scripted, site: &Site) -> String {
     let url = site.url("waits");
     server.fault(Op::Complete, "part-", EVER, refused(404, "NoSuchUpload"));
     let stopped = site.ask(&["run", "-f", &site.spec("waits", &url)]).expect(16);
-    stopped.says(&["is decided but cannot be published", "has neither the upload", "resume"]);
+    stopped.says(&["is decided but cannot be published", "is lost: neither it nor what was staged", "resume"]);
     server.heal();
     assert_eq!(seen(&*site.output("waits")), [""; 0], "VISIBLE-IS-DECIDED");
     url
@@ -85,6 +86,50 @@ fn a_decided_run_whose_uploads_are_lost_waits_and_removes_nothing() {
     assert_eq!(table(&*site.output("waits"), site.folder.path()), site.on_a_disk());
     must_be_swept(&*site.output("waits"));
     assert_eq!(server.uploads(), []);
+}
+
+/// Facts of the run into `name` of this kind.
+fn facts_like(site: &Site, name: &str, like: impl Fn(&Fact) -> bool) -> usize {
+    facts(&site.state(name), &*site.output(name)).iter().filter(|fact| like(fact)).count()
+}
+
+/// As a lifecycle rule of the bucket does it.
+#[test]
+fn uploads_that_run_out_before_they_are_published_are_made_again() {
+    let server = Scripted::start();
+    let site = site(&server);
+    server.fault(Op::Complete, "part-", 0..1, Fault::Expire);
+    server.fault(Op::Complete, "part-", 5..8, Fault::Expire);
+    server.fault(Op::Complete, "rejects.parquet", 0..1, Fault::Expire);
+    let url = site.url("ran-out");
+    site.ask(&["run", "-f", &site.spec("ran-out", &url)]).expect(4);
+    server.heal();
+    assert_eq!(facts_like(&site, "ran-out", |fact| matches!(fact, Fact::PartitionReplaced { .. })), 4);
+    assert_eq!(facts_like(&site, "ran-out", |fact| matches!(fact, Fact::FinishStaged { .. })), 2);
+    assert_eq!(table(&*site.output("ran-out"), site.folder.path()), site.on_a_disk());
+    must_be_swept(&*site.output("ran-out"));
+    assert_eq!(server.uploads(), []);
+    site.ask(&["verify", &url]).expect(0);
+}
+
+/// All of them while nobody is there, and two of those that were made again.
+#[test]
+fn uploads_that_run_out_while_the_coordinator_is_down_are_made_again() {
+    let server = Scripted::start();
+    let site = site(&server);
+    let url = site.url("down");
+    server.fault(Op::Complete, "part-", EVER, refused(403, "AccessDenied"));
+    site.ask(&["run", "-f", &site.spec("down", &url)]).expect(16);
+    server.heal();
+    let all = PARTITIONS as usize;
+    server.fault(Op::Complete, "part-", 0..all + 2, Fault::Expire);
+    site.ask(&["resume", "--to", &url]).expect(4);
+    server.heal();
+    assert_eq!(facts_like(&site, "down", |fact| matches!(fact, Fact::PartitionReplaced { .. })), all + 2);
+    assert_eq!(table(&*site.output("down"), site.folder.path()), site.on_a_disk());
+    must_be_swept(&*site.output("down"));
+    assert_eq!(server.uploads(), []);
+    site.ask(&["verify", &url]).expect(0);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, HttpResponse};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use url::form_urlencoded;
 
 use self::script::Script;
@@ -55,7 +55,8 @@ impl Scripted {
         let (shelves, script) = (Shelves::default(), Script::default());
         let mut builder = S3ServiceBuilder::new(shelves.clone());
         builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
-        let desk = Desk { service: builder.build(), shelves: shelves.clone(), script: script.clone() };
+        let service = builder.build();
+        let desk = Desk { service, shelves: shelves.clone(), script: script.clone(), waiting: watch::Sender::new(0) };
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -164,6 +165,8 @@ struct Desk {
     service: S3Service,
     shelves: Shelves,
     script: Script,
+    /// Calls that wait for others.
+    waiting: watch::Sender<usize>,
 }
 
 impl Desk {
@@ -197,6 +200,12 @@ impl Desk {
         }
         match fault {
             None | Some(Fault::Expire | Fault::Overtake(_)) => self.service.call(request).await,
+            Some(Fault::Together(wanted)) => {
+                self.waiting.send_modify(|waiting| *waiting += 1);
+                let met = self.waiting.subscribe().wait_for(|waiting| *waiting >= wanted).await.map(drop);
+                met.map_err(|error| HttpError::new(Box::new(error)))?;
+                self.service.call(request).await
+            }
             Some(Fault::Reply { applied, status, code }) => {
                 self.apply(applied, request).await?;
                 Ok(error(status, code))

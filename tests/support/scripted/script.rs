@@ -37,6 +37,8 @@ pub enum Fault {
     Expire,
     /// Another writer replaces the object first.
     Overtake(&'static [u8]),
+    /// Answers no call before so many are waiting.
+    Together(usize),
     /// Sends so many bytes of the object, then breaks the connection.
     Cut(usize),
     /// Sends so many bytes of the object as if they were all.

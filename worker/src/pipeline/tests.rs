@@ -82,15 +82,34 @@ fn an_attempt_that_guesses_its_start_agrees_with_one_that_is_given_it() {
         if guessed.first == given.first {
             agreed += 1;
             assert_eq!((guessed.span, guessed.counts), (given.span, given.counts));
-            assert_eq!(
-                guessed.part.map(|part| (part.rows, part.digest)),
-                given.part.map(|part| (part.rows, part.digest))
-            );
-            assert_eq!(guessed.rejects.map(|staged| staged.rows), given.rejects.map(|staged| staged.rows));
+            // A part that is made again after the decision must be the one that was decided, byte for byte.
+            let told = |part: StagedPart| (part.rows, part.digest, part.bytes, part.sha256);
+            assert_eq!(guessed.part.map(told), given.part.map(told));
+            let told = |staged: StagedRejects| (staged.rows, staged.content);
+            assert_eq!(guessed.rejects.map(told), given.rejects.map(told));
         }
         state = exit.state;
     }
     assert!(agreed >= 5, "most guesses are right: {agreed}");
+}
+
+/// What is decided is told by sha256: an attempt that is made again must write the same, over many batches too.
+#[test]
+fn a_large_part_is_the_same_file_whether_its_start_was_guessed_or_given() {
+    let bytes = dirty(500_000);
+    let folder = Folder::new(&bytes);
+    let found = folder.inspected(Csv::default(), declared());
+    let cut = found.data_start + 1_001;
+    let first = folder.parse_task(&found, 0, Span::new(found.data_start, cut), Some(found.start));
+    let state = parsed(&lease(1, Task::Parse(Box::new(first)))).exits.exit(found.start).unwrap().state;
+    let part = |attempt, start| {
+        let task = folder.parse_task(&found, 1, Span::new(cut, bytes.len() as u64), start);
+        let parsed = parsed(&lease(attempt, Task::Parse(Box::new(task))));
+        (parsed.span, parsed.part.map(|part| (part.rows, part.digest, part.bytes, part.sha256)))
+    };
+    let (given, guessed) = (part(2, Some(state)), part(3, None));
+    assert!(given.0.bytes() > 2 * BATCH_BYTES_MAX as u64, "{} bytes are too few", given.0.bytes());
+    assert_eq!(guessed, given);
 }
 
 #[test]
