@@ -9,8 +9,10 @@ use batteuse_shared::limits;
 use batteuse_shared::spec::{Mode, Ragged, parse_bytes};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use crate::cmd::generate::GenerateArgs;
+use crate::generate::Shape;
 
 /// The flags of [`JobFlags`], by their fields: all of them, so that clap names the one that stands beside a spec.
 pub(crate) const JOB_FLAGS: [&str; 12] = [
@@ -189,6 +191,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Write a file of realistic test data
     Generate(GenerateArgs),
+    /// Measure how runs scale with workers, in one process and as processes
+    Bench(BenchArgs),
     /// See it work: real and generated data, a coordinator, three workers, one of them killed
     Demo(DemoArgs),
 }
@@ -331,6 +335,54 @@ pub struct VerifyArgs {
     /// The coordinator that has the run
     #[arg(long, value_name = "URL")]
     pub coordinator: Option<String>,
+}
+
+/// Flags of `bench`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    /// The CSV file to read; runs write into a folder beside it, which goes away [default: a generated file]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["generate", "bytes"])]
+    pub from: Option<PathBuf>,
+
+    /// The kind of file to generate, in the folder for temporary files
+    #[arg(long, value_enum, value_name = "SHAPE", default_value = "sirene")]
+    pub generate: Shape,
+
+    /// Its size, such as 300MB
+    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = parse_bytes, allow_negative_numbers = true)]
+    pub bytes: u64,
+
+    /// Counts of workers [default: 1, 2, 4... up to one per core]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::BENCH_WORKERS_MAX)))]
+    pub workers: Vec<u32>,
+
+    /// All workers in one process, or a coordinator and each worker as processes on this machine
+    #[arg(long, value_enum, value_name = "MODE,...", value_delimiter = ',', default_value = "embedded,processes")]
+    pub modes: Vec<BenchMode>,
+
+    /// Rounds; in each every mode has one turn with every count
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::BENCH_ROUNDS_MAX)))]
+    pub rounds: u32,
+
+    /// Form of the figures on standard output
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub output: OutputForm,
+
+    /// Also write a page with plots to this file, which must not exist yet
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+/// How a bench runs its workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BenchMode {
+    /// `batteuse run`: coordinator and workers in one process.
+    Embedded,
+    /// A coordinator and workers of one slot each, all processes of this machine.
+    Processes,
 }
 
 /// Flags of `demo`.

@@ -48,6 +48,7 @@ fn dispatch(command: Command) -> Result<Code, Stop> {
         Command::Gc(args) => cmd::gc::gc(&args),
         Command::Doctor(args) => cmd::doctor::doctor(&args),
         Command::Generate(args) => cmd::generate::generate(&args).map(|()| Code::Ok).map_err(Stop::refused),
+        Command::Bench(args) => cmd::bench::bench(&args),
         Command::Demo(args) => cmd::demo::demo(&args),
     }
 }

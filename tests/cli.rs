@@ -2,6 +2,7 @@
 //!
 //! Invariant: an exit code is never asserted alone; with it stands what is printed, and what is on disk or must not be.
 
+mod bench;
 mod exits;
 mod folders;
 mod modes;

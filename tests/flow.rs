@@ -47,7 +47,8 @@ pub struct Outcome {
 }
 
 /// Fields of the report that tell how it was done.
-const HOW: [&str; 9] = ["run", "job", "partitions", "accepted", "attempts", "reruns", "seams", "seconds", "files"];
+const HOW: [&str; 10] =
+    ["run", "job", "partitions", "accepted", "attempts", "reruns", "seams", "phases", "seconds", "files"];
 
 impl Input {
     fn new(name: &str, bytes: impl AsRef<[u8]>) -> Self {

@@ -203,6 +203,22 @@ pub const RUNS_LISTED_MAX: usize = 1_000;
 /// it still fits 64 bits, so no report can make a sum overflow.
 pub const SOURCE_BYTES_MAX: u64 = 8 << 40;
 
+/// Most workers of a run that `batteuse bench` measures: as processes, more than fit the memory of a machine that one bench drives.
+pub const BENCH_WORKERS_MAX: u32 = 256;
+
+/// Most counts of workers in one bench: 1, 2, 4... up to [`BENCH_WORKERS_MAX`] are nine, and more than this no plot shows.
+pub const BENCH_COUNTS_MAX: usize = 16;
+
+/// Most rounds of a bench: its figures are settled long before, and each is kept.
+pub const BENCH_ROUNDS_MAX: u32 = 100;
+
+/// How long the coordinator and the workers of a bench may take to come. Milliseconds. They take a tenth of a second where nothing else
+/// runs; what takes longer than this does not come at all.
+pub const BENCH_START_MS_MAX: u64 = 60_000;
+
+/// Longest time of one phase of an attempt that is told and taken from the wire. Microseconds: 104 days, more than a lease lives.
+pub const PHASE_US_MAX: u64 = 9_000_000_000_000;
+
 /// Longest short name on the wire (version, nonce, request id), in bytes: as long as a run's id may be.
 pub const NAME_BYTES_MAX: usize = 100;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::RunId;
 use crate::table::{Counts, Digest};
-use crate::task::{RejectShown, SourceRef};
+use crate::task::{Phases, RejectShown, SourceRef};
 
 /// States of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +162,10 @@ pub struct Report {
     /// How the partitions' true starts were met.
     #[serde(default)]
     pub seams: Seams,
+    /// How long all staged attempts took together, those that were done again too. Inspecting, waiting, the rejects' task and
+    /// publishing are in none of them.
+    #[serde(default)]
+    pub phases: Phases,
     /// Bytes of the source.
     pub bytes: u64,
     /// Bytes before the first record: BOM, skipped lines, header.

@@ -224,6 +224,36 @@ pub struct Parsed {
     pub rejects: Option<StagedRejects>,
     /// How the start was known and when the states merged.
     pub seam: Seam,
+    /// How long it took.
+    #[serde(default)]
+    pub phases: Phases,
+}
+
+/// How long the stages of attempts took: every moment of an attempt is in exactly one of them. Microseconds of a slot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Phases {
+    /// Reading the source.
+    pub read_us: u64,
+    /// Framing, decoding and taking the digest.
+    pub parse_us: u64,
+    /// Encoding and compressing.
+    pub encode_us: u64,
+    /// Entering the staging folder, writing into it and making it durable.
+    pub stage_us: u64,
+}
+
+impl Phases {
+    /// Those of two together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            read_us: self.read_us.saturating_add(other.read_us),
+            parse_us: self.parse_us.saturating_add(other.parse_us),
+            encode_us: self.encode_us.saturating_add(other.encode_us),
+            stage_us: self.stage_us.saturating_add(other.stage_us),
+        }
+    }
 }
 
 /// How an attempt came to its start.

@@ -21,7 +21,8 @@ use tables::Tables;
 const WRITE_BYTES: usize = 256 << 10;
 
 /// What kind of file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Shape {
     /// INSEE's register of establishments: 54 columns, commas, quoted names, one record in 20,000 with a newline in quotes
     Sirene,

@@ -15,8 +15,8 @@ use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::spec::{Columns, Compression, Csv, Ragged};
 use batteuse_shared::table::{Counts, Digest};
 use batteuse_shared::task::{
-    FinishTask, Finished, InspectTask, Inspected, Lease, Outcome, ParseTask, Parsed, RejectPiece, SourceRef, Staging,
-    Task,
+    FinishTask, Finished, InspectTask, Inspected, Lease, Outcome, ParseTask, Parsed, Phases, RejectPiece, SourceRef,
+    Staging, Task,
 };
 use batteuse_store::{Disk, Stores};
 
@@ -226,6 +226,7 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         attempts: partitions + 2,
         reruns: Reruns::default(),
         seams: Seams::default(),
+        phases: Phases::default(),
         bytes: source.version.bytes,
         data_start,
         span_bytes,

@@ -7,6 +7,7 @@ pub mod attempt;
 pub mod encode;
 pub mod finish;
 pub mod inspect;
+pub mod phases;
 pub mod pipeline;
 pub mod read;
 pub mod rejects;

@@ -14,12 +14,13 @@ use batteuse_shared::limits::{
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::{Compression, Dialect, Ragged};
 use batteuse_shared::table::{Checksum, Column, Digest};
-use batteuse_shared::task::{Inspected, Lease, Outcome, ParseTask, Parsed, StagedPart, StagedRejects, Task};
+use batteuse_shared::task::{Inspected, Lease, Outcome, ParseTask, Parsed, Phases, StagedPart, StagedRejects, Task};
 use batteuse_store::Stores;
 
 use crate::attempt::AttemptError;
 pub use crate::attempt::Progress;
 use crate::encode::{EncodeError, Encoder, Sealed};
+use crate::phases::Phase;
 use crate::read::Source;
 use crate::rejects::{self, ContentHasher};
 use crate::stage::StagingDir;
@@ -41,19 +42,24 @@ pub fn execute(lease: &Lease, progress: &Progress, stores: &Stores) -> Outcome {
 /// Parses one partition. There is no transformation yet: it will stand between decode and encode.
 fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) -> Result<Parsed, AttemptError> {
     let staging = StagingDir::enter(&task.staging, &lease.run, stores)?;
+    let watch = staging.watch();
+    watch.enter(Phase::Read);
     let source = Source::open(&task.source)?;
+    watch.enter(Phase::Parse);
     let mut partition = PartitionParse::new(plan(task));
     let mut output = Output::new(lease, task, &staging, &partition)?;
     let done = loop {
         progress.check()?;
         match partition.step() {
             Step::Wants { offset, bytes } => {
+                watch.enter(Phase::Read);
                 // What lies between was expected at earlier reads; at the first ones the system helps itself.
                 let ahead = offset + READ_AHEAD_BYTES;
                 if ahead < task.range.end {
                     source.expect(ahead, bytes as u64);
                 }
                 source.read(offset, partition.space())?;
+                watch.enter(Phase::Parse);
                 partition.filled(bytes);
                 progress.advance(bytes as u64);
             }
@@ -62,8 +68,9 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) 
         }
     };
     let staged = output.stage(&done)?;
+    watch.enter(Phase::Read);
     source.still_same()?;
-    Ok(staged.keep(task, done))
+    Ok(staged.keep(task, done, watch.phases()))
 }
 
 fn plan(task: &ParseTask) -> Plan {
@@ -141,12 +148,14 @@ impl<'a> Output<'a> {
     }
 
     fn encode(&mut self, batch: Batch, first: Option<u64>) -> Result<(), EncodeError> {
+        let watch = self.staging.watch();
+        watch.enter(Phase::Encode);
         let rejects = rejects::piece(&self.task.columns, &batch.rejects);
         self.content.add(&rejects);
         self.rejects.write(&rejects)?;
-        match (&mut self.part, batch.rows) {
+        let encoded = match (&mut self.part, batch.rows) {
             (Some(part), Some(rows)) => {
-                self.digester.add(&rows);
+                watch.within(Phase::Parse, || self.digester.add(&rows));
                 if part.rows() == 0
                     && let Some(first) = first
                 {
@@ -158,10 +167,13 @@ impl<'a> Output<'a> {
                 self.part = None;
                 Ok(())
             }
-        }
+        };
+        watch.enter(Phase::Parse);
+        encoded
     }
 
     fn stage(mut self, done: &Done) -> Result<Staged, EncodeError> {
+        self.staging.watch().enter(Phase::Encode);
         let first = self.task.partition.0 == 0;
         let part = match self.part.take().filter(|_| done.fits) {
             Some(mut part) => {
@@ -187,7 +199,7 @@ impl<'a> Output<'a> {
 }
 
 impl Staged {
-    fn keep(self, task: &ParseTask, done: Done) -> Parsed {
+    fn keep(self, task: &ParseTask, done: Done, phases: Phases) -> Parsed {
         let (digest, content) = (self.digest, Some(self.content));
         let part = self.part.map(|sealed| {
             let (rows, bytes, sha256) = (sealed.rows, sealed.bytes, sealed.sha256);
@@ -209,6 +221,7 @@ impl Staged {
             part,
             rejects,
             seam: done.seam,
+            phases,
         }
     }
 }

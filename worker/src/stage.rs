@@ -3,15 +3,18 @@
 //! Invariant: a staged file lies under a name of its attempt alone and is durable before it is kept; one that is not kept
 //! is removed. Names are taken with create-if-absent, which follows no symbolic link. It knows nothing of content.
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::NAME_BYTES_MAX;
-use batteuse_shared::task::Staging;
-use batteuse_store::{Folder, OpenError, ReadError, StagedFile, Stores};
+use batteuse_shared::table::Checksum;
+use batteuse_shared::task::{Staging, Upload};
+use batteuse_store::{self as store, Folder, OpenError, ReadError, Stores};
+
+use crate::phases::{Phase, Stopwatch};
 
 /// Why staging failed.
 #[derive(Debug, thiserror::Error)]
@@ -50,15 +53,56 @@ pub enum StageError {
 pub struct StagingDir {
     output: Arc<dyn Folder>,
     dir: String,
+    watch: Stopwatch,
+}
+
+/// A file being staged; what it takes is of the phase [`Phase::Stage`].
+#[derive(Debug)]
+pub struct StagedFile {
+    file: store::StagedFile,
+    watch: Stopwatch,
+}
+
+impl StagedFile {
+    /// How it is told to people.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        self.file.place()
+    }
+
+    /// As [`store::StagedFile::seal`].
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn seal(&mut self) -> io::Result<(u64, Checksum)> {
+        self.watch.within(Phase::Stage, || self.file.seal())
+    }
+
+    /// As [`store::StagedFile::keep`].
+    #[must_use]
+    pub fn keep(self) -> Option<Upload> {
+        self.file.keep()
+    }
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.watch.within(Phase::Stage, || self.file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 impl StagingDir {
-    /// Enters the folder of `run` if it holds the run's nonce.
+    /// Enters the folder of `run` if it holds the run's nonce. The stopwatch starts.
     ///
     /// # Errors
     /// When it is not there, not readable, or another folder of the same name.
     pub fn enter(staging: &Staging, run: &RunId, stores: &Stores) -> Result<Self, StageError> {
-        let entered = Self { output: stores.folder(&staging.output_url)?, dir: layout::staging_dir(run) };
+        let watch = Stopwatch::start(Phase::Stage);
+        let entered = Self { output: stores.folder(&staging.output_url)?, dir: layout::staging_dir(run), watch };
         let dir = entered.output.place(&entered.dir);
         let failed = |source| StageError::Io { what: "read the nonce in", path: dir.clone(), source };
         match entered.output.read(&entered.path_of(layout::STAGING_NONCE), NAME_BYTES_MAX as u64) {
@@ -72,6 +116,12 @@ impl StagingDir {
             }
             Err(ReadError::Io(source)) => Err(failed(source)),
         }
+    }
+
+    /// The stopwatch of the attempt that entered the folder.
+    #[must_use]
+    pub fn watch(&self) -> &Stopwatch {
+        &self.watch
     }
 
     /// The output folder.
@@ -102,6 +152,7 @@ impl StagingDir {
             Some(published) => self.output.stage(&path, published),
             None => self.output.stage_readable(&path),
         };
+        let begun = begun.map(|file| StagedFile { file, watch: self.watch.clone() });
         begun.map_err(|source| StageError::Io { what: "create", path: self.place(key), source })
     }
 
@@ -111,7 +162,7 @@ impl StagingDir {
     /// When the system refuses.
     pub fn sync(&self) -> Result<(), StageError> {
         let failed = |source| StageError::Io { what: "sync", path: self.output.place(&self.dir), source };
-        self.output.secure(&self.dir).map_err(failed)
+        self.watch.within(Phase::Stage, || self.output.secure(&self.dir)).map_err(failed)
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::messages::{Action, Decision, Fact};
-use super::partition::{Partition, seams, staged};
+use super::partition::{Partition, phases, seams, staged};
 use super::run::Run;
 use crate::publish::{Before, Link, PublishPlan, Staged};
 
@@ -184,6 +184,7 @@ impl Run {
                 guesses: self.partitions.iter().filter(|p| p.guessed_wrong()).count() as u64,
             },
             seams: seams(&self.partitions),
+            phases: phases(&self.partitions),
             bytes,
             data_start,
             span_bytes: self.span_bytes(),

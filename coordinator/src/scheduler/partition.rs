@@ -6,7 +6,7 @@ use batteuse_shared::ids::AttemptId;
 use batteuse_shared::report::{BytesToMerge, Seams};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::table::ColumnType;
-use batteuse_shared::task::{Parsed, Seam, StagedPart, StagedRejects};
+use batteuse_shared::task::{Parsed, Phases, Seam, StagedPart, StagedRejects};
 
 use crate::publish::Staged;
 
@@ -43,6 +43,8 @@ pub(super) struct Partition {
     pub(super) met: Option<Met>,
     /// Whether it was parsed again for other types.
     pub(super) retyped: bool,
+    /// Of all attempts that were ever staged.
+    pub(super) phases: Phases,
 }
 
 impl Partition {
@@ -56,6 +58,7 @@ impl Partition {
             replaced_by: None,
             met: None,
             retyped: false,
+            phases: Phases::default(),
         }
     }
 
@@ -140,6 +143,11 @@ pub(super) fn seams(partitions: &[Partition]) -> Seams {
     seams.merged = bytes.len() as u64;
     seams.bytes_to_merge = BytesToMerge::of(bytes);
     seams
+}
+
+/// How long the staged attempts at `partitions` took.
+pub(super) fn phases(partitions: &[Partition]) -> Phases {
+    partitions.iter().fold(Phases::default(), |sum, partition| sum.plus(partition.phases))
 }
 
 /// Everything that an attempt staged.

@@ -228,6 +228,7 @@ impl Run {
         let partition = &mut self.partitions[id.0 as usize];
         debug_assert!(partition.staged.is_none(), "the first staged attempt wins until it is taken out");
         partition.exits.learn(&parsed.exits);
+        partition.phases = partition.phases.plus(parsed.phases);
         partition.staged = Some((attempt, Box::new(parsed.clone())));
         self.staged = (self.staged.0.plus(parsed.counts), self.staged.1 + partition.range.bytes());
         self.waiting.remove(&TaskKey::Parse(id));

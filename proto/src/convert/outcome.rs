@@ -4,17 +4,17 @@
 //! the scheduler's to judge.
 
 use batteuse_shared::limits::{
-    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, REJECTS_SHOWN, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX,
+    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, PHASE_US_MAX, REJECTS_SHOWN, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX,
 };
 use batteuse_shared::task::{
-    Failure, FailureClass, Finished, Inspected, Measured, Outcome, Parsed, RejectShown, Seam, StagedPart,
+    Failure, FailureClass, Finished, Inspected, Measured, Outcome, Parsed, Phases, RejectShown, Seam, StagedPart,
     StagedRejects, Upload,
 };
 
 use super::table::{checksum, columns, digest, digest_bytes, exit_map, exits, summaries};
 use super::{
     Read, Twinned, at_most, cut, key, list, messages, optional, optional_size, present, required, size, state, text,
-    twinned,
+    twinned, within,
 };
 use crate::error::WireError;
 use crate::v1;
@@ -85,7 +85,7 @@ impl TryFrom<v1::Inspected> for Inspected {
 
 impl From<Parsed> for v1::Parsed {
     fn from(parsed: Parsed) -> Self {
-        let Parsed { first, span, exits: map, counts, summaries, types, part, rejects, seam } = parsed;
+        let Parsed { first, span, exits: map, counts, summaries, types, part, rejects, seam, phases } = parsed;
         Self {
             first,
             span: Some(span.into()),
@@ -96,6 +96,7 @@ impl From<Parsed> for v1::Parsed {
             part: part.map(Into::into),
             rejects: rejects.map(Into::into),
             seam: Some(seam.into()),
+            phases: Some(phases.into()),
         }
     }
 }
@@ -115,6 +116,7 @@ impl TryFrom<v1::Parsed> for Parsed {
             part: optional(wire.part)?,
             rejects: optional(wire.rejects)?,
             seam: present("Parsed.seam", wire.seam)?,
+            phases: present("Parsed.phases", wire.phases)?,
         })
     }
 }
@@ -131,6 +133,27 @@ impl TryFrom<v1::Seam> for Seam {
 
     fn try_from(wire: v1::Seam) -> Read<Self> {
         Ok(Self { given: wire.given, merged_after: optional_size("Seam.merged_after", wire.merged_after)? })
+    }
+}
+
+impl From<Phases> for v1::Phases {
+    fn from(phases: Phases) -> Self {
+        let Phases { read_us, parse_us, encode_us, stage_us } = phases;
+        Self { read_us, parse_us, encode_us, stage_us }
+    }
+}
+
+impl TryFrom<v1::Phases> for Phases {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Phases) -> Read<Self> {
+        let time = |field, us| within(field, us, 0, PHASE_US_MAX);
+        Ok(Self {
+            read_us: time("Phases.read_us", wire.read_us)?,
+            parse_us: time("Phases.parse_us", wire.parse_us)?,
+            encode_us: time("Phases.encode_us", wire.encode_us)?,
+            stage_us: time("Phases.stage_us", wire.stage_us)?,
+        })
     }
 }
 

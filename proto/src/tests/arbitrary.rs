@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use batteuse_shared::ids::{AttemptId, PartitionId, RunId, WorkerId};
-use batteuse_shared::limits::{PARTITIONS_MAX, SLOTS_MAX, SOURCE_BYTES_MAX};
+use batteuse_shared::limits::{PARTITIONS_MAX, PHASE_US_MAX, SLOTS_MAX, SOURCE_BYTES_MAX};
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{Auto, ColumnSpec, Columns, Compression, Csv, DeclaredType, Dialect, Encoding, Ragged};
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
     Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Lease, Measured, Outcome, ParseTask, Parsed,
-    RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, Staging, Task, Upload,
+    Phases, RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, Staging, Task, Upload,
 };
 use batteuse_shared::time::Millis;
 use proptest::collection::{btree_map, vec};
@@ -246,8 +246,8 @@ fn parsed() -> impl Strategy<Value = Parsed> {
     let seam = (any::<bool>(), option::of(size())).prop_map(|(given, merged_after)| Seam { given, merged_after });
     let summaries = vec(any::<u16>().prop_map(Classes), 0..6);
     let found = (option::of(size()), span(), exits(), counts(), summaries);
-    let staged = (option::of(vec(column_type(), 0..6)), option::of(part), option::of(staged_rejects()), seam);
-    (found, staged).prop_map(|((first, span, exits, counts, summaries), (types, part, rejects, seam))| Parsed {
+    let staged = (option::of(vec(column_type(), 0..6)), option::of(part), option::of(staged_rejects()), seam, phases());
+    (found, staged).prop_map(|((first, span, exits, counts, summaries), (types, part, rejects, seam, phases))| Parsed {
         first,
         span,
         exits,
@@ -257,6 +257,17 @@ fn parsed() -> impl Strategy<Value = Parsed> {
         part,
         rejects,
         seam,
+        phases,
+    })
+}
+
+fn phases() -> impl Strategy<Value = Phases> {
+    let us = || 0..=PHASE_US_MAX;
+    (us(), us(), us(), us()).prop_map(|(read_us, parse_us, encode_us, stage_us)| Phases {
+        read_us,
+        parse_us,
+        encode_us,
+        stage_us,
     })
 }
 

@@ -1,7 +1,9 @@
 //! Every bound that is checked on the way in: one broken field each, and the whole text of its refusal.
 
 use batteuse_shared::ids::{AttemptId, RunId};
-use batteuse_shared::limits::{COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX, PARTITIONS_MAX, SLOTS_MAX};
+use batteuse_shared::limits::{
+    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX, PARTITIONS_MAX, PHASE_US_MAX, SLOTS_MAX,
+};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{ColumnSpec, Columns, Compression, Csv, Dialect};
 use batteuse_shared::table::{Column, ColumnType, Counts};
@@ -162,6 +164,7 @@ fn reports_off_the_bounds_are_refused() {
         span: Some(v1::Span { start: 0, end: 1 }),
         counts: Some(Counts::default().into()),
         seam: Some(v1::Seam::default()),
+        phases: Some(v1::Phases::default()),
         ..<_>::default()
     };
     assert!(Parsed::try_from(parsed.clone()).is_ok());
@@ -179,6 +182,12 @@ fn reports_off_the_bounds_are_refused() {
         refusal::<Parsed, _>(v1::Parsed { counts: Some(counts), ..parsed.clone() }),
         "Counts.lines: 18446744073709551615 is not between 0 and 8796093022208"
     );
+    let phases = Some(v1::Phases { encode_us: PHASE_US_MAX + 1, ..<_>::default() });
+    assert_eq!(
+        refusal::<Parsed, _>(v1::Parsed { phases, ..parsed.clone() }),
+        "Phases.encode_us: 9000000000001 is not between 0 and 9000000000000"
+    );
+    assert_eq!(refusal::<Parsed, _>(v1::Parsed { phases: None, ..parsed.clone() }), missing("Parsed.phases"));
     let types = Some(v1::ColumnTypes { types: vec![v1::ColumnType::default()] });
     assert_eq!(refusal::<Parsed, _>(v1::Parsed { types, ..parsed.clone() }), missing("ColumnType.kind"));
     let part = |key: &str, digest: usize| v1::StagedPart {
@@ -217,6 +226,7 @@ fn the_widest_lease_and_report_fit_a_message() {
         summaries: vec![u16::MAX.into(); COLUMNS_MAX],
         types: Some(v1::ColumnTypes { types }),
         seam: Some(v1::Seam::default()),
+        phases: Some(v1::Phases::default()),
         ..<_>::default()
     };
     assert!(parsed.encoded_len() < MESSAGE_BYTES_MAX, "{}", parsed.encoded_len());
@@ -236,6 +246,7 @@ fn an_exit_map_on_the_wire_holds_every_state() {
         part: None,
         rejects: None,
         seam: <_>::default(),
+        phases: <_>::default(),
     };
     assert_eq!(Parsed::try_from(v1::Parsed::from(parsed.clone())).expect("256 states"), parsed);
 }

@@ -25,7 +25,7 @@ use batteuse_shared::limits::{
 use batteuse_shared::spec::Compression;
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::{SourceRef, Upload};
-use batteuse_store::{Folder, ReadError, StagedFile};
+use batteuse_store::{Folder, ReadError};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
@@ -44,7 +44,7 @@ pub use self::about::{RUN_KEY, SCHEMA_KEY, SOURCE_KEY};
 use self::chunk::Compressor;
 use self::fixed::FixedColumn;
 use self::texts::TextColumn;
-use crate::stage::{StageError, StagingDir};
+use crate::stage::{StageError, StagedFile, StagingDir};
 
 /// The form `application version number` is the specification's: parquet-mr trusts no statistics of a writer whose name
 /// it cannot read.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
@@ -131,6 +131,22 @@ fn a_table_without_rows_has_its_schema_in_partition_0_and_no_other() {
             assert_eq!(reader.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["a", "b"]);
         }
     }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "what the stopwatch is compared with")]
+fn an_attempt_tells_how_long_its_phases_took() {
+    let bytes = dirty(70_000);
+    let folder = Folder::new(&bytes);
+    let found = folder.inspected(Csv::default(), declared());
+    let range = Span::new(found.data_start, bytes.len() as u64);
+    let began = Instant::now();
+    let told = parsed(&lease(1, Task::Parse(Box::new(folder.parse_task(&found, 0, range, Some(found.start)))))).phases;
+    let took = began.elapsed().as_micros() as u64;
+    let Phases { read_us, parse_us, encode_us, stage_us } = told;
+    assert!([read_us, parse_us, encode_us, stage_us].iter().all(|us| *us > 0), "{told:?}");
+    let sum = read_us + parse_us + encode_us + stage_us;
+    assert!(sum <= took, "{told:?} of {took}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How true starts were met, as the report tells it: by the facts alone, so that a replayed run tells the same.
 
 use batteuse_shared::report::{self, BytesToMerge, Seams};
+use batteuse_shared::task::Phases;
 
 use super::*;
 
@@ -69,6 +70,8 @@ fn starts_that_were_guessed_wrong_are_told_once_they_are_parsed_again_too() {
     }
     let report = stage.replayed().report();
     assert_eq!((report.seams, report.reruns.guesses, report.accepted), (wrong, 2, 3));
+    let phases = Phases { read_us: 5, parse_us: 5 * 20, encode_us: 5 * 300, stage_us: 5 * 4_000 };
+    assert_eq!(report.phases, phases, "of three attempts and of the two that were done again");
 }
 
 #[test]
