@@ -168,14 +168,12 @@ pub fn job_from_flags(args: &RunArgs) -> Result<Job, ConfigError> {
             },
             partition: Partition { bytes: flags.partition_bytes.map_or(Auto::Auto, Auto::Given) },
             columns: if flags.all_text { Columns::AllText } else { Columns::Infer },
-            output: Output {
-                parquet: Parquet {
-                    url: output_url(to)?,
-                    compression: Compression::default(),
-                    file_bytes: limits::FILE_BYTES_DEFAULT,
-                    mode: flags.mode.unwrap_or_default(),
-                },
-            },
+            output: Output::parquet(Parquet {
+                url: output_url(to)?,
+                compression: Compression::default(),
+                file_bytes: limits::FILE_BYTES_DEFAULT,
+                mode: flags.mode.unwrap_or_default(),
+            }),
             rejects: Rejects { tolerate: tolerance(&flags.tolerate)? },
         },
     };

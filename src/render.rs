@@ -84,6 +84,8 @@ fn text(r: &Report, dir: &OutputDir) -> String {
         lines.push(("seams", seams(&r.seams)));
     }
     let holds = if r.equation.holds { "holds" } else { "does not hold" };
+    let table = r.table.as_ref().map(|table| ("table", table.to_string()));
+    lines.extend(table);
     lines.extend([
         ("output", format!("{} files, {} in {}", r.files, HumanBytes(r.output_bytes), dir)),
         ("digest", r.digest.to_string()),

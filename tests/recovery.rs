@@ -40,7 +40,7 @@ fn outcome(dir: &Path) -> Outcome {
 }
 
 /// The run that holds `dir`.
-fn run_of(dir: &Path) -> Option<RunId> {
+pub fn run_of(dir: &Path) -> Option<RunId> {
     claim::current(&Disk::new(dir)).unwrap().map(|(_, claim)| claim.run)
 }
 

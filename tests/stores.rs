@@ -10,6 +10,7 @@ mod journals;
 mod kills;
 mod modes;
 mod runs;
+mod tables;
 
 use std::sync::Arc;
 

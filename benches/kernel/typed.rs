@@ -129,6 +129,7 @@ fn plan(source: &Source) -> Plan {
         batch_rows_max: BATCH_ROWS_MAX,
         batch_bytes_max: BATCH_BYTES,
         batch_fields_max: BATCH_FIELDS_MAX,
+        placed: false,
         index_bytes: INDEX_BYTES,
         path: Instructions::best(),
     }

@@ -148,6 +148,7 @@ fn plan(source: &Source, range: Span, start: Option<StateId>) -> Plan {
         batch_rows_max: BATCH_ROWS_MAX,
         batch_bytes_max: BATCH_BYTES_MAX,
         batch_fields_max: BATCH_FIELDS_MAX,
+        placed: false,
         index_bytes: INDEX_BYTES,
         path: Instructions::best(),
     }

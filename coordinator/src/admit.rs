@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batteuse_shared::ids::{BadName, Epoch, RunId};
-use batteuse_shared::limits::{PARTITIONS_MAX, SOURCE_BYTES_MAX};
+use batteuse_shared::limits::SOURCE_BYTES_MAX;
 use batteuse_shared::location::{self, BadUrl};
 use batteuse_shared::manifest::Standing;
 use batteuse_shared::report::{Reason, RunState};
-use batteuse_shared::spec::{Auto, Job, Mode, SpecProblem};
+use batteuse_shared::spec::{Auto, Job, Mode, Output, SpecProblem};
 use batteuse_shared::task::{SourceRef, SourceVersion};
 use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, limits};
@@ -24,6 +24,7 @@ use batteuse_store::{CreateError, Folder, ListError, OpenError, ReadError, Store
 
 use crate::claim::{self, Claim, ClaimError, ClaimOutcome, Holding};
 use crate::journal::{AppendError, Journal, JournalError, Position, State, StateError, StateStore};
+use crate::plan;
 use crate::scheduler::{Accepted, Decision, Fact, Run};
 use crate::standing::{self, StandingError};
 
@@ -58,7 +59,7 @@ pub enum About {
     Source,
     /// `spec.partition.bytes`.
     Partition,
-    /// `spec.output.parquet.url`.
+    /// `spec.output.parquet.url` or `spec.output.folder`.
     Output,
 }
 
@@ -128,13 +129,15 @@ pub enum AdmitError {
     },
     /// The partitions are too small.
     #[error(
-        "{bytes} bytes in partitions of {partition_bytes} make more than {PARTITIONS_MAX} partitions: raise partition.bytes"
+        "{bytes} bytes in partitions of {partition_bytes} make more than the {most} partitions that such a run may have: raise partition.bytes"
     )]
     TooManyPartitions {
         /// Size of the source.
         bytes: u64,
         /// Asked for.
         partition_bytes: u64,
+        /// Most partitions of a run into such an output.
+        most: u64,
     },
     /// The output folder holds an unfinished run.
     #[error("{} holds the unfinished run {run}: finish it with `batteuse resume --to {}`, or give it up with `batteuse cancel {}`", dir.display(), dir.display(), dir.display())]
@@ -277,7 +280,7 @@ pub fn version_of(path: &Path) -> Result<SourceVersion, AdmitError> {
 pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, AdmitError> {
     job.check().map_err(AdmitError::Spec)?;
     let run = RunId::new(&format!("{}-{request}", job.metadata.name))?;
-    let dir = ground.stores.folder(&job.spec.output.parquet.url)?;
+    let dir = ground.stores.folder(job.spec.output.folder_url())?;
     let holding = claim::look(&*dir)?;
     let begun = Journal::read::<Fact>(&*ground.state, &run)?;
     let any = !begun.facts.is_empty();
@@ -298,16 +301,17 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
     if version.bytes > SOURCE_BYTES_MAX {
         return Err(AdmitError::TooLarge { bytes: version.bytes });
     }
+    let most = plan::partitions_max(&job.spec.output);
     if let Auto::Given(partition_bytes) = job.spec.partition.bytes
-        && version.bytes / partition_bytes >= PARTITIONS_MAX
+        && version.bytes / partition_bytes >= most
     {
-        return Err(AdmitError::TooManyPartitions { bytes: version.bytes, partition_bytes });
+        return Err(AdmitError::TooManyPartitions { bytes: version.bytes, partition_bytes, most });
     }
-    let mode = job.spec.output.parquet.mode;
+    let mode = job.spec.output.mode();
     let slot = free_slot(&dir, holding, &run, mode, ground)?;
     // Whoever held the folder has ended, and the next claim is this run's or another's, which is noticed: so nobody changes the table
     // before this run does.
-    let standing = standing(&*dir, mode)?;
+    let standing = standing(&*dir, &job.spec.output)?;
     if let Some(seq) = slot {
         fit(&*dir)?;
         let mine =
@@ -325,13 +329,18 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
 }
 
 /// The table that stands in `dir`, if the mode goes on from one. What is no part of it must not be there.
-fn standing(dir: &dyn Folder, mode: Mode) -> Result<Option<Box<Standing>>, AdmitError> {
+fn standing(dir: &dyn Folder, output: &Output) -> Result<Option<Box<Standing>>, AdmitError> {
     let found = standing::read(dir)?;
     if let Some(name) = standing::stray(dir, found.as_ref().map(|(_, standing)| standing))? {
         return Err(AdmitError::Foreign { dir: dir.place(""), name });
     }
+    let stays = |standing: &Standing| match output.parquet {
+        Some(_) => output.mode() == Mode::Error,
+        // A run without files takes nobody's away.
+        None => standing.files().next().is_some(),
+    };
     match found {
-        Some((run, _)) if mode == Mode::Error => Err(AdmitError::Finished { dir: dir.place(""), run }),
+        Some((run, standing)) if stays(&standing) => Err(AdmitError::Finished { dir: dir.place(""), run }),
         found => Ok(found.map(|(_, standing)| Box::new(standing))),
     }
 }

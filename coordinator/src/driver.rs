@@ -319,7 +319,7 @@ impl Driver {
     async fn look_at(&self, run: &RunId, failure: Failure) -> Result<Failure, DriverError> {
         let accepted = self.scheduler.accepted(run).filter(|_| failure.class == FailureClass::Unseen);
         let Some((dir, nonce)) = accepted.and_then(|a| {
-            let dir = self.folder(run, &a.job.spec.output.parquet.url)?;
+            let dir = self.folder(run, a.job.spec.output.folder_url())?;
             Some((dir, a.nonce.clone()))
         }) else {
             return Ok(failure);
@@ -452,7 +452,7 @@ impl Driver {
             let between = move |step: &str| probe.as_ref().map_or(ControlFlow::Continue(()), |probe| probe(step));
             let published = tokio::task::spawn_blocking(move || {
                 let dir = stores.folder(&plan.output_url).map_err(|error| (error.to_string(), Vec::new()))?;
-                publish::publish(&plan, &*dir, &mut { between })
+                publish::carry_out(&plan, &*dir, &stores, &mut { between })
                     .map_err(|error| (error.to_string(), error.gone().to_vec()))
             });
             let event = match published.await.unwrap_or_else(|died| Err((died.to_string(), Vec::new()))) {

@@ -4,15 +4,16 @@
 
 use batteuse_shared::limits::{
     PARTITION_BYTES_AUTO_MAX, PARTITION_BYTES_AUTO_MIN, PARTITION_BYTES_DEFAULT, PARTITIONS_MAX,
-    PARTITIONS_PER_SLOT_MIN,
+    PARTITIONS_PER_SLOT_MIN, TABLE_PARTITIONS_MAX,
 };
 use batteuse_shared::span::Span;
+use batteuse_shared::spec::Output;
 use batteuse_shared::task::Measured;
 
 /// Bytes of a partition of a source of `source_bytes`, so that a file comes to about `file_bytes` by what was `measured`, and each of
-/// `slots` has its share of partitions; within what is good for either, and never more than [`PARTITIONS_MAX`] partitions.
+/// `slots` has its share of partitions; within what is good for either, and never more than `most` partitions.
 #[must_use]
-pub fn partition_bytes(source_bytes: u64, file_bytes: u64, measured: Measured, slots: u32) -> u64 {
+pub fn partition_bytes(source_bytes: u64, file_bytes: u64, measured: Measured, slots: u32, most: u64) -> u64 {
     let fills_a_file = match measured {
         Measured { read_bytes: 0, .. } | Measured { encoded_bytes: 0, .. } => PARTITION_BYTES_DEFAULT,
         Measured { read_bytes, encoded_bytes } => {
@@ -22,7 +23,13 @@ pub fn partition_bytes(source_bytes: u64, file_bytes: u64, measured: Measured, s
     };
     let share = source_bytes / (u64::from(slots.max(1)) * PARTITIONS_PER_SLOT_MIN);
     let bytes = fills_a_file.min(share).clamp(PARTITION_BYTES_AUTO_MIN, PARTITION_BYTES_AUTO_MAX);
-    bytes.max(source_bytes / PARTITIONS_MAX + 1)
+    bytes.max(source_bytes / most + 1)
+}
+
+/// Most partitions of a run into `output`.
+#[must_use]
+pub fn partitions_max(output: &Output) -> u64 {
+    if output.postgres.is_some() { TABLE_PARTITIONS_MAX } else { PARTITIONS_MAX }
 }
 
 /// Cuts `[data_start, source_bytes)` at the multiples of `partition_bytes` (at least 1). Cuts at or below `data_start` are
@@ -62,10 +69,16 @@ mod tests {
             (100 << 30, Measured { read_bytes: 1, encoded_bytes: u64::MAX }, 2, 16 * M),
             (100 << 30, fifth, u32::MAX, 16 * M),
         ] {
-            assert_eq!(partition_bytes(source, 128 * M, measured, slots), want, "{source} {measured:?} {slots}");
+            assert_eq!(
+                partition_bytes(source, 128 * M, measured, slots, PARTITIONS_MAX),
+                want,
+                "{source} {measured:?} {slots}"
+            );
         }
-        let most = partition_bytes(8 << 40, 1 << 20, Measured { read_bytes: 1, encoded_bytes: 1 }, 1_000);
-        assert!((8u64 << 40) / most < PARTITIONS_MAX, "{most}");
+        for most in [PARTITIONS_MAX, TABLE_PARTITIONS_MAX] {
+            let bytes = partition_bytes(8 << 40, 1 << 20, Measured { read_bytes: 1, encoded_bytes: 1 }, 1_000, most);
+            assert!((8u64 << 40) / bytes < most, "{bytes}");
+        }
     }
 
     fn pairs(data_start: u64, source_bytes: u64, partition_bytes: u64) -> Vec<(u64, u64)> {

@@ -1,12 +1,14 @@
 //! Publishing: a plan is carried out as an idempotent redo.
 //!
-//! Order: parts, rejects, manifest, report, `_SUCCESS`, then the files of the table whose place it took are removed; each group is
-//! durable before the next one begins, so whoever sees the manifest or `_SUCCESS` sees all (VISIBLE-IS-DECIDED). Invariant: stopped
+//! Order: the table of a database, parts, rejects, manifest, report, `_SUCCESS`, then the files of the table whose place it took are
+//! removed; each group is durable before the next one begins, so whoever sees the manifest or `_SUCCESS` sees all (VISIBLE-IS-DECIDED). Invariant: stopped
 //! anywhere and redone, it reaches the same files; what it did not write itself is never replaced, but `_SUCCESS` of the table that
 //! stood there when the run was accepted, and nothing is removed that this table did not list. Staged names stay until all is visible,
 //! and are swept before `RunDone`, so that no crash leaves any behind.
 //! Does not decide anything: the caller holds a durable `RunDecided` or `RunAborted` (WRITE-AHEAD).
 #![expect(clippy::disallowed_methods, reason = "a shell: several requests to a store wait at once, each in its thread")]
+
+mod table;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,8 +23,10 @@ use batteuse_shared::layout;
 use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
-use batteuse_store::{Folder, Kind, ListError, ReadError, WriteError};
+use batteuse_store::{Folder, Kind, ListError, ReadError, Stores, WriteError};
 use sha2::{Digest as _, Sha256};
+
+pub use self::table::{Entry, TableError, TablePlan, TableRows, entry, sweep_tables};
 
 /// Everything that publishing a run makes visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct PublishPlan {
     pub parts: Vec<Link>,
     /// The finish task's file.
     pub rejects: Option<Link>,
+    /// What is to be done in a database, if a table of it is an output.
+    pub table: Option<TablePlan>,
     /// What was staged and is not published: uploads lie in no staging folder, so each must be named to be removed.
     pub unwanted: Vec<Staged>,
     /// Text of the manifest; only with parts that may be seen.
@@ -100,6 +106,9 @@ pub enum PublishError {
         /// Where the first of them was to be seen.
         first: PathBuf,
     },
+    /// The table of a database that is an output.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// A staged file is not what was reported.
     #[error("{} is no regular file of {expected} bytes, as it was when it was staged: put it back", path.display())]
     Changed {
@@ -134,7 +143,10 @@ impl PublishError {
     /// The attempts whose staged content is proven gone.
     #[must_use]
     pub fn gone(&self) -> &[AttemptId] {
-        if let Self::Gone { attempts, .. } = self { attempts } else { &[] }
+        match self {
+            Self::Gone { attempts, .. } | Self::Table(TableError::Gone { attempts, .. }) => attempts,
+            _ => &[],
+        }
     }
 }
 
@@ -179,6 +191,35 @@ fn success_of(dir: &dyn Folder, kind: Kind) -> Result<Option<Vec<u8>>, PublishEr
         Err(_) => Ok(None),
     }
 }
+
+/// Carries `plan` out wherever it writes to: in its database, which may refuse it, and then in its output folder. `between` as in
+/// [`publish`].
+///
+/// # Errors
+/// See [`PublishError`].
+pub fn carry_out(
+    plan: &PublishPlan,
+    dir: &dyn Folder,
+    stores: &Stores,
+    between: &mut dyn FnMut(&str) -> ControlFlow<()>,
+) -> Result<(), PublishError> {
+    let Some(table) = &plan.table else { return publish(plan, dir, between) };
+    if table.staged.is_some() {
+        table::publish(table, stores)?;
+        if between(TABLE_STEP).is_break() {
+            return Err(PublishError::Stopped { after: TABLE_STEP.to_owned() });
+        }
+    }
+    publish(plan, dir, between)?;
+    if let Err(error) = sweep_tables(table, stores) {
+        // As of uploads: no reason to hold a run back.
+        tracing::warn!(run = %plan.run, %error, "staging tables may be left: `batteuse gc` drops them");
+    }
+    Ok(())
+}
+
+/// The step of publishing into a database.
+const TABLE_STEP: &str = "table";
 
 /// Carries `plan` out in its output folder. `between` is told each step just done, by the path of what is now visible and durable
 /// (of a part: visible, durable after the last one), and may break off before the next one begins; in a store the few parts after

@@ -74,6 +74,7 @@ pub fn attempt(case: &Case, columns: &[Column], range: Span, start: Option<State
         batch_rows_max: how.batch_rows_max,
         batch_bytes_max: how.batch_bytes_max,
         batch_fields_max: how.batch_fields_max,
+        placed: false,
         index_bytes: how.index_bytes,
         path,
     });

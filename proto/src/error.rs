@@ -4,6 +4,7 @@
 
 use batteuse_shared::format::BadFormat;
 use batteuse_shared::ids::BadName;
+use batteuse_shared::spec::BadTableName;
 
 /// Why a message from the wire is not a value of the vocabulary.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +84,9 @@ pub enum BadValue {
     /// A format of a column whose type is inferred.
     #[error("a column whose type is not declared has no format")]
     FormatOfInferred,
+    /// Not the name of a table.
+    #[error(transparent)]
+    Table(#[from] BadTableName),
     /// Two exits for one start state.
     #[error("state {0} is listed twice")]
     StateTwice(u8),

@@ -87,6 +87,25 @@ pub fn slot(seq: u64) -> String {
     format!("{seq:020}")
 }
 
+/// Beside a table of a database that is an output: which runs were published into it.
+pub const LEDGER: &str = "batteuse_ledger";
+
+/// What the names of all staging tables of a run begin with: `nonce` is what its staging folder's file holds.
+#[must_use]
+pub fn staging_tables(nonce: &str) -> String {
+    let nonce: String = nonce.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
+    format!("batteuse_{nonce}_")
+}
+
+/// Name of an attempt's staging table in a database, beside the table it is for. At most 63 bytes.
+#[must_use]
+pub fn staging_table(nonce: &str, attempt: AttemptId) -> String {
+    format!("{}{attempt}", staging_tables(nonce))
+}
+
+/// In a staging table: the number of a row, in source order from 0.
+pub const ROW_COLUMN: &str = "batteuse_row";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +116,12 @@ mod tests {
         let late = part(0x1_0000_0000, AttemptId::new(Epoch(1), 2));
         let early = part(0xffff_ffff, AttemptId::new(Epoch(9), 9));
         assert!(early < late, "{early} {late}");
+    }
+
+    #[test]
+    fn the_names_of_staging_tables_are_short() {
+        let name = staging_table("67e55044-10b1-426f-9247-bb680e5fe0c8", AttemptId::new(Epoch(1), 2));
+        assert_eq!(name, "batteuse_67e5504410b1426f9247bb680e5fe0c8_0000000100000002");
+        assert!(name.len() <= crate::limits::TABLE_NAME_BYTES_MAX);
     }
 }

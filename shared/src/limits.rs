@@ -307,3 +307,28 @@ pub const PROBE_WRITERS: usize = 64;
 
 /// How far the clocks of a store and a machine may lie apart before that is told. Milliseconds: a third of what S3 bears.
 pub const CLOCK_SKEW_MS_MAX: u64 = 300_000;
+
+/// Default `output.postgres.maxConnections`: what encodes keeps some four sessions of a database busy, and a small one has some 90 to
+/// give to all.
+pub const TABLE_CONNECTIONS_DEFAULT: u32 = 4;
+
+/// Most connections that a run may ask for: what PostgreSQL allows in all unless it is told otherwise.
+pub const TABLE_CONNECTIONS_MAX: u32 = 100;
+
+/// Most partitions of a run into a table of a database: its one transaction holds a lock or three on the staging table of each, and
+/// PostgreSQL has room for 6,400 unless it is told otherwise.
+pub const TABLE_PARTITIONS_MAX: u64 = 1_000;
+
+/// Longest name in PostgreSQL, in bytes: longer ones it cuts, and two may become one.
+pub const TABLE_NAME_BYTES_MAX: usize = 63;
+
+/// Most columns of a table of a database: PostgreSQL's 1,600 less the one that numbers staged rows.
+pub const TABLE_COLUMNS_MAX: usize = 1_599;
+
+/// Longest that a database may take over one statement on a staging table. Milliseconds. A batch is a few MiB; what takes longer is
+/// stuck behind something, and the attempt gives its slot back.
+pub const TABLE_STATEMENT_MS_MAX: u64 = 60_000;
+
+/// Longest that the removal of a staging table waits for an attempt that still writes to it. Milliseconds. What is left then is
+/// `batteuse gc`'s.
+pub const TABLE_LOCK_MS_MAX: u64 = 5_000;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{AttemptId, Epoch, PartitionId, RunId};
 use crate::layout;
 use crate::span::Span;
+use crate::spec::Postgres;
 use crate::table::{Checksum, Column, Digest};
 use crate::task::SourceRef;
 
@@ -27,6 +28,9 @@ pub struct Manifest {
     pub rows: u64,
     /// Digest of their rows.
     pub digest: Digest,
+    /// The table of a database into which the rows were published.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub postgres: Option<Postgres>,
     /// Every accepted partition in source order.
     pub parts: Vec<ManifestPart>,
     /// What earlier runs wrote and the table still has, the oldest first.
@@ -94,7 +98,7 @@ pub struct ManifestPart {
     pub attempt: AttemptId,
     /// Bytes of the source it covers.
     pub span: Span,
-    /// Name in the output folder; none when it wrote no row.
+    /// Name in the output folder; none when it wrote no row, or there are no files.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file: Option<String>,
     /// Rows.

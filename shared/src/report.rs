@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::RunId;
+use crate::spec::TableName;
 use crate::table::{Counts, Digest};
 use crate::task::{Phases, RejectShown, SourceRef};
 
@@ -183,6 +184,9 @@ pub struct Report {
     pub files: u64,
     /// Bytes of the parts published.
     pub output_bytes: u64,
+    /// The table of a database into which the rows were published.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub table: Option<TableName>,
     /// The equation of CONSERVATION.
     pub equation: Equation,
     /// The first few rejects.
@@ -237,6 +241,8 @@ pub enum RejectKind {
     TooManyColumns,
     /// A value that does not fit its declared type.
     Cast,
+    /// A row that the database does not take: a constraint of its table, or a value that its type does not hold.
+    Refused,
 }
 
 impl RejectKind {
@@ -250,6 +256,7 @@ impl RejectKind {
             Self::MissingColumns => "MISSING COLUMNS",
             Self::TooManyColumns => "TOO MANY COLUMNS",
             Self::Cast => "CAST",
+            Self::Refused => "REFUSED BY TABLE",
         }
     }
 }

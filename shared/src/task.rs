@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptId, PartitionId, RunId};
 use crate::span::{ExitMap, Span, StateId};
-use crate::spec::{Columns, Compression, Csv, Dialect, Ragged};
+use crate::spec::{Columns, Compression, Csv, Dialect, Ragged, TableName};
 use crate::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 
 /// One version of a source: two readers that see the same version see the same bytes (SAME-INPUT).
@@ -79,6 +79,7 @@ pub struct Lease {
 }
 
 /// What an attempt does.
+#[expect(clippy::large_enum_variant, reason = "a task is boxed wherever it waits")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
     /// Find dialect, encoding, header and a guess of the types.
@@ -100,8 +101,23 @@ pub struct InspectTask {
     pub columns: Columns,
     /// With which compression a sample is measured.
     pub compression: Compression,
+    /// The table that is an output: what types its columns have, and whether the worker may stage beside it.
+    #[serde(default)]
+    pub table: Option<TableRef>,
     /// Where this run stages; inspection only proves that the worker sees it.
     pub staging: Staging,
+}
+
+/// A table of a database that is an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableRef {
+    /// `postgres://...`, without a password.
+    pub url: String,
+    /// Which table.
+    pub table: TableName,
+    /// Columns that may not be null, because rows are known again by them.
+    pub key: Vec<String>,
 }
 
 /// Parses one partition.
@@ -121,8 +137,11 @@ pub struct ParseTask {
     pub range: Span,
     /// The true state before byte `a`, where it is known; absent: all states are tried and one is guessed.
     pub start: Option<StateId>,
-    /// Compression of the part.
-    pub compression: Compression,
+    /// Compression of the part; none: no part is wanted.
+    pub compression: Option<Compression>,
+    /// The table that is an output.
+    #[serde(default)]
+    pub table: Option<TableRef>,
     /// Where to stage.
     pub staging: Staging,
     /// The decided attempt whose lost part this one replaces, under its published name.
@@ -218,8 +237,11 @@ pub struct Parsed {
     pub summaries: Vec<Classes>,
     /// Types of the staged part; none when a value did not fit the guess, and then no part is staged.
     pub types: Option<Vec<ColumnType>>,
-    /// The staged part; none when no row was written (but partition 0 always stages one) or `types` is none.
+    /// The staged part; none when no row was written (but partition 0 always stages one), `types` is none, or none is wanted.
     pub part: Option<StagedPart>,
+    /// The staging table of a database; none when no row was written, `types` is none, or none is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<StagedTable>,
     /// The staged rejects; none when there are none.
     pub rejects: Option<StagedRejects>,
     /// How the start was known and when the states merged.
@@ -254,6 +276,30 @@ impl Phases {
             stage_us: self.stage_us.saturating_add(other.stage_us),
         }
     }
+}
+
+impl Parsed {
+    /// Rows staged, and their digest: of every output the same.
+    #[must_use]
+    pub fn rows(&self) -> (u64, Digest) {
+        match (&self.part, &self.table) {
+            (Some(part), _) => (part.rows, part.digest),
+            (None, Some(table)) => (table.rows, table.digest),
+            (None, None) => (0, Digest::default()),
+        }
+    }
+}
+
+/// Rows that an attempt staged in a table of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StagedTable {
+    /// Its name, beside the table it is for.
+    pub name: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Digest of its rows, as they were read from the source.
+    pub digest: Digest,
 }
 
 /// How an attempt came to its start.

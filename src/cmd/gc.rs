@@ -1,4 +1,4 @@
-//! `batteuse gc`: removes what lost attempts and crashes left in an output folder whose run has ended.
+//! `batteuse gc`: removes what lost attempts and crashes left in an output folder whose run has ended, and beside its table.
 
 use std::path::Path;
 
@@ -34,9 +34,19 @@ pub fn gc(args: &GcArgs) -> Result<Code, Stop> {
         publish::sweep(&*dir.folder, &run).map_err(Stop::unreachable)?;
         staging += u32::from(there.is_some());
     }
+    let plan = held.run.table_plan();
+    let swept = plan.map(|plan| publish::sweep_tables(&plan, &dir.stores)).transpose().map_err(Stop::unreachable)?;
+    let tables = swept.unwrap_or(0);
     match args.output {
-        OutputForm::Text => println!("{dir}: {uploads} uploads aborted, {staging} staging folders removed"),
-        OutputForm::Json => println!("{}", serde_json::json!({ "uploads": uploads, "stagingFolders": staging })),
+        OutputForm::Text => {
+            println!(
+                "{dir}: {uploads} uploads aborted, {staging} staging folders removed, {tables} staging tables dropped"
+            );
+        }
+        OutputForm::Json => {
+            let removed = serde_json::json!({ "uploads": uploads, "stagingFolders": staging, "stagingTables": tables });
+            println!("{removed}");
+        }
     }
     Ok(Code::Ok)
 }

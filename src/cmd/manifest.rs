@@ -21,6 +21,9 @@ pub fn manifest(args: &ManifestArgs) -> Result<Code, Stop> {
     match args.output {
         OutputForm::Json => println!("{}", serde_json::to_string_pretty(&manifest).map_err(Stop::failed)?),
         OutputForm::Text => {
+            if let Some(postgres) = &manifest.postgres {
+                println!("{} {} rows", postgres.table, manifest.rows);
+            }
             for part in manifest.kept.iter().flat_map(|share| &share.parts).chain(&manifest.parts) {
                 if let Some(file) = &part.file {
                     println!("{} {} rows {} bytes", dir.folder.place(file).display(), part.rows, part.bytes);

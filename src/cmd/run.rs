@@ -13,7 +13,7 @@ use crate::exit::{Code, Stop};
 /// Runs the job that the flags or the spec ask for.
 pub fn run(args: &RunArgs) -> Result<Code, Stop> {
     let job = config::job_of(args).map_err(Stop::refused)?;
-    let dir = OutputDir::at(&job.spec.output.parquet.url)?;
+    let dir = OutputDir::at(job.spec.output.folder_url())?;
     let ground = embedded::ground(&dir);
     match admit::admit(job, &components::run_suffix(), &ground).map_err(|error| stop(error, args))? {
         Admission::New(accepted) => {
@@ -47,6 +47,6 @@ fn field(about: About) -> &'static str {
     match about {
         About::Source => "spec.source.url",
         About::Partition => "spec.partition.bytes",
-        About::Output => "spec.output.parquet.url",
+        About::Output => "spec.output",
     }
 }

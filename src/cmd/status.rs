@@ -68,7 +68,7 @@ pub fn is_embedded(state: &State, dir: &OutputDir) -> bool {
 
 /// Refuses an unfinished run whose output is another folder than `dir`: this is a copy, or the folder was moved.
 pub fn same_folder(run: &Run, dir: &OutputDir) -> Result<(), Stop> {
-    let began_in = OutputDir::at(&run.accepted().job.spec.output.parquet.url)?;
+    let began_in = OutputDir::at(run.accepted().job.spec.output.folder_url())?;
     let (there, here) = (began_in.folder.place(""), dir.folder.place(""));
     // Through links too.
     let same = there == here || matches!((there.canonicalize(), here.canonicalize()), (Ok(a), Ok(b)) if a == b);

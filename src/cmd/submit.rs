@@ -16,7 +16,7 @@ use crate::render;
 /// Submits the spec.
 pub fn submit(args: &SubmitArgs) -> Result<Code, Stop> {
     let job = config::read_job(&args.file).map_err(Stop::refused)?;
-    let dir = OutputDir::at(&job.spec.output.parquet.url)?;
+    let dir = OutputDir::at(job.spec.output.folder_url())?;
     let submission = Submission { job, client_request_id: components::run_suffix() };
     components::runtime()?.block_on(async {
         let mut remote = Remote::connect(&args.coordinator).await?;

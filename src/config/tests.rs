@@ -232,7 +232,7 @@ fn flags_make_the_job_that_a_spec_would() {
     let plain = job(&[]).expect("the least flags");
     assert_eq!(plain.metadata.name, "d-c-s-2024");
     assert_eq!(plain.spec.source.url, "file:///data/D%C3%A9c%C3%A8s%202024.csv");
-    assert_eq!(plain.spec.output.parquet.url, "file:///out/x/");
+    assert_eq!(plain.spec.output.folder_url(), "file:///out/x/");
     assert_eq!((&plain.spec.source.csv, &plain.spec.partition.bytes), (&Csv::default(), &Auto::Auto));
     let all = job(&[
         "--partition-bytes",

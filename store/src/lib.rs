@@ -5,6 +5,7 @@
 //! block: they are for threads that may wait, never for async code. Knows nothing of runs, slots or plans.
 
 mod bucket;
+pub mod database;
 mod disk;
 mod listing;
 pub mod local;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 pub use self::bucket::Bucket;
+pub use self::database::{Database, DatabaseError, DatabaseUrlError};
 pub use self::disk::Disk;
 pub use self::local::{CreateError, Created, ReadError, WriteError};
 pub use self::staged::StagedFile;

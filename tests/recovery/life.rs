@@ -175,7 +175,7 @@ pub fn live(stage: &Stage, dir: &Path, kill_at: Option<usize>) -> Life {
 
 async fn one_life(stage: &Stage, dir: &Path, kill_at: Option<usize>) -> Life {
     // A run of another mode is an earlier one, whose table stands there.
-    let held = held(dir).filter(|(run, _)| run.accepted().job.spec.output.parquet.mode == stage.mode);
+    let held = held(dir).filter(|(run, _)| run.accepted().job.spec.output.mode() == stage.mode);
     if held.as_ref().is_some_and(|(run, _)| run.done()) {
         // As `resume` does: it only tells the report again.
         return Life { end: End::Ended, actions: Vec::new(), leases: Vec::new(), spared: Vec::new() };

@@ -65,6 +65,7 @@ fn stage(folder: &dyn Folder, number: u64, mode: Mode) -> Run {
         before,
         parts: links,
         rejects: None,
+        table: None,
         unwanted: Vec::new(),
         manifest: Some(format!("manifest {number}\n")),
         report: format!("report {number}\n"),

@@ -213,6 +213,7 @@ fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read
         batch_bytes_max: [10, 100, usize::MAX][read_bytes % 3],
         batch_fields_max: [23, usize::MAX][read_bytes / 3 % 2],
         // Few, so that records and what is irregular lie over the edges.
+        placed: false,
         index_bytes: INDEX_BYTES_TRIED[(range.start as usize + read_bytes) % INDEX_BYTES_TRIED.len()],
         path,
     });

@@ -52,7 +52,11 @@ pub const PLACES: &[Place] = &[
     place("parquet", &["worker/src/encode", "worker/src/verify"], "one module knows how a file is written"),
     place("arrow", &["worker/"], "only the worker touches content"),
     place("rayon", &["worker/src/"], "pure cores do not know their pool"),
-    place("tokio-postgres", &["coordinator/src/journal"], "one module knows the database of journals"),
+    place(
+        "tokio-postgres",
+        &["store/src/database", "coordinator/src/journal", "coordinator/src/publish/table", "worker/src/table"],
+        "one module connects; SQL is the journal's, publishing's and staging's",
+    ),
     place("object-store", &["store/"], "one crate knows the stores' clients"),
     place("kube", &[], "nothing scales by itself yet; its place will be coordinator/src/autoscale"),
     place("datafusion", &[], "there are no transforms yet; its place will be worker/transform"),

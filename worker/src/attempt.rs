@@ -14,6 +14,7 @@ use crate::encode::EncodeError;
 use crate::finish::PieceError;
 use crate::read::ReadError;
 use crate::stage::StageError;
+use crate::table::TableError;
 
 /// What a running attempt and its agent share.
 ///
@@ -66,6 +67,9 @@ pub enum AttemptError {
     /// Staged rejects are not what was announced.
     #[error(transparent)]
     Piece(#[from] PieceError),
+    /// Rows could not be staged in a table.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// Inspection refused the source.
     #[error("{url} is refused")]
     Refused {
@@ -85,12 +89,13 @@ impl AttemptError {
     pub fn failure(&self) -> Failure {
         let class = match self {
             Self::Read(ReadError::SourceChanged { .. }) => FailureClass::SourceChanged,
-            Self::Read(ReadError::Url(_)) | Self::Stage(StageError::Open(OpenError::Url(_))) | Self::Refused { .. } => {
-                FailureClass::Refused
-            }
+            Self::Read(ReadError::Url(_))
+            | Self::Stage(StageError::Open(OpenError::Url(_)))
+            | Self::Table(TableError::Url(_) | TableError::Refused { .. })
+            | Self::Refused { .. } => FailureClass::Refused,
             Self::Stage(StageError::NotSeen { .. } | StageError::OtherFolder { .. }) => FailureClass::Unseen,
             // A source that is gone may be a mount that this worker lacks: another one may see it.
-            Self::Read(_) | Self::Stage(_) | Self::Encode(_) => FailureClass::Environment,
+            Self::Read(_) | Self::Stage(_) | Self::Encode(_) | Self::Table(_) => FailureClass::Environment,
             // What was staged is not there any more: no wait brings it back.
             Self::Piece(_) => FailureClass::Crash,
             Self::Revoked => FailureClass::Released,

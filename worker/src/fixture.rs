@@ -92,7 +92,7 @@ impl Folder {
 
     pub fn inspect_task(&self, csv: Csv, columns: Columns) -> Task {
         let (compression, staging) = (Compression::default(), self.staging());
-        Task::Inspect(InspectTask { source: self.source(), csv, columns, compression, staging })
+        Task::Inspect(InspectTask { source: self.source(), csv, columns, compression, table: None, staging })
     }
 
     /// The task of one partition as inspection has it.
@@ -105,7 +105,8 @@ impl Folder {
             partition: PartitionId(partition),
             range,
             start,
-            compression: Compression::default(),
+            compression: Some(Compression::default()),
+            table: None,
             staging: self.staging(),
             replaces: None,
         }
@@ -211,6 +212,7 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         columns: found.columns,
         rows,
         digest,
+        postgres: None,
         parts,
         kept: Vec::new(),
     };
@@ -235,6 +237,7 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         seconds: 0.0,
         files: partitions,
         output_bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
+        table: None,
         equation: Equation::state(&counts, data_start, span_bytes, source.version.bytes),
         rejects_shown: finished.shown.clone(),
     };

@@ -1,7 +1,7 @@
 //! Inspection's reads: brings the kernel the samples it wants of the source.
 //!
 //! Invariant: what is read depends on the source's size and content alone. It decides nothing and stages nothing; it enters
-//! the staging folder only to prove that this worker sees it.
+//! the staging folder only to prove that this worker sees it, and looks at the table that is an output.
 
 use batteuse_kernel::inspect::{self, Sample, Verdict};
 use batteuse_kernel::partition::{PartitionParse, Progress as Step};
@@ -14,12 +14,13 @@ use batteuse_store::Stores;
 use crate::attempt::{AttemptError, Progress};
 use crate::read::Source;
 use crate::stage::StagingDir;
-use crate::{encode, pipeline};
+use crate::{encode, pipeline, table};
 
 /// Inspects the source.
 ///
 /// # Errors
-/// When the source is refused, cannot be read or changes, the staging folder is not seen, or the attempt is revoked.
+/// When the source or the table is refused, either cannot be read, the source changes, the staging folder is not seen, or the attempt
+/// is revoked.
 pub fn inspect(
     lease: &Lease,
     task: &InspectTask,
@@ -43,7 +44,12 @@ pub fn inspect(
         }
     };
     let verdict = match verdict {
-        Ok(found) => Ok(Inspected { measured: measure(&source, &found, task.compression, progress)?, ..found }),
+        Ok(mut found) => {
+            if let Some(table) = &task.table {
+                table::inspect(table, &task.staging.nonce, lease.attempt, &mut found.columns, stores)?;
+            }
+            Ok(Inspected { measured: measure(&source, &found, task.compression, progress)?, ..found })
+        }
         Err(refusal) => Err(refusal),
     };
     // Before a refusal too: it must not be about another version.

@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod read;
 pub mod rejects;
 pub mod stage;
+pub mod table;
 pub mod verify;
 
 mod fixture;

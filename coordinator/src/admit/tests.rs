@@ -23,14 +23,12 @@ fn job(root: &Path, out: &str) -> Job {
         source: Source { url: location::url_of_file(&source).unwrap(), csv: Csv::default() },
         partition: Partition::default(),
         columns: Columns::Infer,
-        output: Output {
-            parquet: Parquet {
-                url: location::url_of_dir(&root.join(out)).unwrap(),
-                compression: Compression::default(),
-                file_bytes: limits::FILE_BYTES_DEFAULT,
-                mode: Mode::Error,
-            },
-        },
+        output: Output::parquet(Parquet {
+            url: location::url_of_dir(&root.join(out)).unwrap(),
+            compression: Compression::default(),
+            file_bytes: limits::FILE_BYTES_DEFAULT,
+            mode: Mode::Error,
+        }),
         rejects: Rejects::default(),
     };
     let metadata = Metadata { name: "job".to_owned() };
@@ -194,7 +192,7 @@ fn sources_and_folders_that_cannot_be_used_are_refused_before_anything_is_writte
 
 fn under(mode: Mode, root: &Path) -> Job {
     let mut job = job(root, "out");
-    job.spec.output.parquet.mode = mode;
+    job.spec.output.parquet.as_mut().unwrap().mode = mode;
     job
 }
 
@@ -219,6 +217,7 @@ fn lay_table(out: &Path, accepted: &Accepted, epoch: u32) -> String {
         columns: Vec::new(),
         rows: 1,
         digest: Digest(7),
+        postgres: None,
         parts: vec![part],
         kept: Vec::new(),
     };

@@ -10,10 +10,10 @@ use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::JOURNAL_SLOT_BYTES_MAX;
 use batteuse_store::probe::{self, Found};
-use batteuse_store::{CreateError, Created, Folder, Kind, ListError, OpenError, ReadError, Stores};
+use batteuse_store::{CreateError, Created, DatabaseUrlError, Folder, Kind, ListError, OpenError, ReadError, Stores};
 
 use super::JournalError;
-use super::postgres::{Database, PostgresState};
+use super::postgres::{self, PostgresState};
 
 /// The slots of one journal. Calls block.
 pub trait Slots: Send + Sync {
@@ -200,20 +200,9 @@ pub enum StateError {
     /// It is no folder that can be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The URL names no database.
-    #[error("{url} names no database: {source}: write postgres://user@host:port/database")]
-    Postgres {
-        /// The URL, without what stands before the host.
-        url: String,
-        /// Why.
-        source: tokio_postgres::Error,
-    },
-    /// The URL holds a password, and URLs are told to everybody.
-    #[error("the URL of the database holds a password: leave it out, and give it in the variable PGPASSWORD")]
-    Password,
-    /// Encryption cannot be set up.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(rustls::Error),
+    /// It names no database that can be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseUrlError),
 }
 
 /// The state store at `url`: a folder on a disk or in an object store, or a PostgreSQL database. It is not looked at.
@@ -222,7 +211,7 @@ pub enum StateError {
 /// When `url` names none, or its client refuses the settings.
 pub fn state_at(url: &str, stores: &Stores) -> Result<State, StateError> {
     if ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Ok(Arc::new(PostgresState { database: Arc::new(Database::at(url, stores)?) }));
+        return Ok(Arc::new(PostgresState { database: Arc::new(postgres::database(url, stores)?) }));
     }
     Ok(Arc::new(StateFolder::new(stores.folder(url)?, "")))
 }

@@ -38,6 +38,7 @@ impl Place {
             before: None,
             parts: vec![part(0, "zero"), part(1, "first"), part(2, "")],
             rejects: Some(staged(9, layout::staged_finish(attempt(9)), layout::rejects(&run), "rejects")),
+            table: None,
             unwanted: vec![],
             manifest: Some("manifest\n".into()),
             report: "report\n".into(),

@@ -9,7 +9,7 @@ use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::spec::Job;
 use batteuse_shared::table::ColumnType;
 use batteuse_shared::task::{
-    Failure, Finished, Inspected, Lease, Outcome, Parsed, SourceRef, StagedPart, StagedRejects,
+    Failure, Finished, Inspected, Lease, Outcome, Parsed, SourceRef, StagedPart, StagedRejects, StagedTable,
 };
 use batteuse_shared::time::Millis;
 use serde::{Deserialize, Serialize};
@@ -75,8 +75,11 @@ pub enum Fact {
         partition: PartitionId,
         /// The attempt that holds its content now; the accepted one stays the accepted one.
         attempt: AttemptId,
-        /// The part that is published in its place, under the same name.
-        part: Box<StagedPart>,
+        /// The part that is published in its place, under the same name; none where there are no files.
+        part: Option<Box<StagedPart>>,
+        /// The same rows in another staging table; none where no table is an output.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        table: Option<StagedTable>,
         /// The same rejects, staged again.
         rejects: Option<StagedRejects>,
     },

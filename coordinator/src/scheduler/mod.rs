@@ -12,6 +12,7 @@ mod retry;
 mod run;
 mod sound;
 mod status;
+mod table;
 #[cfg(test)]
 mod tests;
 

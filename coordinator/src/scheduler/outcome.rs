@@ -79,7 +79,7 @@ impl Run {
     }
 
     fn mode(&self) -> Mode {
-        self.accepted.job.spec.output.parquet.mode
+        self.accepted.job.spec.output.mode()
     }
 
     /// Why the rows cannot be added to the table that stands in the folder: the first column that differs.
@@ -116,11 +116,9 @@ impl Run {
         self.proven_prefix().fold(Counts::default(), |sum, (_, _, p)| sum.plus(p.counts))
     }
 
-    /// Digest of the rows of the proven prefix's parts.
+    /// Digest of the rows that the proven prefix staged.
     pub(super) fn digest(&self) -> Digest {
-        self.proven_prefix()
-            .filter_map(|(_, _, p)| p.part.as_ref())
-            .fold(Digest::default(), |sum, p| sum.plus(p.digest))
+        self.proven_prefix().fold(Digest::default(), |sum, (_, _, p)| sum.plus(p.rows().1))
     }
 
     fn span_bytes(&self) -> u64 {
@@ -138,9 +136,9 @@ impl Run {
             attempt,
             span: parsed.span,
             file: parsed.part.as_ref().map(|_| layout::part(parsed.span.start, attempt)),
-            rows: parsed.part.as_ref().map_or(0, |p| p.rows),
+            rows: parsed.rows().0,
             bytes: parsed.part.as_ref().map_or(0, |p| p.bytes),
-            digest: parsed.part.as_ref().map(|p| p.digest).unwrap_or_default(),
+            digest: parsed.rows().1,
             sha256: parsed.part.as_ref().map(|p| p.sha256),
         };
         Manifest {
@@ -150,6 +148,7 @@ impl Run {
             columns: self.current_columns(),
             rows: self.counts().written,
             digest: self.digest(),
+            postgres: self.accepted.job.spec.output.postgres.clone(),
             parts: self.proven_prefix().map(part).collect(),
             kept: self.kept(),
         }
@@ -193,6 +192,7 @@ impl Run {
             seconds: decided.map_or(0.0, |d| d.at.since(self.accepted.at) as f64 / 1_000.0),
             files: parts().count() as u64,
             output_bytes: parts().map(|p| p.bytes).sum(),
+            table: self.accepted.job.spec.output.postgres.as_ref().filter(|_| published).map(|p| p.table.clone()),
             equation: Equation::state(&counts, data_start, self.span_bytes(), bytes),
             rejects_shown: shown.into_iter().take(REJECTS_SHOWN).collect(),
         }
@@ -231,6 +231,7 @@ impl Run {
             parts,
             rejects,
             unwanted,
+            table: self.table_plan(),
             manifest: manifest.as_ref().map(pretty),
             report: pretty(&self.report()),
             success: manifest.as_ref().map(|manifest| pretty(&Success::of(manifest))),

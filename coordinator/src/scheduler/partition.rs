@@ -6,7 +6,7 @@ use batteuse_shared::ids::AttemptId;
 use batteuse_shared::report::{BytesToMerge, Seams};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::table::ColumnType;
-use batteuse_shared::task::{Parsed, Phases, Seam, StagedPart, StagedRejects};
+use batteuse_shared::task::{Parsed, Phases, Seam, StagedPart, StagedRejects, StagedTable};
 
 use crate::publish::Staged;
 
@@ -110,12 +110,13 @@ impl Partition {
     pub(super) fn replace(
         &mut self,
         attempt: AttemptId,
-        part: &StagedPart,
+        part: Option<&StagedPart>,
+        table: Option<&StagedTable>,
         rejects: Option<&StagedRejects>,
     ) -> Option<Staged> {
         let (_, parsed) = self.staged.as_mut()?;
         self.replaced_by = Some(attempt);
-        parsed.part = Some(part.clone());
+        (parsed.part, parsed.table) = (part.cloned(), table.cloned());
         let before = std::mem::replace(&mut parsed.rejects, rejects.cloned());
         before.map(|rejects| Staged { name: rejects.key, upload: rejects.upload })
     }

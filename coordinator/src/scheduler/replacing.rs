@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use batteuse_shared::ids::{AttemptId, PartitionId};
-use batteuse_shared::task::{Finished, Outcome, Parsed, StagedPart, StagedRejects};
+use batteuse_shared::task::{Finished, Outcome, Parsed, StagedPart, StagedRejects, StagedTable};
 use batteuse_shared::time::Millis;
 
 use super::messages::{Action, Fact, TaskKey};
@@ -98,11 +98,11 @@ impl Run {
         let accepted = self.partitions[id.0 as usize].staged.as_ref().map(|(_, parsed)| parsed.as_ref());
         let differs = accepted.and_then(|accepted| difference(accepted, &again));
         match (differs, again) {
-            (None, Parsed { part: Some(part), rejects, .. }) => {
-                Ok(Fact::PartitionReplaced { partition: id, attempt, part: Box::new(part), rejects })
+            (None, Parsed { part, table, rejects, .. }) if part.is_some() || table.is_some() => {
+                Ok(Fact::PartitionReplaced { partition: id, attempt, part: part.map(Box::new), table, rejects })
             }
             (differs, again) => {
-                // Only a partition with a part is ever said to be lost.
+                // Only a partition that has rows somewhere is ever said to be lost.
                 let differs = differs.unwrap_or("part");
                 self.garbage.extend(partition::staged(&again));
                 Err(other(attempt, differs))
@@ -131,6 +131,7 @@ fn other(attempt: AttemptId, what: &str) -> String {
 /// The first thing in which two attempts at one span differ, of those that were decided.
 fn difference(accepted: &Parsed, again: &Parsed) -> Option<&'static str> {
     let part = |p: &StagedPart| (p.rows, p.digest, p.bytes, p.sha256);
+    let table = |t: &StagedTable| (t.rows, t.digest);
     let rejects = |r: &StagedRejects| (r.rows, r.content);
     [
         ("span", (again.first, again.span) == (accepted.first, accepted.span)),
@@ -138,6 +139,7 @@ fn difference(accepted: &Parsed, again: &Parsed) -> Option<&'static str> {
         ("type", again.types == accepted.types),
         ("list of rejects", again.rejects.as_ref().map(rejects) == accepted.rejects.as_ref().map(rejects)),
         ("part", again.part.as_ref().map(part) == accepted.part.as_ref().map(part)),
+        ("staging table", again.table.as_ref().map(table) == accepted.table.as_ref().map(table)),
     ]
     .into_iter()
     .find_map(|(what, same)| (!same).then_some(what))

@@ -190,8 +190,9 @@ impl Run {
                 self.waiting.clear();
                 self.issued.clear();
             }
-            Fact::PartitionReplaced { partition, attempt, part, rejects } => {
-                let before = self.partitions[partition.0 as usize].replace(*attempt, part, rejects.as_ref());
+            Fact::PartitionReplaced { partition, attempt, part, table, rejects } => {
+                let held = &mut self.partitions[partition.0 as usize];
+                let before = held.replace(*attempt, part.as_deref(), table.as_ref(), rejects.as_ref());
                 self.garbage.extend(before);
                 self.is_there(TaskKey::Parse(*partition));
             }
@@ -357,17 +358,18 @@ impl Run {
         let spec = &self.accepted.job.spec;
         let bytes = self.accepted.source.version.bytes;
         let auto = matches!(spec.partition.bytes, Auto::Auto);
-        let decided = || plan::partition_bytes(bytes, spec.output.parquet.file_bytes, found.measured, slots);
+        let file_bytes = spec.output.parquet.as_ref().map_or(limits::FILE_BYTES_DEFAULT, |parquet| parquet.file_bytes);
+        let most = plan::partitions_max(&spec.output);
+        let decided = || plan::partition_bytes(bytes, file_bytes, found.measured, slots, most);
         Inspected { partition_bytes: auto.then(decided), ..found }
     }
 
     pub(super) fn is_sound(&self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) -> bool {
         let start = self.fold.as_ref().and_then(|f| f.start(id.0 as usize));
-        let columns = self.inspected.as_ref().map_or(0, |i| i.columns.len());
         let range = self.partitions[id.0 as usize].range;
         let named = self.replaces(id).unwrap_or(attempt);
-        let uploads = self.uploads();
-        sound::parsed(parsed, &sound::Asked { partition: id, attempt, named, range, start, columns, uploads })
+        let wanted = self.wanted(attempt);
+        sound::parsed(parsed, &sound::Asked { partition: id, attempt, named, range, start, wanted })
     }
 
     /// Whether the files that `attempt` staged are the run's: a report that is told twice must not lose them.
@@ -448,7 +450,8 @@ impl Run {
         if self.stall.until > now {
             return None;
         }
-        let key = self.waiting.pop_first()?;
+        let key = self.waiting.first().copied().filter(|key| !self.connections_are_out(*key))?;
+        self.waiting.remove(&key);
         self.counter += 1;
         let attempt = AttemptId::new(self.epoch, self.counter);
         self.issued.insert(attempt, key);
@@ -466,7 +469,7 @@ impl Run {
     }
 
     pub(super) fn output_url(&self) -> &str {
-        &self.accepted.job.spec.output.parquet.url
+        self.accepted.job.spec.output.folder_url()
     }
 
     fn task(&self, key: TaskKey) -> Task {
@@ -481,7 +484,8 @@ impl Run {
                 partition: id,
                 range: self.partitions[id.0 as usize].range,
                 start: self.fold.as_ref().and_then(|f| f.start(id.0 as usize)),
-                compression: spec.output.parquet.compression,
+                compression: spec.output.parquet.as_ref().map(|parquet| parquet.compression),
+                table: self.table(),
                 staging: self.staging(),
                 replaces: self.replaces(id),
             })),
@@ -490,7 +494,8 @@ impl Run {
                 source,
                 csv: spec.source.csv.clone(),
                 columns: spec.columns.clone(),
-                compression: spec.output.parquet.compression,
+                compression: spec.output.parquet.as_ref().map(|parquet| parquet.compression).unwrap_or_default(),
+                table: self.table(),
                 staging: self.staging(),
             }),
         }

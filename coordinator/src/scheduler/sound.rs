@@ -49,6 +49,33 @@ pub(super) fn inspected(found: &Inspected, bytes: u64) -> bool {
     (1..=COLUMNS_MAX).contains(&found.columns.len()) && found.data_start <= bytes && found.preamble_lines <= bytes
 }
 
+/// What attempts of a run stage.
+pub(super) struct Wanted {
+    /// How many columns.
+    pub(super) columns: usize,
+    /// Whether the output folder takes uploads.
+    pub(super) uploads: bool,
+    /// Whether there are Parquet files.
+    pub(super) part: bool,
+    /// Where a table is an output: the name of the attempt's staging table.
+    pub(super) table: Option<String>,
+}
+
+/// Whether what was staged of the rows is all that was written of them, in every output that is wanted.
+fn rows_fit(parsed: &Parsed, wanted: &Wanted) -> bool {
+    let Parsed { part, table, counts, types, .. } = parsed;
+    let all = |rows: Option<u64>| types.is_none() || rows.unwrap_or(0) == counts.written;
+    let part_fits = if wanted.part { all(part.as_ref().map(|part| part.rows)) } else { part.is_none() };
+    let table_fits = match &wanted.table {
+        Some(name) => {
+            all(table.as_ref().map(|table| table.rows)) && table.as_ref().is_none_or(|table| table.name == *name)
+        }
+        None => table.is_none(),
+    };
+    let alike = part.as_ref().zip(table.as_ref()).is_none_or(|(part, table)| part.digest == table.digest);
+    part_fits && table_fits && alike
+}
+
 /// What was asked of an attempt at a partition.
 pub(super) struct Asked {
     pub(super) partition: PartitionId,
@@ -58,21 +85,18 @@ pub(super) struct Asked {
     pub(super) range: Span,
     /// The true start state, where that is known.
     pub(super) start: Option<StateId>,
-    pub(super) columns: usize,
-    /// Whether the output folder takes uploads.
-    pub(super) uploads: bool,
+    pub(super) wanted: Wanted,
 }
 
 /// Whether a parse can be true of this partition.
 pub(super) fn parsed(parsed: &Parsed, asked: &Asked) -> bool {
-    let Asked { partition, attempt, named, range, start, columns, uploads } = *asked;
+    let Asked { partition, attempt, named, range, start, ref wanted } = *asked;
+    let (columns, uploads) = (wanted.columns, wanted.uploads);
     let first_inside = parsed.first.is_none_or(|f| range.start <= f && f < range.end.max(range.start + 1));
     let span_fits = match parsed.first {
         Some(first) => parsed.span.start == first && parsed.span.end >= range.end,
         None => parsed.span.is_empty(),
     };
-    let rows = parsed.part.as_ref().map_or(0, |p| p.rows);
-    let rows_fit = parsed.types.is_none() || rows == parsed.counts.written;
     let rejects_fit = parsed.rejects.as_ref().map_or(0, |r| r.rows) == parsed.counts.rejected;
     let widths = parsed.summaries.len() == columns && parsed.types.as_ref().is_none_or(|t| t.len() == columns);
     let tried = start.is_none_or(|state| parsed.exits.exit(state).is_some());
@@ -87,6 +111,6 @@ pub(super) fn parsed(parsed: &Parsed, asked: &Asked) -> bool {
     // They are read by their name before the run is decided.
     let own_rejects = |r: &StagedRejects| r.key == layout::staged_rejects(partition, attempt) && r.upload.is_none();
     let rejects_are_own = parsed.rejects.as_ref().is_none_or(own_rejects);
-    let figures = rows_fit && rejects_fit && widths && parsed.counts.conserved();
+    let figures = rows_fit(parsed, wanted) && rejects_fit && widths && parsed.counts.conserved();
     first_inside && span_fits && figures && tried && seam_fits && part_is_own && rejects_are_own
 }

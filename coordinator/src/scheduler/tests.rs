@@ -20,6 +20,7 @@ use batteuse_shared::time::Millis;
 
 mod replacing;
 mod seams;
+mod tables;
 
 use super::messages::{Accepted, Action, Event, Fact};
 use super::{Run, Scheduler};
@@ -42,14 +43,12 @@ fn accepted() -> Accepted {
         source: Source { url: url.clone(), csv: Csv::default() },
         partition: Partition { bytes: Auto::Given(10) },
         columns: Columns::Infer,
-        output: Output {
-            parquet: Parquet {
-                url: "file:///out/".to_owned(),
-                compression: Compression::default(),
-                file_bytes: FILE_BYTES_DEFAULT,
-                mode: Mode::Error,
-            },
-        },
+        output: Output::parquet(Parquet {
+            url: "file:///out/".to_owned(),
+            compression: Compression::default(),
+            file_bytes: FILE_BYTES_DEFAULT,
+            mode: Mode::Error,
+        }),
         rejects: Rejects::default(),
     };
     let metadata = Metadata { name: "job".to_owned() };
@@ -125,6 +124,7 @@ impl Report {
             summaries: vec![self.classes],
             types: self.types.map(|t| vec![t]),
             part,
+            table: None,
             rejects: (self.rejected > 0).then(|| StagedRejects {
                 key: layout::staged_rejects(task.partition, lease.attempt),
                 rows: self.rejected,

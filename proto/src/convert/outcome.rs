@@ -4,11 +4,12 @@
 //! the scheduler's to judge.
 
 use batteuse_shared::limits::{
-    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, PHASE_US_MAX, REJECTS_SHOWN, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX,
+    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, PHASE_US_MAX, REJECTS_SHOWN, TABLE_NAME_BYTES_MAX, UPLOAD_ID_BYTES_MAX,
+    UPLOAD_PARTS_MAX,
 };
 use batteuse_shared::task::{
     Failure, FailureClass, Finished, Inspected, Measured, Outcome, Parsed, Phases, RejectShown, Seam, StagedPart,
-    StagedRejects, Upload,
+    StagedRejects, StagedTable, Upload,
 };
 
 use super::table::{checksum, columns, digest, digest_bytes, exit_map, exits, summaries};
@@ -85,7 +86,7 @@ impl TryFrom<v1::Inspected> for Inspected {
 
 impl From<Parsed> for v1::Parsed {
     fn from(parsed: Parsed) -> Self {
-        let Parsed { first, span, exits: map, counts, summaries, types, part, rejects, seam, phases } = parsed;
+        let Parsed { first, span, exits: map, counts, summaries, types, part, table, rejects, seam, phases } = parsed;
         Self {
             first,
             span: Some(span.into()),
@@ -94,6 +95,7 @@ impl From<Parsed> for v1::Parsed {
             summaries: summaries.into_iter().map(|classes| classes.0.into()).collect(),
             types: types.map(|types| v1::ColumnTypes { types: messages(types) }),
             part: part.map(Into::into),
+            table: table.map(Into::into),
             rejects: rejects.map(Into::into),
             seam: Some(seam.into()),
             phases: Some(phases.into()),
@@ -114,6 +116,7 @@ impl TryFrom<v1::Parsed> for Parsed {
             summaries: summaries("Parsed.summaries", &wire.summaries)?,
             types: types.transpose()?,
             part: optional(wire.part)?,
+            table: optional(wire.table)?,
             rejects: optional(wire.rejects)?,
             seam: present("Parsed.seam", wire.seam)?,
             phases: present("Parsed.phases", wire.phases)?,
@@ -197,6 +200,25 @@ impl TryFrom<v1::StagedPart> for StagedPart {
             digest: digest("StagedPart.digest", &wire.digest)?,
             sha256: checksum("StagedPart.sha256", &wire.sha256)?,
             upload: optional(wire.upload)?,
+        })
+    }
+}
+
+impl From<StagedTable> for v1::StagedTable {
+    fn from(table: StagedTable) -> Self {
+        let StagedTable { name, rows, digest } = table;
+        Self { name, rows, digest: digest_bytes(digest) }
+    }
+}
+
+impl TryFrom<v1::StagedTable> for StagedTable {
+    type Error = WireError;
+
+    fn try_from(wire: v1::StagedTable) -> Read<Self> {
+        Ok(Self {
+            name: text("StagedTable.name", required("StagedTable.name", wire.name)?, TABLE_NAME_BYTES_MAX)?,
+            rows: size("StagedTable.rows", wire.rows)?,
+            digest: digest("StagedTable.digest", &wire.digest)?,
         })
     }
 }

@@ -3,14 +3,16 @@
 //! Invariant: a lease that was read carries everything its attempt needs.
 
 use batteuse_shared::ids::{AttemptId, PartitionId};
-use batteuse_shared::limits::PARTITIONS_MAX;
-use batteuse_shared::spec::Ragged;
+use batteuse_shared::limits::{COLUMNS_MAX, PARTITIONS_MAX};
+use batteuse_shared::spec::{BadTableName, Ragged};
 use batteuse_shared::task::{
-    FinishTask, InspectTask, Lease, ParseTask, RejectPiece, SourceRef, SourceVersion, Staging, Task,
+    FinishTask, InspectTask, Lease, ParseTask, RejectPiece, SourceRef, SourceVersion, Staging, TableRef, Task,
 };
 
 use super::table::{checksum, columns};
-use super::{Read, Twinned, key, list, messages, name, present, required, run_id, size, state, within};
+use super::{
+    Read, Twinned, at_most, key, list, messages, name, optional, present, required, run_id, size, state, within,
+};
 use crate::error::WireError;
 use crate::v1;
 
@@ -60,12 +62,13 @@ impl TryFrom<v1::Task> for Task {
 
 impl From<InspectTask> for v1::InspectTask {
     fn from(task: InspectTask) -> Self {
-        let InspectTask { source, csv, columns, compression, staging } = task;
+        let InspectTask { source, csv, columns, compression, table, staging } = task;
         Self {
             source: Some(source.into()),
             csv: Some(csv.into()),
             columns: Some(columns.into()),
             compression: Some(compression.into()),
+            table: table.map(Into::into),
             staging: Some(staging.into()),
         }
     }
@@ -80,15 +83,44 @@ impl TryFrom<v1::InspectTask> for InspectTask {
             csv: present("InspectTask.csv", wire.csv)?,
             columns: present("InspectTask.columns", wire.columns)?,
             compression: present("InspectTask.compression", wire.compression)?,
+            table: optional(wire.table)?,
             staging: present("InspectTask.staging", wire.staging)?,
         })
     }
 }
 
+impl From<TableRef> for v1::TableRef {
+    fn from(target: TableRef) -> Self {
+        let TableRef { url, table, key } = target;
+        Self { url, table: table.into(), key }
+    }
+}
+
+impl TryFrom<v1::TableRef> for TableRef {
+    type Error = WireError;
+
+    fn try_from(wire: v1::TableRef) -> Read<Self> {
+        at_most("TableRef.key", wire.key.len(), COLUMNS_MAX)?;
+        let table = wire.table.parse().map_err(|bad: BadTableName| WireError::invalid("TableRef.table", bad))?;
+        Ok(Self { url: required("TableRef.url", wire.url)?, table, key: wire.key })
+    }
+}
+
 impl From<ParseTask> for v1::ParseTask {
     fn from(task: ParseTask) -> Self {
-        let ParseTask { source, dialect, ragged, columns, partition, range, start, compression, staging, replaces } =
-            task;
+        let ParseTask {
+            source,
+            dialect,
+            ragged,
+            columns,
+            partition,
+            range,
+            start,
+            compression,
+            table,
+            staging,
+            replaces,
+        } = task;
         Self {
             source: Some(source.into()),
             dialect: Some(dialect.into()),
@@ -97,7 +129,8 @@ impl From<ParseTask> for v1::ParseTask {
             partition: partition.0,
             range: Some(range.into()),
             start: start.map(|s| s.0.into()),
-            compression: Some(compression.into()),
+            compression: compression.map(Into::into),
+            table: table.map(Into::into),
             staging: Some(staging.into()),
             replaces: replaces.map(|attempt| attempt.0),
         }
@@ -117,7 +150,8 @@ impl TryFrom<v1::ParseTask> for ParseTask {
             partition: PartitionId(wire.partition),
             range: present("ParseTask.range", wire.range)?,
             start: wire.start.map(|s| state("ParseTask.start", s)).transpose()?,
-            compression: present("ParseTask.compression", wire.compression)?,
+            compression: optional(wire.compression)?,
+            table: optional(wire.table)?,
             staging: present("ParseTask.staging", wire.staging)?,
             replaces: wire.replaces.map(AttemptId),
         })

@@ -6,11 +6,14 @@ use batteuse_shared::ids::{AttemptId, PartitionId, RunId, WorkerId};
 use batteuse_shared::limits::{PARTITIONS_MAX, PHASE_US_MAX, SLOTS_MAX, SOURCE_BYTES_MAX};
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
-use batteuse_shared::spec::{Auto, ColumnSpec, Columns, Compression, Csv, DeclaredType, Dialect, Encoding, Ragged};
+use batteuse_shared::spec::{
+    Auto, ColumnSpec, Columns, Compression, Csv, DeclaredType, Dialect, Encoding, Ragged, TableName,
+};
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
     Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Lease, Measured, Outcome, ParseTask, Parsed,
-    Phases, RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, Staging, Task, Upload,
+    Phases, RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, StagedTable, Staging,
+    TableRef, Task, Upload,
 };
 use batteuse_shared::time::Millis;
 use proptest::collection::{btree_map, vec};
@@ -161,22 +164,30 @@ fn compression() -> impl Strategy<Value = Compression> {
     prop_oneof![Just(Compression::None), Just(Compression::Snappy), (1..=22u8).prop_map(Compression::Zstd)]
 }
 
+fn table_ref() -> impl Strategy<Value = TableRef> {
+    let table = ("[a-zé ]{1,20}", "[A-Z_0-9]{1,20}").prop_map(|(schema, name)| TableName { schema, name });
+    (filled(), table, vec(words(), 0..3)).prop_map(|(url, table, key)| TableRef { url, table, key })
+}
+
 fn parse_task() -> impl Strategy<Value = ParseTask> {
     let partition = (0..u32::try_from(PARTITIONS_MAX).expect("fits")).prop_map(PartitionId);
-    let how = (dialect(), ragged(), columns(), compression());
+    let how = (dialect(), ragged(), columns(), option::of(compression()), option::of(table_ref()));
     let replaces = option::of(attempt());
     (source(), how, partition, span(), option::of(state()), staging(), replaces).prop_map(
-        |(source, (dialect, ragged, columns, compression), partition, range, start, staging, replaces)| ParseTask {
-            source,
-            dialect,
-            ragged,
-            columns,
-            partition,
-            range,
-            start,
-            compression,
-            staging,
-            replaces,
+        |(source, (dialect, ragged, columns, compression, table), partition, range, start, staging, replaces)| {
+            ParseTask {
+                source,
+                dialect,
+                ragged,
+                columns,
+                partition,
+                range,
+                start,
+                compression,
+                table,
+                staging,
+                replaces,
+            }
         },
     )
 }
@@ -194,9 +205,9 @@ fn finish_task() -> impl Strategy<Value = FinishTask> {
 }
 
 fn task() -> impl Strategy<Value = Task> {
-    let inspect = (source(), csv(), given_columns(), compression(), staging());
-    let inspect = inspect.prop_map(|(source, csv, columns, compression, staging)| {
-        Task::Inspect(InspectTask { source, csv, columns, compression, staging })
+    let inspect = (source(), csv(), given_columns(), compression(), option::of(table_ref()), staging());
+    let inspect = inspect.prop_map(|(source, csv, columns, compression, table, staging)| {
+        Task::Inspect(InspectTask { source, csv, columns, compression, table, staging })
     });
     prop_oneof![inspect, parse_task().prop_map(|t| Task::Parse(Box::new(t))), finish_task().prop_map(Task::Finish)]
 }
@@ -243,19 +254,23 @@ fn parsed() -> impl Strategy<Value = Parsed> {
         sha256: Checksum(sha256),
         upload,
     });
+    let table = ("[a-z0-9_]{1,63}", size(), any::<u128>());
+    let table = table.prop_map(|(name, rows, digest)| StagedTable { name, rows, digest: Digest(digest) });
     let seam = (any::<bool>(), option::of(size())).prop_map(|(given, merged_after)| Seam { given, merged_after });
     let summaries = vec(any::<u16>().prop_map(Classes), 0..6);
     let found = (option::of(size()), span(), exits(), counts(), summaries);
-    let staged = (option::of(vec(column_type(), 0..6)), option::of(part), option::of(staged_rejects()), seam, phases());
-    (found, staged).prop_map(|((first, span, exits, counts, summaries), (types, part, rejects, seam, phases))| Parsed {
+    let staged = (option::of(part), option::of(table), option::of(staged_rejects()));
+    let rest = (option::of(vec(column_type(), 0..6)), staged, seam, phases());
+    (found, rest).prop_map(|((first, span, exits, counts, summaries), (types, staged, seam, phases))| Parsed {
         first,
         span,
         exits,
         counts,
         summaries,
         types,
-        part,
-        rejects,
+        part: staged.0,
+        table: staged.1,
+        rejects: staged.2,
         seam,
         phases,
     })

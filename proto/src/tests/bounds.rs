@@ -53,6 +53,7 @@ fn parse_task() -> v1::ParseTask {
         range: Some(v1::Span { start: 3, end: 3 }),
         start: Some(255),
         compression: Some(Compression::Snappy.into()),
+        table: None,
         staging: Some(v1::Staging { output_url: "file:///out/".to_owned(), nonce: "n".to_owned() }),
         replaces: Some(1 << 32),
     }
@@ -244,6 +245,7 @@ fn an_exit_map_on_the_wire_holds_every_state() {
         summaries: Vec::new(),
         types: None,
         part: None,
+        table: None,
         rejects: None,
         seam: <_>::default(),
         phases: <_>::default(),

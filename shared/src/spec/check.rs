@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::given::{ascii_byte, iconv_command};
-use super::{API_VERSION, Auto, Columns, Compression, Csv, DeclaredType, Dialect, Job, KIND, Source, Tolerance};
+use super::{
+    API_VERSION, Auto, Columns, Compression, Csv, DeclaredType, Dialect, Job, KIND, Output, Parquet, Source, Tolerance,
+    postgres,
+};
 use crate::table::ColumnType;
 use crate::{limits, location};
 
@@ -28,10 +31,10 @@ impl fmt::Display for SpecProblem {
 
 /// Problems as they are found.
 #[derive(Default)]
-struct Found(Vec<SpecProblem>);
+pub(super) struct Found(Vec<SpecProblem>);
 
 impl Found {
-    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.0.push(SpecProblem { path: path.into(), message: message.into() });
     }
 
@@ -39,7 +42,7 @@ impl Found {
         self.add(format!("spec.source.csv.{field}"), message);
     }
 
-    fn verdict(self) -> Result<(), Vec<SpecProblem>> {
+    pub(super) fn verdict(self) -> Result<(), Vec<SpecProblem>> {
         if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 }
@@ -76,17 +79,7 @@ impl Job {
             );
         }
         check_columns(&self.spec.columns, &mut found);
-        if let Err(bad) = location::folder_of(&self.spec.output.parquet.url) {
-            found.add("spec.output.parquet.url", bad.to_string());
-        }
-        let bytes = self.spec.output.parquet.file_bytes;
-        if !(limits::FILE_BYTES_MIN..=limits::FILE_BYTES_MAX).contains(&bytes) {
-            let text = format!("{bytes} bytes are out of range: use 1MiB to 16GiB, such as 128MiB");
-            found.add("spec.output.parquet.fileBytes", text);
-        }
-        if matches!(self.spec.output.parquet.compression, Compression::Zstd(level) if !(1..=22).contains(&level)) {
-            found.add("spec.output.parquet.compression", "zstd has the levels 1 to 22: use zstd(3)");
-        }
+        check_output(&self.spec.output, &mut found);
         check_tolerance(self.spec.rejects.tolerate, &mut found);
         found.verdict()
     }
@@ -312,6 +305,48 @@ fn check_columns(columns: &Columns, found: &mut Found) {
         for (i, column) in list.iter().enumerate() {
             check_nulls(&format!("{path}[{i}].nulls"), column.nulls.as_deref().unwrap_or(&[]), found);
         }
+    }
+}
+
+fn check_output(output: &Output, found: &mut Found) {
+    match output {
+        Output { parquet: None, postgres: None, .. } => {
+            found.add("spec.output", "there is none: give parquet, postgres or both");
+        }
+        Output { parquet: None, folder: None, .. } => {
+            let words = "is missing: without parquet, name the folder of the run's report and rejects";
+            found.add("spec.output.folder", words);
+        }
+        Output { parquet: Some(_), folder: Some(_), .. } => {
+            let words = "report and rejects lie in the folder of the Parquet files: leave this one out";
+            found.add("spec.output.folder", words);
+        }
+        Output { folder: Some(url), .. } => {
+            if let Err(bad) = location::folder_of(url) {
+                found.add("spec.output.folder", bad.to_string());
+            }
+        }
+        Output { folder: None, .. } => {}
+    }
+    if let Some(parquet) = &output.parquet {
+        check_parquet(parquet, found);
+    }
+    if let Some(table) = &output.postgres {
+        postgres::check(table, found);
+    }
+}
+
+fn check_parquet(parquet: &Parquet, found: &mut Found) {
+    if let Err(bad) = location::folder_of(&parquet.url) {
+        found.add("spec.output.parquet.url", bad.to_string());
+    }
+    let bytes = parquet.file_bytes;
+    if !(limits::FILE_BYTES_MIN..=limits::FILE_BYTES_MAX).contains(&bytes) {
+        let text = format!("{bytes} bytes are out of range: use 1MiB to 16GiB, such as 128MiB");
+        found.add("spec.output.parquet.fileBytes", text);
+    }
+    if matches!(parquet.compression, Compression::Zstd(level) if !(1..=22).contains(&level)) {
+        found.add("spec.output.parquet.compression", "zstd has the levels 1 to 22: use zstd(3)");
     }
 }
 

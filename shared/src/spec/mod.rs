@@ -6,6 +6,7 @@ mod check;
 mod declared;
 mod forms;
 mod given;
+mod postgres;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ pub use declared::{BadDeclaredType, DeclaredType};
 pub use forms::{BadBytes, parse_bytes};
 use forms::{byte_size, size_or_auto, text_or_auto, text_or_none, type_or_infer};
 pub use given::iconv_command;
+pub use postgres::{BadTableName, Postgres, TableMode, TableName};
 
 use crate::limits;
 
@@ -184,12 +186,39 @@ pub struct ColumnSpec {
     pub nulls: Option<Vec<String>>,
 }
 
-/// Where to write.
+/// Where to write: Parquet files, a table of PostgreSQL, or both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Output {
     /// Parquet files.
-    pub parquet: Parquet,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parquet: Option<Parquet>,
+    /// A table of PostgreSQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<Postgres>,
+    /// The folder of the run's report, rejects and manifest where there are no Parquet files, in whose folder they lie otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+}
+
+impl Output {
+    /// Parquet files alone.
+    #[must_use]
+    pub fn parquet(parquet: Parquet) -> Self {
+        Self { parquet: Some(parquet), postgres: None, folder: None }
+    }
+
+    /// What becomes of the table of earlier runs in the folder. One of a run without files has none: the next run follows it.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.parquet.as_ref().map_or(Mode::Overwrite, |parquet| parquet.mode)
+    }
+
+    /// URL of the folder that the run claims; empty in a job that [`Job::check`] refuses.
+    #[must_use]
+    pub fn folder_url(&self) -> &str {
+        self.parquet.as_ref().map(|parquet| &parquet.url).or(self.folder.as_ref()).map_or("", String::as_str)
+    }
 }
 
 /// Parquet output.

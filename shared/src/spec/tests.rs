@@ -72,7 +72,7 @@ fn job() -> impl Strategy<Value = Job> {
                 source: Source { url: url.clone(), csv },
                 partition: Partition { bytes: Auto::Given(bytes) },
                 columns,
-                output: Output { parquet: Parquet { url, compression, file_bytes: 1 << 20, mode: Mode::Append } },
+                output: Output::parquet(Parquet { url, compression, file_bytes: 1 << 20, mode: Mode::Append }),
                 rejects: Rejects { tolerate: Tolerance { count, percent } },
             },
         },
@@ -118,8 +118,9 @@ fn defaults_are_those_of_the_glossary() {
     assert_eq!(spec.source.csv, Csv::default());
     assert!(spec.source.csv.header && spec.source.csv.nulls == [""]);
     assert_eq!((&spec.partition.bytes, &spec.columns), (&Auto::Auto, &Columns::Infer));
-    assert_eq!(spec.output.parquet.compression, Compression::Zstd(3));
-    assert_eq!(spec.output.parquet.file_bytes, 128 << 20);
+    let parquet = spec.output.parquet.as_ref().expect("it was given");
+    assert_eq!((parquet.compression, parquet.file_bytes), (Compression::Zstd(3), 128 << 20));
+    assert_eq!(spec.output.folder_url(), "file:///out/");
     assert_eq!(spec.rejects.tolerate, Tolerance::default());
 }
 
@@ -307,7 +308,7 @@ fn values_that_no_text_gives_are_checked_too() {
         ("a".to_owned(), ColumnType::Text.into()),
         ("b".to_owned(), DeclaredType { ctype: ColumnType::Timestamp, format: "%d/%m/%Y".parse().ok() }),
     ]);
-    job.spec.output.parquet.compression = Compression::Zstd(0);
+    job.spec.output.parquet.as_mut().expect("it was given").compression = Compression::Zstd(0);
     job.spec.rejects.tolerate.percent = Some(f64::NAN);
     job.spec.source.csv.comment = Some("\0".to_owned());
     let paths: Vec<String> = job.check().expect_err("seven problems").into_iter().map(|p| p.path).collect();
@@ -415,4 +416,36 @@ fn sizes_are_read_with_their_units() {
     for text in ["18446744073709551616", "99999999TiB"] {
         assert_eq!(parse_bytes(text), Err(BadBytes::TooLarge(text.to_owned())), "{text}");
     }
+}
+
+#[test]
+fn an_output_is_files_or_a_table_or_both() {
+    let output = |output: Value| {
+        let job = with(&[("spec.output", output)]);
+        (job.spec.output.folder_url().to_owned(), job.check().err().unwrap_or_default())
+    };
+    let (files, table) =
+        (json!({"url": "file:///out/"}), json!({"url": "postgres://me@h/db", "table": "geo.communes"}));
+    let good = [
+        json!({"parquet": files, "postgres": table}),
+        json!({"postgres": table, "folder": "file:///out/"}),
+        json!({"parquet": files}),
+    ];
+    for good in good {
+        assert_eq!(output(good), ("file:///out/".to_owned(), Vec::new()));
+    }
+    for (bad, path) in [
+        (json!({}), "spec.output"),
+        (json!({"folder": "file:///out/"}), "spec.output"),
+        (json!({"postgres": table}), "spec.output.folder"),
+        (json!({"postgres": table, "folder": "out"}), "spec.output.folder"),
+        (json!({"parquet": files, "folder": "file:///out/"}), "spec.output.folder"),
+    ] {
+        let paths: Vec<_> = output(bad).1.into_iter().map(|problem| problem.path).collect();
+        assert_eq!(paths, [path]);
+    }
+    let whole = with(&[("spec.output", json!({"postgres": table, "folder": "file:///out/"}))]).spec.output;
+    let postgres = whole.postgres.expect("it was given");
+    assert_eq!((postgres.mode, postgres.max_connections), (TableMode::Append, limits::TABLE_CONNECTIONS_DEFAULT));
+    assert_eq!((postgres.table.schema.as_str(), postgres.table.name.as_str()), ("geo", "communes"));
 }

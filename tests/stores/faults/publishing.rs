@@ -46,6 +46,7 @@ impl Decided {
             before: None,
             parts: (0..).zip(texts).map(link).collect(),
             rejects: None,
+            table: None,
             unwanted: Vec::new(),
             manifest: Some("manifest\n".to_owned()),
             report: "report\n".to_owned(),

@@ -30,6 +30,7 @@ fn report(rows: u64) -> Report {
         seconds: 0.0,
         files: 4,
         output_bytes: 9,
+        table: None,
         equation: Equation::state(&counts, 0, version.bytes, version.bytes),
         rejects_shown: Vec::new(),
     }

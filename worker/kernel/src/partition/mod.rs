@@ -18,7 +18,7 @@ use batteuse_shared::task::Seam;
 use bytes::Bytes;
 
 use self::cut::Cut;
-pub use self::plan::{Batch, Done, Plan, Progress, Reject};
+pub use self::plan::{Batch, Done, Placed, Plan, Progress, Reject};
 use self::window::Window;
 use crate::automaton::{Automaton, End};
 use crate::decode::Decoder;
@@ -72,6 +72,8 @@ pub struct PartitionParse {
     /// Bytes of the records of the batch.
     batch_bytes: usize,
     rejects: Vec<Reject>,
+    /// Of the rows of the batch that are decoded, if they are asked for.
+    places: Vec<Placed>,
 }
 
 impl PartitionParse {
@@ -99,6 +101,7 @@ impl PartitionParse {
             rows: Vec::new(),
             batch_bytes: 0,
             rejects: Vec::new(),
+            places: Vec::new(),
             framer: Framer::new(automaton, &plan.dialect, plan.path, plan.index_bytes),
             decoder,
             plan,
@@ -485,6 +488,16 @@ impl PartitionParse {
             escape: automaton.escape(),
         };
         let misses = self.decoder.add(&framed);
+        if self.plan.placed {
+            let mut missed = misses.iter().map(|miss| miss.row).peekable();
+            let kept = self.rows.iter().enumerate().filter(|(at, _)| missed.next_if_eq(at).is_none());
+            self.places.extend(kept.map(|(_, row)| Placed {
+                line: row.line,
+                record: row.record,
+                byte_offset: row.offset,
+                byte_length: u64::from(row.bytes),
+            }));
+        }
         let missed: Vec<_> = misses
             .into_iter()
             .map(|miss| (self.rows[miss.row], miss.column, miss.message, framed.content(miss.row).to_vec()))
@@ -507,7 +520,7 @@ impl PartitionParse {
         self.counts.written += decoded.written;
         let mut rejects = std::mem::take(&mut self.rejects);
         rejects.sort_by_key(|r| r.record);
-        Some(Batch { rows: decoded.rows, rejects })
+        Some(Batch { rows: decoded.rows, places: std::mem::take(&mut self.places), rejects })
     }
 
     fn done(&self) -> Done {

@@ -38,6 +38,8 @@ pub struct Plan {
     pub batch_bytes_max: usize,
     /// Fields at which a batch ends.
     pub batch_fields_max: usize,
+    /// Whether batches tell where their rows lie.
+    pub placed: bool,
     /// Bytes indexed at a time.
     pub index_bytes: usize,
     /// Vector instructions to use.
@@ -65,12 +67,27 @@ pub struct Reject {
     pub raw: Vec<u8>,
 }
 
+/// Where a row lies, with numbers relative to the span it starts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Physical lines between the span's start and the record.
+    pub line: u64,
+    /// Records between the span's start and the record.
+    pub record: u64,
+    /// Absolute offset of its first byte.
+    pub byte_offset: u64,
+    /// Bytes, line end included.
+    pub byte_length: u64,
+}
+
 /// Some records of the span, in order.
 #[derive(Debug)]
 pub struct Batch {
     /// Rows; none when a value did not fit its column's guessed type, now or earlier in this attempt. A column of text may be a
     /// dictionary of texts.
     pub rows: Option<RecordBatch>,
+    /// Of each of the rows, where it lies; empty unless that is asked for.
+    pub places: Vec<Placed>,
     /// Records set aside.
     pub rejects: Vec<Reject>,
 }
