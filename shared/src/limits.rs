@@ -128,7 +128,7 @@ pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
 
 /// Bytes of memory at which a Parquet row group is flushed: its encoded pages, what waits for a page, and dictionaries with the slots by
 /// which their values are found. Twice [`ROW_GROUP_BYTES_MAX`], so that it cuts no group but those of many columns whose values are
-/// mostly new, of which a slot and a code cost several times what the value does. Each slot of a worker holds one row group.
+/// mostly new: slots and hashes take more than such values, and room grows by doubling. Each slot of a worker holds one row group.
 pub const ROW_GROUP_MEMORY_BYTES_MAX: usize = 2 * ROW_GROUP_BYTES_MAX;
 
 /// Interval of a worker's heartbeat. Milliseconds. A fifth of the lease TTL: four may be lost.

@@ -151,8 +151,8 @@ fn a_file_cut_short_is_an_error_that_names_it() {
 
 #[test]
 fn a_row_group_of_many_columns_ends_when_its_dictionaries_take_the_memory() {
-    let (columns, rows, batches) = (100, 10_000_i64, 12_i64);
-    // Three of four values are new: a dictionary is made of them, and its slots take more than its values.
+    let (columns, rows, batches) = (110, 10_000_i64, 12_i64);
+    // Three of four values are new: a dictionary is made of them, and what finds them takes more than they do.
     let column =
         |from: i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values((from..from + rows).map(|i| i - i % 4 / 3))) };
     let names: Vec<String> = (0..columns).map(|i| format!("c{i}")).collect();
