@@ -51,9 +51,9 @@ triples: ## 10^7 made-up (dialect, file, cut) triples against the oracle, in rel
 	BATTEUSE_TRIPLES="$${BATTEUSE_TRIPLES:-10000000}" $(CARGO) test --release --locked --test batteuse -- \
 		--nocapture seams::triples
 
-kills: ## 100 rounds of kill -9 of runs into SeaweedFS, their state there too; BATTEUSE_KILLS for another number
+kills: ## 100 rounds of kill -9 of runs into SeaweedFS, and into PostgreSQL; BATTEUSE_KILLS for another number
 	BATTEUSE_KILLS="$${BATTEUSE_KILLS:-100}" $(CARGO) test --locked --test batteuse -- \
-		--nocapture stores::kills::killed_runs_into_s3
+		--nocapture --test-threads 1 stores::kills::killed_runs_into_s3 stores::tables::kills::embedded_runs
 
 # What is found anew stays out of the tree; `cargo fuzz cmin` makes a corpus small that is to be committed. Longer inputs are no
 # larger files: those are made of pieces. Comparisons are not traced: that halves the speed, and the pieces know all that matters.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 mod attempts;
 pub mod binary;
+pub mod gate;
 pub mod published;
 pub mod scripted;
 pub mod servers;

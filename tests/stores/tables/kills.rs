@@ -4,6 +4,7 @@ use std::path::Path;
 
 use batteuse_coordinator::scheduler::Fact;
 
+use super::super::kills::rounds;
 use super::Barn;
 use crate::recovery::{Chance, dirty, facts, state};
 use crate::support::binary::{Process, until};
@@ -35,8 +36,8 @@ fn undisturbed(barn: &Barn) -> String {
 fn embedded_runs_survive_kill_9() {
     let barn = Barn::new();
     let (want, mut chance) = (undisturbed(&barn), Chance(11));
-    let (mut before, mut behind) = (0, 0);
-    for round in 0..30 {
+    let (rounds, mut before, mut behind) = (rounds(8), 0, 0);
+    for round in 0..rounds * 4 {
         let (name, out) = (format!("killed{round}"), barn.out(&format!("killed{round}")));
         let spec = barn.spec(&name, &dirty(ROWS), PARTITIONS, &format!("table: {name}"), TOLERANT);
         let mut process = barn.start(&["run", "-f", &spec, "--workers", "2"]);
@@ -60,11 +61,14 @@ fn embedded_runs_survive_kill_9() {
         process.wait().expect(4);
         assert_eq!(barn.content(&name), want, "round {round}");
         must_be_swept(&barn, &out);
-        if before >= 4 && behind >= 4 {
+        if before + behind >= rounds && before > 0 && behind > 0 {
+            println!(
+                "{before} kills before the decision, {behind} while publishing: 0 rows seen before it, 0 lost, 0 doubled, 0 tables left"
+            );
             return;
         }
     }
-    panic!("{before} kills before the decision, {behind} behind it");
+    panic!("too few kills hit: {before} before the decision, {behind} behind it");
 }
 
 /// A killed process may have been at work beside the one that went on: what it left `gc` drops.
