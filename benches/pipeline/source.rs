@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use batteuse_shared::layout;
-use batteuse_shared::limits::PARTITION_BYTES_DEFAULT;
+use batteuse_shared::limits::PARTITIONS_PER_SLOT_MIN;
 use batteuse_shared::location::{url_of_dir, url_of_file};
 use batteuse_shared::manifest::{Manifest, Success};
 use batteuse_shared::report::Report;
@@ -17,8 +17,6 @@ use super::meter::{Ended, Process, batteuse, remove, run};
 
 /// Threads of each contestant.
 pub const THREADS: u32 = 2;
-/// Whole partitions of 1 GB, as it is cut where nobody asks for more.
-const PARTITIONS: u64 = 14;
 /// The end of the name of the file's manifest, beside it.
 const MANIFEST: &str = "manifest.json";
 
@@ -59,9 +57,9 @@ impl Source {
         self.bytes as f64 / 1e6
     }
 
-    /// Of partitions as many as a large file has: with fewer, there is nothing to share among workers.
+    /// As a file of 1 GB is cut for so many slots where nobody asks for more; whatever the size and the slots are.
     pub fn fine_partition_bytes(&self) -> u64 {
-        (self.bytes / PARTITIONS).clamp(1, PARTITION_BYTES_DEFAULT)
+        self.bytes.div_ceil(u64::from(THREADS) * PARTITIONS_PER_SLOT_MIN)
     }
 
     /// Where a contestant writes: nothing is there.

@@ -21,7 +21,7 @@ pub fn partition_bytes(source_bytes: u64, file_bytes: u64, measured: Measured, s
             u64::try_from(bytes).unwrap_or(u64::MAX)
         }
     };
-    let share = source_bytes / (u64::from(slots.max(1)) * PARTITIONS_PER_SLOT_MIN);
+    let share = source_bytes.div_ceil(u64::from(slots.max(1)) * PARTITIONS_PER_SLOT_MIN);
     let bytes = fills_a_file.min(share).clamp(PARTITION_BYTES_AUTO_MIN, PARTITION_BYTES_AUTO_MAX);
     bytes.max(source_bytes / most + 1)
 }
@@ -61,8 +61,8 @@ mod tests {
         for (source, measured, slots, want) in [
             (100 << 30, fifth, 2, 640 * M),
             (100 << 30, unmeasured, 2, 64 * M),
-            (1 << 30, fifth, 2, 128 * M),
-            (1 << 30, fifth, 0, 256 * M),
+            (1 << 30, fifth, 2, 64 * M),
+            (1 << 30, fifth, 0, 128 * M),
             (100 * M, fifth, 4, 16 * M),
             (0, fifth, 4, 16 * M),
             (100 << 30, Measured { read_bytes: 1_000, encoded_bytes: 1 }, 2, 1 << 30),

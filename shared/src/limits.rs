@@ -39,8 +39,9 @@ pub const PARTITION_BYTES_AUTO_MIN: u64 = 16 << 20;
 /// Most bytes of a partition under `auto`: losing one costs some seconds of a core.
 pub const PARTITION_BYTES_AUTO_MAX: u64 = 1 << 30;
 
-/// Partitions that each slot has under `auto`, at least: the last ones to run leave slots idle for a fourth of their work at most.
-pub const PARTITIONS_PER_SLOT_MIN: u64 = 4;
+/// Partitions that each slot has under `auto`, at least: the last ones to run leave slots idle for an eighth of their work at most, and
+/// who resumes does no more than that again.
+pub const PARTITIONS_PER_SLOT_MIN: u64 = 8;
 
 /// Default `output.parquet.fileBytes`: what readers of Parquet like best.
 pub const FILE_BYTES_DEFAULT: u64 = 128 << 20;
