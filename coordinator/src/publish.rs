@@ -1,10 +1,10 @@
 //! Publishing: a plan is carried out as an idempotent redo.
 //!
 //! Order: the table of a database, parts, rejects, manifest, report, `_SUCCESS`, then the files of the table whose place it took are
-//! removed; each group is durable before the next one begins, so whoever sees the manifest or `_SUCCESS` sees all (VISIBLE-IS-DECIDED). Invariant: stopped
-//! anywhere and redone, it reaches the same files; what it did not write itself is never replaced, but `_SUCCESS` of the table that
-//! stood there when the run was accepted, and nothing is removed that this table did not list. Staged names stay until all is visible,
-//! and are swept before `RunDone`, so that no crash leaves any behind.
+//! removed; each group is durable before the next one begins, so whoever sees the manifest or `_SUCCESS` sees all
+//! (VISIBLE-IS-DECIDED). Invariant: stopped anywhere and redone, it reaches the same files; what it did not write itself is never
+//! replaced, but `_SUCCESS` of the table that stood there when the run was accepted, and nothing is removed that this table did not
+//! list. Staged names stay until all is visible, and are swept before `RunDone`, so that no crash leaves any behind.
 //! Does not decide anything: the caller holds a durable `RunDecided` or `RunAborted` (WRITE-AHEAD).
 #![expect(clippy::disallowed_methods, reason = "a shell: several requests to a store wait at once, each in its thread")]
 

@@ -113,6 +113,9 @@ pub enum TableError {
     },
 }
 
+/// Whether a table of this name is there.
+const THERE: &str = "SELECT to_regclass($1::text) IS NOT NULL";
+
 /// Where a run is published, and the session in which that is done. What is not committed goes with it.
 struct Session {
     database: Database,
@@ -134,9 +137,7 @@ impl Session {
 
     /// Connects, and asks whether a table is there.
     fn there(&self, name: &str) -> Result<bool, TableError> {
-        let found = self.database.with(async |client| {
-            client.query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&name]).await?.try_get(0)
-        });
+        let found = self.database.with(async |client| client.query_one(THERE, &[&name]).await?.try_get(0));
         found.map_err(self.failed("look for"))
     }
 
@@ -222,7 +223,7 @@ impl Session {
     }
 
     fn there_within(&self, name: &str) -> Result<bool, TableError> {
-        let rows = self.query("look for", "SELECT to_regclass($1::text) IS NOT NULL", &[&name])?;
+        let rows = self.query("look for", THERE, &[&name])?;
         Ok(rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false)))
     }
 

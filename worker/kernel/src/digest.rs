@@ -145,8 +145,9 @@ pub fn rows(batch: &RecordBatch) -> Result<Digest, NoCanonicalForm> {
     Ok(RowDigester::new(batch.schema_ref())?.add(batch))
 }
 
-/// The type of the output that is held as `data_type`.
-fn column_type(data_type: &DataType) -> Option<ColumnType> {
+/// The type of the output that is held as `data_type`; none where no column of the output is held so.
+#[must_use]
+pub fn column_type(data_type: &DataType) -> Option<ColumnType> {
     Some(match data_type {
         DataType::Boolean => ColumnType::Boolean,
         DataType::Int64 => ColumnType::Int64,

@@ -3,6 +3,7 @@
 //! Invariant: it is a function of the run, the source's version and the columns, so an attempt that is made again writes the same.
 
 use arrow_schema::{DataType, Fields};
+use batteuse_kernel::digest::column_type;
 use batteuse_shared::ids::RunId;
 use batteuse_shared::task::SourceRef;
 use parquet::file::metadata::KeyValue;
@@ -33,16 +34,8 @@ pub(super) fn of_source(source: &SourceRef) -> KeyValue {
 /// A type in the words of a spec; `int32` and `binary`, which only rejects have, as they are called elsewhere.
 fn word(data_type: &DataType) -> String {
     match data_type {
-        DataType::Boolean => "boolean".to_owned(),
         DataType::Int32 => "int32".to_owned(),
-        DataType::Int64 => "int64".to_owned(),
-        DataType::Float64 => "float64".to_owned(),
-        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
-        DataType::Date32 => "date".to_owned(),
-        DataType::Timestamp(_, None) => "timestamp".to_owned(),
-        DataType::Timestamp(_, Some(_)) => "timestamptz".to_owned(),
-        DataType::Utf8 => "text".to_owned(),
         DataType::Binary => "binary".to_owned(),
-        other => unreachable!("no column of ours has the type {other}"),
+        other => column_type(other).expect("every other column of ours is one of the output's").to_string(),
     }
 }
