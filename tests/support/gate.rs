@@ -82,9 +82,9 @@ impl Gate {
         *self.shared.hinge() = Hinge { allowed: Some(completions), held: 0 };
     }
 
-    /// Whether one is held.
-    pub fn holds(&self) -> bool {
-        self.shared.hinge().held > 0
+    /// How many are held.
+    pub fn holds(&self) -> u64 {
+        self.shared.hinge().held
     }
 
     /// All pass from now on but those that are held: these are lost.
