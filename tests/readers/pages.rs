@@ -4,9 +4,10 @@
 //! page index and the pages' headers are believed.
 
 use std::fmt;
-use std::fs::File;
+use std::fs;
 use std::path::Path;
 
+use bytes::Bytes;
 use parquet::basic::{Encoding, Type};
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -49,8 +50,12 @@ struct Met {
     pages_of_nulls: usize,
     coded: usize,
     plain: usize,
-    /// Chunks of texts that begin coded and go on plain.
-    coded_then_plain: usize,
+    /// Chunks of texts that begin coded and go on otherwise.
+    coded_then_not: usize,
+    /// Chunks with pages of differences: of numbers and moments, of days, of the lengths of texts, and of what these begin with.
+    differences: [usize; 4],
+    /// Chunks with a page that is a frame of Zstandard and stored as it is.
+    stored: usize,
     cut_downwards: usize,
     cut_upwards: usize,
     /// Chunks without bounds of pages, as some page has no upper bound that is short.
@@ -201,7 +206,16 @@ impl Chunk<'_> {
         let text = self.metadata.column_type() == Type::BYTE_ARRAY;
         met.coded += usize::from(text && coded == encodings.len());
         met.plain += usize::from(coded == 0);
-        met.coded_then_plain += usize::from(text && coded > 0 && coded < encodings.len());
+        met.coded_then_not += usize::from(text && coded > 0 && coded < encodings.len());
+        let differences = [
+            (Type::INT64, Encoding::DELTA_BINARY_PACKED),
+            (Type::INT32, Encoding::DELTA_BINARY_PACKED),
+            (Type::BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY),
+            (Type::BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY),
+        ];
+        for (met, (ctype, encoding)) in std::iter::zip(&mut met.differences, differences) {
+            *met += usize::from(self.metadata.column_type() == ctype && encodings.contains(&encoding));
+        }
         firsts
     }
 
@@ -229,10 +243,18 @@ impl Chunk<'_> {
     }
 }
 
+/// Whether a page is a frame of Zstandard whose first block is stored (RFC 8878): one segment, its size in four bytes, a raw block.
+fn stored(file: &[u8], page: &PageLocation) -> bool {
+    let bytes = &file[page.offset as usize..][..page.compressed_page_size as usize];
+    let frame = |bytes: &[u8]| bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd, 0b1010_0000]) && bytes[9] >> 1 & 3 == 0;
+    bytes.windows(12).any(frame)
+}
+
 /// Checks one part, whose first row is `first` of the table; returns its rows.
 fn part(path: &Path, table: &str, wanted: &Wanted, first: usize, met: &mut Met) -> usize {
     let options = ReadOptionsBuilder::new().with_page_index().build();
-    let reader = SerializedFileReader::new_with_options(File::open(path).unwrap(), options).unwrap();
+    let file = Bytes::from(fs::read(path).unwrap());
+    let reader = SerializedFileReader::new_with_options(file.clone(), options).unwrap();
     let metadata: &ParquetMetaData = reader.metadata();
     let mut row = first;
     for group in 0..metadata.num_row_groups() {
@@ -249,6 +271,7 @@ fn part(path: &Path, table: &str, wanted: &Wanted, first: usize, met: &mut Met) 
             let mut pages = reader.get_row_group(group).unwrap().get_column_page_reader(at).unwrap();
             let locations = metadata.offset_index().unwrap()[group][at].page_locations();
             let firsts = chunk.places(locations, &mut *pages, met);
+            met.stored += usize::from(locations.iter().any(|location| stored(&file, location)));
             chunk.index(&metadata.column_index().unwrap()[group][at], &firsts, met);
         }
         row += rows;
@@ -268,8 +291,9 @@ fn statistics_and_page_indexes_hold_what_the_pages_hold() {
         assert_eq!(first, sheet.rows, "{}: rows", sheet.name);
     }
     let Met { row_groups_after_the_first, pages_after_the_first, pages_of_nulls, .. } = met;
-    let Met { coded, plain, coded_then_plain, cut_downwards, cut_upwards, without_index, .. } = met;
-    let places = [row_groups_after_the_first, pages_after_the_first, pages_of_nulls, coded, plain, coded_then_plain];
-    let bounds = [cut_downwards, cut_upwards, without_index];
-    assert!(places.iter().chain(&bounds).all(|&count| count > 0), "the sheets do not hold all cases: {met:?}");
+    let Met { coded, plain, coded_then_not, stored, cut_downwards, cut_upwards, without_index, .. } = met;
+    let places = [row_groups_after_the_first, pages_after_the_first, pages_of_nulls, stored];
+    let made = [coded, plain, coded_then_not, cut_downwards, cut_upwards, without_index];
+    let mut counts = places.iter().chain(&made).chain(&met.differences);
+    assert!(counts.all(|&count| count > 0), "the sheets do not hold all cases: {met:?}");
 }

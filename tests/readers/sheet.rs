@@ -40,6 +40,7 @@ pub struct Sheet {
 }
 
 /// A plain generator of numbers: every run of the tests has the same.
+#[derive(Clone)]
 pub struct Dice(pub u64);
 
 impl Dice {

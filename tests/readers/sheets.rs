@@ -1,7 +1,7 @@
 //! The files that readers are given: every type, declared and inferred, every compression, several parts, row groups and pages.
 //!
 //! Invariant: extremes are at the ends of what the grammar of a type takes; together the sheets hold coded and plain pages of
-//! texts, and chunks that go from the one to the other.
+//! texts, chunks that go from the one to the other, and pages of differences of each kind.
 
 use super::sheet::{Dice, Sheet};
 
@@ -10,7 +10,7 @@ pub fn all() -> Vec<Sheet> {
     let typed = [("types-none", "none", 1), ("types-snappy", "snappy", 3), ("types-zstd", "zstd(19)", 2)];
     let typed = typed.map(|(name, compression, partitions)| Sheet { compression, partitions, ..declared(name) });
     let mut all = Vec::from(typed);
-    all.extend([inferred(), texts(), groups(), declared("empty").emptied()]);
+    all.extend([inferred(), texts(), differences(), groups(), declared("empty").emptied()]);
     all
 }
 
@@ -194,6 +194,39 @@ fn texts() -> Sheet {
         .texts("long", |row| some(row, format!("{}{}", "é".repeat(60 + row % 5), row / 100)))
         .texts("huge", move |row| (row % 5_000 == 17).then(|| long(&mut dice).repeat(2_000)));
     Sheet { compression: "snappy", ..sheet }
+}
+
+/// What is written as differences: in order, or too many for codes. Extremes are far from what is beside them, and some that go up are
+/// packed so well that they are stored.
+fn differences() -> Sheet {
+    let mut dice = Dice(2);
+    let mut below = move |end| dice.below(end);
+    let mut noise = below.clone();
+    let (mut days, mut zoned, mut ids) = (below.clone(), below.clone(), below.clone());
+    let some = |row: usize, text: String| (!row.is_multiple_of(9)).then_some(text);
+    let mut micros = 0;
+    Sheet::new("differences", 45_000)
+        .texts("serial", move |row| some(row, format!("{:09}", 300_000_000 + row * 5 / 4)))
+        // What two have in common ends within a character.
+        .texts("cut", move |row| Some(format!("préfixe {}{}", ["é", "è", "ê"][row % 3], ids(1 << 31))))
+        .texts("lengths", move |row| some(row, format!("{:x}", noise(1 << 31).pow(2)).repeat(1 + row % 3)))
+        .column("moment", "timestamp", move |row| {
+            micros += below(7_200_000_000);
+            let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+            let (day, second) = (seconds / 86_400, seconds % 86_400);
+            let (year, day) = (1900 + day / 336, day % 336);
+            let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+            let text =
+                format!("{year}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}", 1 + day / 28, 1 + day % 28);
+            some(row, text)
+        })
+        .column("instant", "timestamptz", move |row| {
+            Some(format!("{:04}-01-01T{:02}:00:00{}", 1 + row / 5, zoned(24), ZONES[row % 5]))
+        })
+        .column("day", "date", move |row| some(row, format!("{:04}-{:02}-28", 1_500 + days(900), 1 + row % 12)))
+        .column("number", "int64", |row| {
+            some(row, if row % 99 == 0 { WHOLE[row % 2].into() } else { (row << 20).to_string() })
+        })
 }
 
 /// Three row groups of two pages and more, whose columns go up from row to row: what filters can skip. Row groups end by the memory

@@ -1,7 +1,7 @@
 //! A Parquet column chunk under way: pages, their levels and indices, and what is told of them.
 //!
 //! Invariant: the chunk is what the Parquet format (version 2.11: dictionary and data pages, levels, page index) says of the values.
-//! Its pages are either coded, by the one dictionary that is handed over last, or plain. What the values are it does not know.
+//! Coded pages are so by the one dictionary that is handed over last. What the values are it does not know.
 
 use std::cmp::Ordering;
 
@@ -43,6 +43,47 @@ impl Compressor {
         codec.compress(&body, &mut compressed)?;
         Ok(compressed.into())
     }
+
+    /// As [`Self::compress`]; a page of a chunk whose pages hardly shrink is stored as it is, where the codec has a form for that.
+    fn compress_page(&mut self, body: Vec<u8>, stored_next: &mut usize) -> Result<Bytes, ParquetError> {
+        if !matches!(self.compression, Compression::ZSTD(_)) {
+            return self.compress(body);
+        }
+        if *stored_next > 0 {
+            *stored_next -= 1;
+            return Ok(stored(&body).into());
+        }
+        let bytes = body.len();
+        let compressed = self.compress(body)?;
+        if compressed.len() > bytes - bytes / PAGE_SHRINKS_MIN {
+            *stored_next = PAGES_STORED;
+        }
+        Ok(compressed)
+    }
+}
+
+/// A page hardly shrinks when it shrinks by less than this part of it.
+const PAGE_SHRINKS_MIN: usize = 16;
+/// So many pages after such a one are stored as they are.
+const PAGES_STORED: usize = 7;
+/// Bytes of a block of a frame of Zstandard at most.
+const ZSTD_BLOCK_BYTES: usize = 128 << 10;
+
+/// A frame of Zstandard that holds `body` as it is (RFC 8878, sections 3.1.1.1 and 3.1.1.2): one segment, the size in four bytes, raw
+/// blocks.
+fn stored(body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(body.len() + 9 + 3 * body.len().div_ceil(ZSTD_BLOCK_BYTES));
+    frame.extend_from_slice(&0xfd2f_b528_u32.to_le_bytes());
+    frame.push(0b1010_0000);
+    // A page is far smaller than 4 GiB.
+    frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    let blocks = body.len().div_ceil(ZSTD_BLOCK_BYTES);
+    for (number, block) in body.chunks(ZSTD_BLOCK_BYTES).enumerate() {
+        let header = u32::from(number + 1 == blocks) | (block.len() as u32) << 3;
+        frame.extend_from_slice(&header.to_le_bytes()[..3]);
+        frame.extend_from_slice(block);
+    }
+    frame
 }
 
 /// The least and the greatest value of a page as the index has them.
@@ -67,8 +108,10 @@ pub(super) struct Chunk {
     last: Option<PageBounds>,
     ascending: bool,
     descending: bool,
-    pages_coded: i32,
-    pages_plain: i32,
+    /// How many pages there are of each encoding.
+    encoded: Vec<(Encoding, i32)>,
+    /// So many pages that follow are stored as they are.
+    stored_next: usize,
     uncompressed_bytes: usize,
     rows: usize,
     nulls: usize,
@@ -87,8 +130,8 @@ impl Chunk {
             last: None,
             ascending: true,
             descending: true,
-            pages_coded: 0,
-            pages_plain: 0,
+            encoded: Vec::new(),
+            stored_next: 0,
             uncompressed_bytes: 0,
             rows: 0,
             nulls: 0,
@@ -102,7 +145,7 @@ impl Chunk {
 
     /// Whether some page is coded, so that the dictionary must stay.
     pub(super) fn coded(&self) -> bool {
-        self.pages_coded > 0
+        self.encoded.iter().any(|&(encoding, _)| encoding == Encoding::RLE_DICTIONARY)
     }
 
     /// Nulls in the pages so far.
@@ -116,18 +159,18 @@ impl Chunk {
         &mut self,
         compressor: &mut Compressor,
         valid: &BooleanBuffer,
-        coded: bool,
+        encoding: Encoding,
         bounds: Option<PageBounds>,
-        write: impl FnOnce(&mut Vec<u8>),
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), ParquetError>,
     ) -> Result<(), ParquetError> {
         let (rows, nulls) = (valid.len(), valid.len() - valid.count_set_bits());
         let mut body = levels(valid);
-        write(&mut body);
-        let (uncompressed, buf) = (body.len(), compressor.compress(body)?);
+        write(&mut body)?;
+        let (uncompressed, buf) = (body.len(), compressor.compress_page(body, &mut self.stored_next)?);
         let data = Page::DataPage {
             buf,
             num_values: rows as u32,
-            encoding: if coded { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN },
+            encoding,
             def_level_encoding: Encoding::RLE,
             rep_level_encoding: Encoding::RLE,
             statistics: None,
@@ -135,7 +178,10 @@ impl Chunk {
         let spec = SerializedPageWriter::new(&mut self.pages).write_page(CompressedPage::new(data, uncompressed))?;
         self.places.push((spec.compressed_size, rows));
         self.uncompressed_bytes += spec.uncompressed_size;
-        *(if coded { &mut self.pages_coded } else { &mut self.pages_plain }) += 1;
+        match self.encoded.iter_mut().find(|(known, _)| *known == encoding) {
+            Some((_, pages)) => *pages += 1,
+            None => self.encoded.push((encoding, 1)),
+        }
         self.rows += rows;
         self.nulls += nulls;
         match bounds {
@@ -183,8 +229,9 @@ impl Chunk {
             offsets.append_offset_and_size(at as i64, bytes as i32);
             at += bytes;
         }
-        let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
-        encodings.extend(self.coded().then_some(Encoding::RLE_DICTIONARY));
+        let mut encodings: Vec<_> = self.encoded.iter().map(|&(encoding, _)| encoding).collect();
+        // The dictionary is plain, and levels are runs.
+        encodings.extend([Encoding::PLAIN, Encoding::RLE]);
         let levels = LevelHistogram::from(vec![self.nulls as i64, (self.rows - self.nulls) as i64]);
         let metadata = ColumnChunkMetaData::builder(self.column.clone())
             .set_encodings(encodings)
@@ -217,12 +264,9 @@ impl Chunk {
 
     fn encoding_stats(&self) -> Vec<PageEncodingStats> {
         let stats = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
-        let pages = [
-            stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, i32::from(self.coded())),
-            stats(PageType::DATA_PAGE, Encoding::RLE_DICTIONARY, self.pages_coded),
-            stats(PageType::DATA_PAGE, Encoding::PLAIN, self.pages_plain),
-        ];
-        pages.into_iter().filter(|stats| stats.count > 0).collect()
+        let dictionary = self.coded().then(|| stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1));
+        let pages = self.encoded.iter().map(|&(encoding, count)| stats(PageType::DATA_PAGE, encoding, count));
+        dictionary.into_iter().chain(pages).collect()
     }
 }
 

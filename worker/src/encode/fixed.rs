@@ -1,4 +1,4 @@
-//! A column of numbers, dates or moments as a Parquet column chunk: coded while that makes it smaller, then plain.
+//! A column of numbers, dates or moments as a Parquet column chunk: coded while that makes it smaller, then as differences or plain.
 //!
 //! Invariant: what a page is made into follows from the values of the chunk so far alone.
 
@@ -8,12 +8,15 @@ use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array as _, PrimitiveArray};
 use arrow_buffer::{ArrowNativeType, BooleanBufferBuilder, ToByteSlice as _};
 use bytes::Bytes;
+use parquet::basic::Encoding;
 use parquet::column::writer::ColumnCloseResult;
+use parquet::data_type::{Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
-use super::chunk::{Chunk, Compressor, DICTIONARY_BYTES, DictionaryPage, PAGE_ROWS, indices};
+use super::chunk::{Chunk, Compressor, DICTIONARY_BYTES, DictionaryPage, PAGE_ROWS, code_bits, indices};
+use super::delta;
 use super::slots::{Slots, mix};
 
 /// A value of a fixed number of bytes.
@@ -30,10 +33,12 @@ pub(super) trait Fixed: ArrowNativeType {
     /// The order of two that are given as bytes.
     fn compare(a: &[u8], b: &[u8]) -> Ordering;
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics;
+    /// The values as pages of differences have them, where there are such.
+    fn differences(values: &[Self]) -> Result<Option<Bytes>, ParquetError>;
 }
 
 macro_rules! whole {
-    ($type:ty, $word:ty, $statistics:path) => {
+    ($type:ty, $word:ty, $statistics:path, $stored:ty) => {
         impl Fixed for $type {
             type Bytes = [u8; size_of::<Self>()];
 
@@ -62,12 +67,16 @@ macro_rules! whole {
                 let statistics = ValueStatistics::new(least, greatest, None, Some(nulls), false);
                 $statistics(statistics.with_backwards_compatible_min_max(true))
             }
+
+            fn differences(values: &[Self]) -> Result<Option<Bytes>, ParquetError> {
+                delta::packed::<$stored>(values).map(Some)
+            }
         }
     };
 }
 
-whole!(i32, u32, Statistics::Int32);
-whole!(i64, u64, Statistics::Int64);
+whole!(i32, u32, Statistics::Int32, Int32Type);
+whole!(i64, u64, Statistics::Int64, Int64Type);
 
 impl Fixed for f64 {
     type Bytes = [u8; 8];
@@ -101,6 +110,17 @@ impl Fixed for f64 {
         let statistics = ValueStatistics::new(least, greatest, None, Some(nulls), false);
         Statistics::Double(statistics.with_backwards_compatible_min_max(true))
     }
+
+    fn differences(_: &[Self]) -> Result<Option<Bytes>, ParquetError> {
+        Ok(None)
+    }
+}
+
+/// What a page is made into.
+enum Form {
+    Coded,
+    Differences(Bytes),
+    Plain,
 }
 
 /// A chunk under way.
@@ -183,19 +203,54 @@ impl<T: Fixed> FixedColumn<T> {
         let bounds = T::bounds(self.values.iter().copied());
         let told =
             bounds.map(|(least, greatest)| (least.bytes().as_ref().to_vec(), greatest.bytes().as_ref().to_vec()));
-        let coded = self.code();
+        let form = self.form()?;
         let (codes, known, values) = (&self.codes, self.known.len(), &self.values);
-        self.chunk.page(compressor, &valid, coded, told, |out| {
-            if coded { indices(codes, known, out) } else { write(values, out) }
+        let encoding = match form {
+            Form::Coded => Encoding::RLE_DICTIONARY,
+            Form::Differences(_) => Encoding::DELTA_BINARY_PACKED,
+            Form::Plain => Encoding::PLAIN,
+        };
+        self.chunk.page(compressor, &valid, encoding, told, |out| {
+            match form {
+                Form::Coded => indices(codes, known, out),
+                Form::Differences(bytes) => out.extend_from_slice(&bytes),
+                Form::Plain => write(values, out),
+            }
+            Ok(())
         })?;
         self.values.clear();
         self.bounds = T::bounds([self.bounds, bounds].into_iter().flatten().flat_map(|(a, b)| [a, b]));
         Ok(())
     }
 
-    /// Codes the values of the page. False when it is to be plain, as will be all that follow.
+    /// What the values of the page are made into. Once it is not codes it never is again in this chunk.
+    fn form(&mut self) -> Result<Form, ParquetError> {
+        if self.values.is_empty() {
+            return Ok(Form::Plain);
+        }
+        let (before, coded) = (self.known.len(), self.code());
+        let new = self.known.len() - before;
+        // Few are new: nothing is smaller than codes.
+        if coded && new * 8 <= self.values.len() {
+            return Ok(Form::Coded);
+        }
+        let plain = self.values.len() * T::BYTES;
+        let bytes = match coded {
+            true => new * T::BYTES + self.values.len() * code_bits(self.known.len()) as usize / 8,
+            false => plain,
+        };
+        let differences = T::differences(&self.values)?.filter(|differences| differences.len() < bytes);
+        if coded && differences.is_none() {
+            return Ok(Form::Coded);
+        }
+        self.known.truncate(before);
+        self.slots = None;
+        Ok(differences.map_or(Form::Plain, Form::Differences))
+    }
+
+    /// Codes the values of the page, if that is of use.
     fn code(&mut self) -> bool {
-        let Some(slots) = self.slots.as_mut().filter(|_| !self.values.is_empty()) else { return false };
+        let Some(slots) = &mut self.slots else { return false };
         let before = self.known.len();
         let known = &mut self.known;
         self.codes.clear();
@@ -212,13 +267,7 @@ impl<T: Fixed> FixedColumn<T> {
         }
         // Where most values are new, those of later pages will be too; where fewer are, a dictionary is filling up.
         let filling = (known.len() - before) * 8 < self.values.len() * 7;
-        let fits = known.len() * T::BYTES <= DICTIONARY_BYTES && self.codes.len() == self.values.len();
-        if fits && filling {
-            return true;
-        }
-        known.truncate(before);
-        self.slots = None;
-        false
+        filling && known.len() * T::BYTES <= DICTIONARY_BYTES && self.codes.len() == self.values.len()
     }
 
     /// The chunk, and what is to be said of it.

@@ -6,6 +6,7 @@
 
 mod about;
 mod chunk;
+mod delta;
 mod fixed;
 mod slots;
 mod texts;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, Int64Array, StringArray};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use batteuse_shared::layout;
 use batteuse_shared::location::url_of_dir;
 use batteuse_shared::task::{SourceVersion, Staging};
@@ -153,8 +153,8 @@ fn a_file_cut_short_is_an_error_that_names_it() {
 fn a_row_group_of_many_columns_ends_when_its_dictionaries_take_the_memory() {
     let (columns, rows, batches) = (110, 10_000_i64, 12_i64);
     // Three of four values are new: a dictionary is made of them, and what finds them takes more than they do.
-    let column =
-        |from: i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values((from..from + rows).map(|i| i - i % 4 / 3))) };
+    let value = |i: i64| (i - i % 4 / 3) as f64;
+    let column = |from: i64| -> ArrayRef { Arc::new(Float64Array::from_iter_values((from..from + rows).map(value))) };
     let names: Vec<String> = (0..columns).map(|i| format!("c{i}")).collect();
     let wide = |from: i64| {
         let columns = names.iter().map(|name| (name, column(from), true));
@@ -172,7 +172,7 @@ fn a_row_group_of_many_columns_ends_when_its_dictionaries_take_the_memory() {
     let file = SerializedFileReader::new(File::open(staging.place("p")).unwrap()).unwrap();
     let groups: Vec<i64> = file.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
     // All the rows would fit one row group by their number and by their bytes.
-    let raw = (rows * batches) as usize * columns * size_of::<i64>();
+    let raw = (rows * batches) as usize * columns * size_of::<f64>();
     assert!(groups.len() > 1 && raw < ROW_GROUP_BYTES_MAX, "{groups:?}");
     assert_eq!(groups.iter().sum::<i64>(), rows * batches);
 }

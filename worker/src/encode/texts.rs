@@ -1,5 +1,5 @@
 //! A column of texts as a Parquet column chunk: texts that decode has given codes keep them, others are given codes while that makes
-//! the chunk smaller, then they are plain.
+//! the chunk smaller; those that begin as the one before are written without that beginning, the rest behind their lengths.
 //!
 //! Invariant: what a page is made into follows from the batches of the chunk so far alone; dictionaries that decode gives one after
 //! the other keep the codes of the one before.
@@ -7,8 +7,9 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt16Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, StringArray};
-use arrow_buffer::BooleanBufferBuilder;
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use bytes::Bytes;
+use parquet::basic::Encoding;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
@@ -16,10 +17,13 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, Compressor, DICTIONARY_BYTES, DictionaryPage, PAGE_ROWS, PageBounds, code_bits, indices};
+use super::delta;
 use super::slots::{Slots, hash, same};
 
-/// Bytes of plain values at which a page ends, as in the crate's own pages.
+/// Bytes of texts at which a page ends, as in the crate's own pages.
 const PAGE_BYTES: usize = 1 << 20;
+/// So many texts of a page tell how much each has in common with the one before.
+const TEXTS_WEIGHED: usize = 1 << 10;
 /// Bytes of a bound in statistics, likewise: longer texts are cut, and the greatest is made greater.
 const BOUND_BYTES: usize = 64;
 
@@ -49,49 +53,72 @@ struct Known {
     given: bool,
 }
 
-/// Texts as plain pages have them, and where each begins.
+/// Texts one after the other, and where each ends.
 #[derive(Default)]
-struct Written {
+pub(super) struct Written {
     bytes: Vec<u8>,
-    starts: Vec<u32>,
+    ends: Vec<u32>,
 }
 
 impl Written {
     fn push(&mut self, text: &[u8]) {
-        self.starts.push(self.bytes.len() as u32);
-        push_plain(&mut self.bytes, text);
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len() as u32);
     }
 
     #[inline]
     fn get(&self, index: usize) -> &[u8] {
-        let end = self.starts.get(index + 1).map_or(self.bytes.len(), |&end| end as usize);
-        &self.bytes[self.starts[index] as usize + size_of::<u32>()..end]
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        &self.bytes[start..self.ends[index] as usize]
     }
 
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.starts.len()).map(|index| self.get(index))
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| &self.bytes[std::mem::replace(&mut start, end as usize)..end as usize])
     }
 
-    fn len(&self) -> usize {
-        self.starts.len()
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
     }
 
-    /// Bytes of the texts themselves.
-    fn text_bytes(&self) -> usize {
-        self.bytes.len() - self.starts.len() * size_of::<u32>()
+    /// All of them, one after the other.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
+    /// Bytes that they take in a plain page.
+    fn plain_bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<u32>()
+    }
+
+    /// The first texts.
     fn truncate(&mut self, count: usize) {
-        if let Some(&end) = self.starts.get(count) {
-            self.bytes.truncate(end as usize);
-            self.starts.truncate(count);
-        }
+        self.ends.truncate(count);
+        self.bytes.truncate(self.ends.last().map_or(0, |&end| end as usize));
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
-        self.starts.clear();
+        self.truncate(0);
     }
+
+    /// Of the first texts: bytes, and how many of these each has in common with the one before.
+    fn alike(&self) -> (usize, usize) {
+        let weighed = self.len().min(TEXTS_WEIGHED);
+        let pairs = std::iter::zip(self.iter(), self.iter().skip(1)).take(weighed.saturating_sub(1));
+        let alike = pairs.map(|(one, next)| delta::common(one, next)).sum();
+        (weighed.checked_sub(1).map_or(0, |last| self.ends[last] as usize), alike)
+    }
+}
+
+/// What the texts of a page are made into.
+enum Form {
+    Coded(Vec<u32>),
+    /// Without what they have in common with the one before.
+    Fronts,
+    /// Behind their lengths.
+    Lengths,
+    /// There are none.
+    Plain,
 }
 
 impl Known {
@@ -120,21 +147,35 @@ impl Known {
         self.slots = found.then_some(slots);
     }
 
-    /// Codes the texts of a page. None when it is to be plain, as will be all that follow.
+    /// What the texts of a page are made into. Those that are refused codes for their number end codes for all that follow.
+    fn form(&mut self, page: &Written) -> Form {
+        let (bytes, alike) = page.alike();
+        // Less than a code takes, and a new text would take besides.
+        if bytes - alike < 2 * page.len().min(TEXTS_WEIGHED) {
+            return Form::Fronts;
+        }
+        match self.codes(page) {
+            Some(codes) => Form::Coded(codes),
+            None if alike >= bytes / 4 => Form::Fronts,
+            None => Form::Lengths,
+        }
+    }
+
+    /// Codes the texts of a page. None when that is of no use, for it and all that follow.
     fn codes(&mut self, page: &Written) -> Option<Vec<u32>> {
         if std::mem::take(&mut self.given) {
             self.find_given();
         }
         self.slots.as_ref()?;
         let before = self.texts.len();
-        let bytes_before = self.texts.bytes.len();
+        let bytes_before = self.texts.plain_bytes();
         let mut codes = Vec::with_capacity(page.len());
         // Hashes first: while one text is compared the processor fetches the slots of others.
         let hashes: Vec<u32> = page.iter().map(hash).collect();
         codes.extend(std::iter::zip(page.iter(), hashes).map_while(|(text, hash)| self.code(text, hash)));
-        let coded = self.texts.bytes.len() - bytes_before + page.len() * code_bits(self.texts.len()) as usize / 8;
-        let fits = self.texts.bytes.len() <= DICTIONARY_BYTES && codes.len() == page.len();
-        if fits && coded < page.bytes.len() {
+        let coded = self.texts.plain_bytes() - bytes_before + page.len() * code_bits(self.texts.len()) as usize / 8;
+        let fits = self.texts.plain_bytes() <= DICTIONARY_BYTES && codes.len() == page.len();
+        if fits && coded < page.plain_bytes() {
             return Some(codes);
         }
         self.texts.truncate(before);
@@ -165,9 +206,9 @@ impl TextColumn {
             // The codes of this chunk are not decode's any more.
             Some(coded) => {
                 let texts = coded.values().as_string::<i32>();
-                self.append_texts(coded.keys().iter().map(|key| key.map(|key| texts.value(key as usize))), compressor)
+                self.append_each(coded.keys().iter().map(|key| key.map(|key| texts.value(key as usize))), compressor)
             }
-            None => self.append_texts(array.as_string::<i32>().iter(), compressor),
+            None => self.append_texts(array.as_string::<i32>(), compressor),
         }
     }
 
@@ -201,7 +242,52 @@ impl TextColumn {
         Ok(())
     }
 
-    fn append_texts<'a>(
+    /// Texts without codes, many at a time.
+    fn append_texts(&mut self, array: &StringArray, compressor: &mut Compressor) -> Result<(), ParquetError> {
+        let offsets = array.value_offsets();
+        let (first, last) = (offsets[0] as usize, offsets[array.len()] as usize);
+        let valid_bytes = |nulls: &NullBuffer| -> usize {
+            nulls.valid_indices().map(|row| (offsets[row + 1] - offsets[row]) as usize).sum()
+        };
+        if array.nulls().is_some_and(|nulls| valid_bytes(nulls) < last - first) {
+            // There are bytes behind nulls.
+            return self.append_each(array.iter(), compressor);
+        }
+        if !self.given.is_empty() {
+            self.flush(compressor)?;
+        }
+        let mut at = 0;
+        while at < array.len() {
+            let rows = (PAGE_ROWS - self.valid.len()).min(array.len() - at);
+            let room = PAGE_BYTES - self.written.bytes.len();
+            let begin = offsets[at] as usize;
+            // Up to the text that fills the page.
+            let count = (offsets[at + 1..at + rows].partition_point(|&end| end as usize - begin < room) + 1).min(rows);
+            let end = offsets[at + count] as usize;
+            let ends_at = self.written.bytes.len();
+            let placed = |end: i32| (ends_at + end as usize - begin) as u32;
+            self.written.bytes.extend_from_slice(&array.value_data()[begin..end]);
+            match array.nulls().map(|nulls| nulls.slice(at, count)) {
+                Some(nulls) if nulls.null_count() > 0 => {
+                    self.valid.append_buffer(nulls.inner());
+                    let ends = nulls.valid_indices().map(|row| placed(offsets[at + row + 1]));
+                    self.written.ends.extend(ends);
+                }
+                _ => {
+                    self.valid.append_n(count, true);
+                    self.written.ends.extend(offsets[at + 1..=at + count].iter().map(|&end| placed(end)));
+                }
+            }
+            at += count;
+            if self.valid.len() == PAGE_ROWS || self.written.bytes.len() >= PAGE_BYTES {
+                self.flush(compressor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Texts without codes.
+    fn append_each<'a>(
         &mut self,
         texts: impl Iterator<Item = Option<&'a str>>,
         compressor: &mut Compressor,
@@ -223,13 +309,13 @@ impl TextColumn {
 
     /// Bytes of the pages so far, about.
     pub(super) fn bytes(&self) -> usize {
-        self.chunk.bytes() + 2 * self.given.len() + self.written.bytes.len() + self.known.texts.bytes.len()
+        self.chunk.bytes() + 2 * self.given.len() + self.written.bytes.len() + self.known.texts.plain_bytes()
     }
 
     /// Bytes that it takes in memory, about.
     pub(super) fn memory(&self) -> usize {
         let slots = self.known.slots.as_ref().map_or(0, Slots::memory);
-        let texts = |written: &Written| written.bytes.capacity() + written.starts.capacity() * size_of::<u32>();
+        let texts = |written: &Written| written.bytes.capacity() + written.ends.capacity() * size_of::<u32>();
         let codes = self.given.capacity() * size_of::<u32>();
         size_of::<Self>() + self.chunk.bytes() + slots + texts(&self.known.texts) + texts(&self.written) + codes
     }
@@ -240,15 +326,17 @@ impl TextColumn {
             return Ok(());
         }
         let valid = self.valid.finish();
-        let mut codes = None;
-        if !self.given.is_empty() {
-            codes = Some(std::mem::take(&mut self.given));
+        let form = if !self.given.is_empty() {
+            Form::Coded(std::mem::take(&mut self.given))
         } else if self.written.len() > 0 {
-            codes = self.known.codes(&self.written);
-        }
-        let (bounds, text_bytes) = match &codes {
-            Some(codes) => used(&self.known.texts, codes),
-            None => (bounds(self.written.iter()), self.written.text_bytes()),
+            self.known.form(&self.written)
+        } else {
+            // Of nothing but nulls; plain pages need no head.
+            Form::Plain
+        };
+        let (bounds, text_bytes) = match &form {
+            Form::Coded(codes) => used(&self.known.texts, codes),
+            _ => (bounds(self.written.iter()), self.written.bytes.len()),
         };
         self.text_bytes += text_bytes as i64;
         let told = bounds.and_then(|(least, greatest)| Some((cut(least).to_vec(), cut_up(greatest)?)));
@@ -256,12 +344,23 @@ impl TextColumn {
             widen(&mut self.bounds, least, greatest);
         }
         let known = self.known.texts.len();
-        self.chunk.page(compressor, &valid, codes.is_some(), told, |out| match &codes {
-            Some(codes) => indices(codes, known, out),
-            None => out.extend_from_slice(&self.written.bytes),
+        let encoding = match form {
+            Form::Coded(_) => Encoding::RLE_DICTIONARY,
+            Form::Fronts => Encoding::DELTA_BYTE_ARRAY,
+            Form::Lengths => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            Form::Plain => Encoding::PLAIN,
+        };
+        self.chunk.page(compressor, &valid, encoding, told, |out| match &form {
+            Form::Coded(codes) => {
+                indices(codes, known, out);
+                Ok(())
+            }
+            Form::Fronts => delta::fronts(&self.written, out),
+            Form::Lengths => delta::lengths(&self.written, out),
+            Form::Plain => Ok(()),
         })?;
         self.written.clear();
-        if let Some(mut codes) = codes {
+        if let Form::Coded(mut codes) = form {
             // Its room is used again.
             codes.clear();
             self.given = codes;
@@ -273,17 +372,26 @@ impl TextColumn {
     pub(super) fn close(mut self, compressor: &mut Compressor) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
         self.flush(compressor)?;
         let statistics = statistics(self.bounds, self.chunk.nulls());
-        let dictionary = DictionaryPage { values: self.known.texts.len(), body: self.known.texts.bytes };
+        let dictionary = DictionaryPage { values: self.known.texts.len(), body: plain(&self.known.texts) };
         self.chunk.close(compressor, dictionary, statistics, Some(self.text_bytes))
     }
 }
 
 fn bounds<'a>(mut texts: impl Iterator<Item = &'a [u8]>) -> Bounds<'a> {
-    let first = texts.next()?;
-    Some(texts.fold((first, first), |(least, greatest), text| {
+    let keyed = |text: &'a [u8]| (key(text), text);
+    let first = keyed(texts.next()?);
+    let (least, greatest) = texts.map(keyed).fold((first, first), |(least, greatest), text| {
         // What is less than the least is not above the greatest.
         if text < least { (text, greatest) } else { (least, if text > greatest { text } else { greatest }) }
-    }))
+    });
+    Some((least.1, greatest.1))
+}
+
+/// A number that is in the order of the texts, and alike for those that begin alike.
+#[inline]
+fn key(text: &[u8]) -> u64 {
+    let begin = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56);
+    text.first_chunk().map_or_else(|| begin(text), |head| u64::from_be_bytes(*head))
 }
 
 /// The least and the greatest text of these codes, and the bytes of all.
@@ -310,11 +418,15 @@ fn widen(bounds: &mut Option<PageBounds>, least: &[u8], greatest: &[u8]) {
     }
 }
 
-/// Appends a text as plain pages have it.
-fn push_plain(out: &mut Vec<u8>, text: &[u8]) {
-    // A batch holds far less than 4 GiB.
-    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    out.extend_from_slice(text);
+/// Texts as plain pages have them: each behind its length.
+fn plain(texts: &Written) -> Vec<u8> {
+    let mut out = Vec::with_capacity(texts.plain_bytes());
+    for text in texts.iter() {
+        // A batch holds far less than 4 GiB.
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        out.extend_from_slice(text);
+    }
+    out
 }
 
 /// Statistics of a chunk.

@@ -55,3 +55,53 @@ fn codes_are_packed_and_run_as_the_format_has_it() {
         }
     }
 }
+
+/// What a codec of the crate reads in a frame.
+fn decompressed(frame: &[u8], bytes: usize) -> Vec<u8> {
+    let zstd = Compression::ZSTD(parquet::basic::ZstdLevel::try_new(3).unwrap());
+    let mut codec = create_codec(zstd, &CodecOptions::default()).unwrap().unwrap();
+    let mut out = Vec::new();
+    codec.decompress(frame, &mut out, Some(bytes)).unwrap();
+    out
+}
+
+#[test]
+fn what_is_stored_is_a_frame_of_zstandard() {
+    for bytes in [1, 9, 255, 70_000, ZSTD_BLOCK_BYTES, ZSTD_BLOCK_BYTES + 1, 5 * ZSTD_BLOCK_BYTES] {
+        let body: Vec<u8> = (0..bytes).map(|i| ((i * i) >> 3) as u8).collect();
+        let frame = stored(&body);
+        assert!(decompressed(&frame, bytes) == body, "{bytes}");
+        assert_eq!(zstd_content_bytes(&frame), bytes as u32);
+    }
+}
+
+fn zstd_content_bytes(frame: &[u8]) -> u32 {
+    u32::from_le_bytes(*frame[5..].first_chunk().unwrap())
+}
+
+#[test]
+fn pages_that_hardly_shrink_are_followed_by_some_that_are_stored() {
+    let zstd = Compression::ZSTD(parquet::basic::ZstdLevel::try_new(3).unwrap());
+    let (mut compressor, mut stored_next) = (Compressor::new(zstd).unwrap(), 0);
+    let mut seed = 1_u64;
+    let mut noise = || {
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 56) as u8
+        };
+        (0..30_000).map(|_| next()).collect::<Vec<_>>()
+    };
+    let mut stored_pages = 0;
+    for page in 0..20 {
+        let body = if page < 10 { noise() } else { vec![7; 30_000] };
+        let compressed = compressor.compress_page(body.clone(), &mut stored_next).unwrap();
+        assert!(decompressed(&compressed, body.len()) == body, "{page}");
+        stored_pages += usize::from(compressed[..] == stored(&body));
+        assert!(page > 0 || stored_next == PAGES_STORED);
+    }
+    // Pages 1 to 7, and after page 8 the next seven, of which the last shrink but nobody looked.
+    assert_eq!(stored_pages, 2 * PAGES_STORED);
+    let (mut plain, mut never) = (Compressor::new(Compression::SNAPPY).unwrap(), 0);
+    (0..3).for_each(|_| drop(plain.compress_page(noise(), &mut never).unwrap()));
+    assert_eq!(never, 0, "only frames of Zstandard have such a form");
+}

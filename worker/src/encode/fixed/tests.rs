@@ -109,22 +109,32 @@ fn doubles(values: impl IntoIterator<Item = f64>) -> ArrayRef {
 
 const CODED: Encoding = Encoding::RLE_DICTIONARY;
 const PLAIN: Encoding = Encoding::PLAIN;
+const DIFFERENCES: Encoding = Encoding::DELTA_BINARY_PACKED;
 
 #[test]
 fn whole_numbers_are_coded_while_it_pays() {
     let some = |i: i64| (i % 7 > 0).then_some(i % 1_000 - 500);
     assert_eq!(both::<Int64Type>(vec![longs((0..50_000).map(some))]), [(PLAIN, 1), (CODED, 3)]);
     // Ascending, all different; then descending.
-    assert_eq!(both::<Int64Type>(vec![longs((0..50_000).map(Some))]), [(PLAIN, 3)]);
-    assert_eq!(both::<Int64Type>(vec![longs((0..50_000).map(|i| Some(-i)))]), [(PLAIN, 3)]);
+    assert_eq!(both::<Int64Type>(vec![longs((0..50_000).map(Some))]), [(DIFFERENCES, 3)]);
+    assert_eq!(both::<Int64Type>(vec![longs((0..50_000).map(|i| Some(-i)))]), [(DIFFERENCES, 3)]);
     // Few at first, then many.
     let few = longs((0..20_000).map(|i| Some(i % 3)));
     let many = longs((0..30_000).map(|i| Some(i64::MAX - i)));
-    assert_eq!(both::<Int64Type>(vec![few, many]), [(PLAIN, 1), (CODED, 1), (PLAIN, 2)]);
-    // The dictionary is full.
-    let halves = (0..400_000).map(|i| Some(i / 2 * 7));
-    assert_eq!(both::<Int64Type>(vec![longs(halves)]), [(PLAIN, 1), (CODED, 13), (PLAIN, 7)]);
-    both::<Int64Type>(vec![longs([Some(i64::MIN), Some(i64::MAX), None])]);
+    assert_eq!(both::<Int64Type>(vec![few, many]), [(PLAIN, 1), (CODED, 1), (DIFFERENCES, 2)]);
+    // Half of them are new, but differences are small.
+    assert_eq!(both::<Int64Type>(vec![longs((0..400_000).map(|i| Some(i / 2 * 7)))]), [(DIFFERENCES, 20)]);
+    // The dictionary is full, and differences are as large as the values.
+    let far = |i: i64| Some(mix(i as u64 / 2) as i64);
+    assert_eq!(both::<Int64Type>(vec![longs((0..400_000).map(far))]), [(PLAIN, 1), (CODED, 13), (PLAIN, 7)]);
+    assert_eq!(
+        both::<Int64Type>(vec![longs((0..100).map(|i| Some(i64::MIN.wrapping_mul(i))))]),
+        [(PLAIN, 1), (CODED, 1)]
+    );
+    for ends in [[i64::MIN, i64::MAX, 0], [i64::MAX, i64::MIN, -1]] {
+        both::<Int64Type>(vec![longs(ends.map(Some).into_iter().chain([None]))]);
+        both::<Int64Type>(vec![longs((0..20_001).map(|i| Some(ends[i % 3].wrapping_add(i as i64))))]);
+    }
 }
 
 #[test]
@@ -138,6 +148,11 @@ fn pages_of_nulls_alone_have_no_bounds() {
 fn dates_are_coded_too() {
     let days: ArrayRef = Arc::new(Date32Array::from_iter((0..50_000).map(|i| (i % 5 > 0).then_some(i % 300 - 150))));
     assert_eq!(both::<Date32Type>(vec![days.slice(3, 40_000), days]), [(PLAIN, 1), (CODED, 5)]);
+    let far: ArrayRef =
+        Arc::new(Date32Array::from_iter_values((0..20_001).map(|i| [i32::MIN, i32::MAX][i % 2] ^ i as i32)));
+    both::<Date32Type>(vec![far]);
+    let days: ArrayRef = Arc::new(Date32Array::from_iter_values((0..20_000).map(|i| mix(i) as i32 % 9_000)));
+    assert_eq!(both::<Date32Type>(vec![days]), [(DIFFERENCES, 1)]);
 }
 
 #[test]

@@ -17,6 +17,18 @@ use crate::encode::{Encoder, Reader};
 use crate::stage::StagingDir;
 use batteuse_store::Stores;
 
+/// An empty column, and what compresses its pages.
+fn column() -> TextColumn {
+    let text = parquet::schema::types::Type::primitive_type_builder("text", parquet::basic::Type::BYTE_ARRAY);
+    let text = Arc::new(text.with_repetition(parquet::basic::Repetition::OPTIONAL).build().unwrap());
+    let path = parquet::schema::types::ColumnPath::from("text");
+    TextColumn::new(Arc::new(parquet::schema::types::ColumnDescriptor::new(text, 1, 0, path)), true)
+}
+
+fn compressor() -> Compressor {
+    Compressor::new(parquet::basic::Compression::SNAPPY).unwrap()
+}
+
 /// One batch of a column.
 #[derive(Clone)]
 enum Given {
@@ -37,7 +49,7 @@ fn array(texts: &[String], given: &Given) -> ArrayRef {
 }
 
 /// Writes the batches; they must come back, and what the file tells of them must hold.
-fn written(texts: &[String], batches: &[Given], compression: Asked) {
+fn written(texts: &[String], batches: &[Given], compression: Asked) -> Vec<(Encoding, i32)> {
     let dir = tempfile::tempdir().unwrap();
     let run = RunId::new("job-1").unwrap();
     let folder = dir.path().join(layout::staging_dir(&run));
@@ -83,16 +95,17 @@ fn written(texts: &[String], batches: &[Given], compression: Asked) {
             .collect();
         assert!(read == want, "{} values come back as they are", want.len());
     }
-    told(&path, &want);
+    told(&path, &want)
 }
 
-/// What the file tells of the values: nulls, bounds of the chunk and of each page.
-fn told(path: &std::path::Path, want: &[Option<String>]) {
-    let options = ReadOptionsBuilder::new().with_page_index().build();
+/// What the file tells of the values: nulls, bounds of the chunk and of each page, encodings.
+fn told(path: &std::path::Path, want: &[Option<String>]) -> Vec<(Encoding, i32)> {
+    let options = ReadOptionsBuilder::new().with_page_index().with_encoding_stats_as_mask(false).build();
     let reader = SerializedFileReader::new_with_options(std::fs::File::open(path).unwrap(), options).unwrap();
     let metadata = reader.metadata();
     assert_eq!(metadata.num_row_groups(), 1);
     let chunk = metadata.row_group(0).column(0);
+    let encodings = chunk.page_encoding_stats().unwrap().iter().map(|stats| (stats.encoding, stats.count)).collect();
     let statistics = chunk.statistics().unwrap();
     assert_eq!(statistics.null_count_opt(), Some(want.iter().filter(|value| value.is_none()).count() as u64));
     let bytes: usize = want.iter().flatten().map(String::len).sum();
@@ -113,7 +126,7 @@ fn told(path: &std::path::Path, want: &[Option<String>]) {
             want.iter().flatten().any(|text| text.starts_with('\u{10ffff}')),
             "bounds are told unless there are none"
         );
-        return;
+        return encodings;
     };
     let firsts: Vec<usize> = offsets.page_locations().iter().map(|page| page.first_row_index as usize).collect();
     for (page, &first) in firsts.iter().enumerate() {
@@ -126,6 +139,7 @@ fn told(path: &std::path::Path, want: &[Option<String>]) {
             values().all(|value| index.min_value(page).unwrap() <= value && value <= index.max_value(page).unwrap())
         );
     }
+    encodings
 }
 
 /// Codes below `known`, of which some are null, by a plain generator.
@@ -172,6 +186,77 @@ fn coded_texts_come_back_as_they_are() {
     // There is nothing above the last character.
     let last = vec!["\u{10ffff}".repeat(30)];
     written(&last, &[Given::Coded(1, vec![Some(0), None])], Asked::Zstd(3));
+}
+
+/// Texts without codes.
+fn plain(rows: usize, text: impl Fn(usize) -> Option<String>) -> Given {
+    Given::Plain((0..rows).map(text).collect())
+}
+
+#[test]
+fn texts_are_made_into_what_is_small() {
+    let of = |batches: &[Given]| written(&["a".to_owned()], batches, Asked::Zstd(3));
+    let scattered = |i: usize| super::super::slots::mix(i as u64);
+    // In order, as numbers of a register are: nearly all of a text is that of the one before.
+    let ordered = |i: usize| (!i.is_multiple_of(9)).then(|| format!("{:09}", 300_000_000 + i * 3 / 4));
+    assert_eq!(of(&[plain(50_000, ordered)]), [(Encoding::DELTA_BYTE_ARRAY, 3)]);
+    // Half of it, and the rest is longer than a code.
+    let half = |i: usize| Some(format!("FR-2024-{:08}", scattered(i) % 100_000_000));
+    assert_eq!(of(&[plain(20_000, half)]), [(Encoding::DELTA_BYTE_ARRAY, 1)]);
+    // Nothing in common.
+    let none = |i: usize| Some(format!("{:x}", scattered(i)));
+    assert_eq!(of(&[plain(20_001, none)]), [(Encoding::DELTA_LENGTH_BYTE_ARRAY, 2)]);
+    // Few, in no order; then new ones.
+    let few = |i: usize| (!i.is_multiple_of(5)).then(|| format!("{:x}", scattered(i) % 6_000 * 77_777_777));
+    let coded = (Encoding::RLE_DICTIONARY, 2);
+    assert_eq!(of(&[plain(40_000, few)]), [(Encoding::PLAIN, 1), coded]);
+    let then = (Encoding::DELTA_LENGTH_BYTE_ARRAY, 1);
+    assert_eq!(of(&[plain(40_000, few), plain(20_000, none)]), [(Encoding::PLAIN, 1), coded, then]);
+    // In order for a while: codes go on behind it.
+    let pages = [(Encoding::PLAIN, 1), (Encoding::RLE_DICTIONARY, 2), (Encoding::DELTA_BYTE_ARRAY, 1)];
+    assert_eq!(of(&[plain(20_000, few), plain(20_000, ordered), plain(20_000, few)]), pages);
+    // Pages of nothing, of nothing but nulls, and of texts that fill one by their bytes.
+    assert_eq!(of(&[plain(20_000, |_| None)]), [(Encoding::PLAIN, 1)]);
+    assert_eq!(of(&[plain(20_000, |_| Some(String::new()))]), [(Encoding::DELTA_BYTE_ARRAY, 1)]);
+    let long = |i: usize| Some(format!("{i}").repeat(40_000));
+    assert_eq!(of(&[plain(40, long), plain(40, long)]), [(Encoding::DELTA_LENGTH_BYTE_ARRAY, 5)]);
+}
+
+#[test]
+fn bytes_behind_nulls_are_no_texts() {
+    let texts = StringArray::from(vec!["one", "two", "three"]);
+    let (offsets, values, _) = texts.into_parts();
+    let hidden: ArrayRef = Arc::new(StringArray::new(offsets, values, Some(vec![true, false, true].into())));
+    let mut column = column();
+    column.append(&hidden, &mut compressor()).unwrap();
+    assert_eq!(column.written.iter().collect::<Vec<_>>(), [&b"one"[..], b"three"]);
+}
+
+#[test]
+fn slices_of_texts_are_written_as_they_are() {
+    let texts: ArrayRef = Arc::new(StringArray::from_iter((0..90).map(|i| (i % 4 > 0).then(|| format!("{i}")))));
+    for (at, rows) in [(0, 90), (1, 80), (63, 20), (8, 0)] {
+        let mut column = column();
+        let slice = texts.slice(at, rows);
+        column.append(&slice, &mut compressor()).unwrap();
+        let want: Vec<&[u8]> = slice.as_string::<i32>().iter().flatten().map(str::as_bytes).collect();
+        assert_eq!(column.written.iter().collect::<Vec<_>>(), want);
+        assert_eq!(column.valid.len(), rows);
+    }
+}
+
+#[test]
+fn the_least_and_the_greatest_are_told_by_all_bytes() {
+    let mut texts: Vec<Vec<u8>> = vec![b"".to_vec(), b"\0".to_vec(), b"12345678".to_vec(), b"12345678\0".to_vec()];
+    texts.extend((0..300_u32).map(|i| format!("{:b}", i * 7919 % 512).into_bytes()));
+    for rotated in 0..texts.len() {
+        texts.rotate_left(rotated);
+        for some in texts.chunks(1 + rotated % 7) {
+            let want = (some.iter().min().unwrap(), some.iter().max().unwrap());
+            let (least, greatest) = bounds(some.iter().map(Vec::as_slice)).unwrap();
+            assert_eq!((least, greatest), (&want.0[..], &want.1[..]));
+        }
+    }
 }
 
 #[test]
