@@ -83,42 +83,75 @@ pub(super) fn mix(word: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The hash of a text.
-#[inline]
-pub(super) fn hash(text: &[u8]) -> u32 {
-    let (first, last) = ends(text);
-    let hash = mix(first ^ text.len() as u64);
-    let between = text.get(8..text.len().saturating_sub(8)).unwrap_or_default();
-    let (words, rest) = between.as_chunks::<8>();
-    let hash = words.iter().fold(hash, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
-    // What is left between is read together with some of the last word.
-    let rest =
-        text[text.len() - (rest.len() + 8).min(text.len())..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-    mix(hash.rotate_left(32) ^ last ^ mix(rest)) as u32
+/// Bytes of a text that its head has.
+const HEAD_BYTES: usize = 16;
+
+/// What a text is found by: its first bytes, zeros behind those of a shorter one, and how long it is. Short texts are so compared
+/// without a branch that their lengths decide, and without going where they lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    words: [u64; 2],
+    bytes: u32,
 }
 
-/// Whether two texts are alike.
-#[inline]
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    // Short ones without a loop, and without a branch that their lengths decide.
-    a.len() == b.len() && if a.len() <= 16 { ends(a) == ends(b) } else { a == b }
-}
-
-/// The first and the last eight bytes of a text, which may have some in common; of one of less than eight all of them, twice.
-#[inline]
-fn ends(text: &[u8]) -> (u64, u64) {
-    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+/// Which bytes of a head are those of a text of so many.
+const MASKS: [u128; HEAD_BYTES + 1] = {
+    let mut masks = [u128::MAX; HEAD_BYTES + 1];
+    let mut bytes = 0;
+    while bytes < HEAD_BYTES {
+        masks[bytes] = (1 << (8 * bytes)) - 1;
+        bytes += 1;
     }
-    let word = match (text.first_chunk(), text.last_chunk(), text) {
-        (Some(first), Some(last), _) => {
-            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-        }
-        (_, _, [first, .., last]) => u64::from(*first) << 16 | u64::from(text[text.len() / 2]) << 8 | u64::from(*last),
-        (_, _, [byte]) => u64::from(*byte),
-        _ => 0,
-    };
-    (word, word)
+    masks
+};
+
+impl Head {
+    /// That of the text `bytes[start..end]`.
+    #[inline]
+    pub(super) fn of(bytes: &[u8], start: usize, end: usize) -> Self {
+        let length = end - start;
+        let word = bytes[start..]
+            .first_chunk()
+            .map_or_else(|| filled_up(&bytes[start..end]), |head| u128::from_le_bytes(*head));
+        let word = word & MASKS[length.min(HEAD_BYTES)];
+        Self { words: [word as u64, (word >> 64) as u64], bytes: length as u32 }
+    }
+
+    /// Bytes of the text.
+    #[inline]
+    pub(super) fn bytes(self) -> usize {
+        self.bytes as usize
+    }
+
+    /// A number that is in the order of the texts, and alike for those that begin alike.
+    #[inline]
+    pub(super) fn key(self) -> u64 {
+        self.words[0].swap_bytes()
+    }
+
+    /// The hash of `text`, whose head it is.
+    #[inline]
+    pub(super) fn hash(self, text: &[u8]) -> u32 {
+        let hash = mix(mix(self.words[0] ^ u64::from(self.bytes)).rotate_left(32) ^ self.words[1]);
+        let Some(rest) = text.get(HEAD_BYTES..).filter(|rest| !rest.is_empty()) else { return hash as u32 };
+        let (words, _) = rest.as_chunks::<8>();
+        let hash = words.iter().fold(hash, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
+        // What is left over is read together with some of the word before.
+        let last = text.last_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        mix(hash.rotate_left(32) ^ last) as u32
+    }
+
+    /// Whether `text`, whose head it is, is another of that head; `other` tells it.
+    #[inline]
+    pub(super) fn same<'a>(self, text: &[u8], other: Self, of_other: impl FnOnce() -> &'a [u8]) -> bool {
+        self == other && (text.len() <= HEAD_BYTES || text == of_other())
+    }
+}
+
+/// The first bytes of a text that has fewer than a head.
+#[cold]
+fn filled_up(text: &[u8]) -> u128 {
+    text.iter().rev().fold(0, |word, &byte| word << 8 | u128::from(byte))
 }
 
 #[cfg(test)]
@@ -143,15 +176,31 @@ mod tests {
 
     #[test]
     fn texts_that_differ_anywhere_are_told_apart() {
+        // Alone, and with others behind them.
+        let behind = |text: &[u8], more: &[u8]| {
+            let head = Head::of(&[text, more].concat(), 0, text.len());
+            (head, head.hash(text))
+        };
+        let same = |a: &[u8], b: &[u8]| behind(a, b"").0.same(a, behind(b, b"").0, || b);
         for length in 0..40 {
             let text: Vec<u8> = (0..length).map(|i| b'a' + i % 26).collect();
-            assert!(same(&text, &text.clone()));
-            assert!(!same(&text, &[&text[..], b"a"].concat()) && hash(&text) != hash(&[&text[..], b"a"].concat()));
+            let found = behind(&text, b"");
+            assert!(
+                (0..40).all(|more| behind(&text, &vec![7; more]) == found),
+                "what follows is no part of it: {length}"
+            );
+            assert_eq!(found.0.bytes(), text.len());
+            let longer = [&text[..], b"\0"].concat();
+            assert!(same(&text, &text.clone()) && !same(&text, &longer) && found.1 != behind(&longer, b"").1);
             for at in 0..text.len() {
                 let mut other = text.clone();
                 other[at] ^= 1;
                 assert!(!same(&text, &other), "{length} {at}");
-                assert_ne!(hash(&text), hash(&other), "{length} {at}");
+                assert_ne!(found.1, behind(&other, b"").1, "{length} {at}");
+                assert!(
+                    found.0.key() == behind(&other, b"").0.key()
+                        || (found.0.key() < behind(&other, b"").0.key()) == (text < other)
+                );
             }
         }
     }

@@ -4,6 +4,8 @@
 //! Invariant: what a page is made into follows from the batches of the chunk so far alone; dictionaries that decode gives one after
 //! the other keep the codes of the one before.
 
+use std::ops::Range;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt16Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, StringArray};
@@ -18,10 +20,12 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, Compressor, DICTIONARY_BYTES, DictionaryPage, PAGE_ROWS, PageBounds, code_bits, indices};
 use super::delta;
-use super::slots::{Slots, hash, same};
+use super::slots::{Head, Slots};
 
 /// Bytes of texts at which a page ends, as in the crate's own pages.
 const PAGE_BYTES: usize = 1 << 20;
+/// So many texts are looked up at a time: what they are found by stays in the nearest cache.
+const LOOKED_UP: usize = 256;
 /// So many texts of a page tell how much each has in common with the one before.
 const TEXTS_WEIGHED: usize = 1 << 10;
 /// Bytes of a bound in statistics, likewise: longer texts are cut, and the greatest is made greater.
@@ -47,6 +51,8 @@ pub(super) struct TextColumn {
 /// Texts with their codes.
 struct Known {
     texts: Written,
+    /// Of each.
+    heads: Vec<Head>,
     /// None when there are to be no more of these than decode gives.
     slots: Option<Slots>,
     /// Whether all are decode's: until texts come without codes.
@@ -72,9 +78,18 @@ impl Written {
         &self.bytes[start..self.ends[index] as usize]
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    /// Where each lies.
+    fn places(&self) -> impl Iterator<Item = Range<usize>> {
         let mut start = 0;
-        self.ends.iter().map(move |&end| &self.bytes[std::mem::replace(&mut start, end as usize)..end as usize])
+        self.ends.iter().map(move |&end| std::mem::replace(&mut start, end as usize)..end as usize)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.places().map(|place| &self.bytes[place])
+    }
+
+    fn heads(&self) -> impl Iterator<Item = Head> {
+        self.places().map(|place| Head::of(&self.bytes, place.start, place.end))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -122,13 +137,24 @@ enum Form {
 }
 
 impl Known {
-    /// The code of a text with this hash; none when it has none and can be given none.
+    fn push(&mut self, text: &[u8], head: Head) {
+        self.texts.push(text);
+        self.heads.push(head);
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.texts.truncate(count);
+        self.heads.truncate(count);
+    }
+
+    /// The code of a text with this head and hash; none when it has none and can be given none.
     #[inline]
-    fn code(&mut self, text: &[u8], hash: u32) -> Option<u32> {
-        let texts = &self.texts;
-        let (code, new) = self.slots.as_mut()?.code(hash, |code| same(texts.get(code as usize), text))?;
+    fn code(&mut self, text: &[u8], head: Head, hash: u32) -> Option<u32> {
+        let (texts, heads) = (&self.texts, &self.heads);
+        let same = |code: u32| head.same(text, heads[code as usize], || texts.get(code as usize));
+        let (code, new) = self.slots.as_mut()?.code(hash, same)?;
         if new {
-            self.texts.push(text);
+            self.push(text, head);
         }
         Some(code)
     }
@@ -136,14 +162,16 @@ impl Known {
     /// Takes in the texts that decode has given codes since.
     fn take(&mut self, texts: &StringArray) {
         for code in self.texts.len()..texts.len() {
-            self.texts.push(texts.value(code).as_bytes());
+            let text = texts.value(code).as_bytes();
+            self.push(text, Head::of(text, 0, text.len()));
         }
     }
 
     /// Has the texts of decode's codes be found; to no avail if they are crowded.
     fn find_given(&mut self) {
-        let (texts, Some(mut slots)) = (&self.texts, self.slots.take()) else { return };
-        let found = texts.iter().all(|text| matches!(slots.code(hash(text), |_| false), Some((_, true))));
+        let Some(mut slots) = self.slots.take() else { return };
+        let mut known = std::iter::zip(self.texts.iter(), &self.heads);
+        let found = known.all(|(text, head)| matches!(slots.code(head.hash(text), |_| false), Some((_, true))));
         self.slots = found.then_some(slots);
     }
 
@@ -171,14 +199,23 @@ impl Known {
         let bytes_before = self.texts.plain_bytes();
         let mut codes = Vec::with_capacity(page.len());
         // Hashes first: while one text is compared the processor fetches the slots of others.
-        let hashes: Vec<u32> = page.iter().map(hash).collect();
-        codes.extend(std::iter::zip(page.iter(), hashes).map_while(|(text, hash)| self.code(text, hash)));
+        let mut texts = std::iter::zip(page.iter(), page.heads());
+        let mut some = Vec::with_capacity(LOOKED_UP);
+        while codes.len() < page.len() {
+            some.clear();
+            some.extend(texts.by_ref().take(LOOKED_UP).map(|(text, head)| (text, head, head.hash(text))));
+            let before = codes.len();
+            codes.extend(some.iter().map_while(|&(text, head, hash)| self.code(text, head, hash)));
+            if codes.len() - before < some.len() {
+                break;
+            }
+        }
         let coded = self.texts.plain_bytes() - bytes_before + page.len() * code_bits(self.texts.len()) as usize / 8;
         let fits = self.texts.plain_bytes() <= DICTIONARY_BYTES && codes.len() == page.len();
         if fits && coded < page.plain_bytes() {
             return Some(codes);
         }
-        self.texts.truncate(before);
+        self.truncate(before);
         self.slots = None;
         None
     }
@@ -187,7 +224,8 @@ impl Known {
 impl TextColumn {
     /// An empty chunk of the column, with a dictionary of its own or with decode's only.
     pub(super) fn new(column: ColumnDescPtr, dictionary: bool) -> Self {
-        let known = Known { texts: Written::default(), slots: dictionary.then(Slots::new), given: true };
+        let known =
+            Known { texts: Written::default(), heads: Vec::new(), slots: dictionary.then(Slots::new), given: true };
         Self {
             chunk: Chunk::new(column, Ord::cmp),
             known,
@@ -317,7 +355,8 @@ impl TextColumn {
         let slots = self.known.slots.as_ref().map_or(0, Slots::memory);
         let texts = |written: &Written| written.bytes.capacity() + written.ends.capacity() * size_of::<u32>();
         let codes = self.given.capacity() * size_of::<u32>();
-        size_of::<Self>() + self.chunk.bytes() + slots + texts(&self.known.texts) + texts(&self.written) + codes
+        let heads = self.known.heads.capacity() * size_of::<Head>();
+        size_of::<Self>() + self.chunk.bytes() + slots + heads + texts(&self.known.texts) + texts(&self.written) + codes
     }
 
     /// Ends the page.
@@ -335,8 +374,8 @@ impl TextColumn {
             Form::Plain
         };
         let (bounds, text_bytes) = match &form {
-            Form::Coded(codes) => used(&self.known.texts, codes),
-            _ => (bounds(self.written.iter()), self.written.bytes.len()),
+            Form::Coded(codes) => used(&self.known, codes),
+            _ => (bounds(std::iter::zip(self.written.iter(), self.written.heads())), self.written.bytes.len()),
         };
         self.text_bytes += text_bytes as i64;
         let told = bounds.and_then(|(least, greatest)| Some((cut(least).to_vec(), cut_up(greatest)?)));
@@ -377,8 +416,8 @@ impl TextColumn {
     }
 }
 
-fn bounds<'a>(mut texts: impl Iterator<Item = &'a [u8]>) -> Bounds<'a> {
-    let keyed = |text: &'a [u8]| (key(text), text);
+fn bounds<'a>(mut texts: impl Iterator<Item = (&'a [u8], Head)>) -> Bounds<'a> {
+    let keyed = |(text, head): (&'a [u8], Head)| (head.key(), text);
     let first = keyed(texts.next()?);
     let (least, greatest) = texts.map(keyed).fold((first, first), |(least, greatest), text| {
         // What is less than the least is not above the greatest.
@@ -387,20 +426,13 @@ fn bounds<'a>(mut texts: impl Iterator<Item = &'a [u8]>) -> Bounds<'a> {
     Some((least.1, greatest.1))
 }
 
-/// A number that is in the order of the texts, and alike for those that begin alike.
-#[inline]
-fn key(text: &[u8]) -> u64 {
-    let begin = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word >> 8 | u64::from(byte) << 56);
-    text.first_chunk().map_or_else(|| begin(text), |head| u64::from_be_bytes(*head))
-}
-
 /// The least and the greatest text of these codes, and the bytes of all.
-fn used<'a>(texts: &'a Written, codes: &[u32]) -> (Bounds<'a>, usize) {
-    let mut counts = vec![0_u32; texts.len()];
+fn used<'a>(known: &'a Known, codes: &[u32]) -> (Bounds<'a>, usize) {
+    let mut counts = vec![0_u32; known.heads.len()];
     codes.iter().for_each(|&code| counts[code as usize] += 1);
-    let used = || counts.iter().enumerate().filter(|&(_, &count)| count > 0);
-    let bytes = used().map(|(code, &count)| count as usize * texts.get(code).len()).sum();
-    (bounds(used().map(|(code, _)| texts.get(code))), bytes)
+    let bytes = std::iter::zip(&counts, &known.heads).map(|(&count, head)| count as usize * head.bytes()).sum();
+    let told = std::iter::zip(known.texts.iter(), &known.heads).zip(&counts);
+    (bounds(told.filter(|&(_, &count)| count > 0).map(|((text, &head), _)| (text, head))), bytes)
 }
 
 /// Has the bounds hold these.
