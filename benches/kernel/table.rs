@@ -29,8 +29,17 @@ pub fn heading(bytes: &str) {
 }
 
 impl Row<'_> {
+    /// Whether the line is asked for: `BATTEUSE_BENCH_ONLY` holds parts of the measures wanted, with commas between them.
+    pub fn asked(&self) -> bool {
+        std::env::var("BATTEUSE_BENCH_ONLY")
+            .map_or(true, |only| only.split(',').any(|part| self.measure.contains(part)))
+    }
+
     /// Times both in turns, each giving the seconds of one run, and prints the line.
     pub fn time(&self, mut ours: impl FnMut() -> f64, mut peer: impl FnMut() -> f64) {
+        if !self.asked() {
+            return;
+        }
         ours();
         peer();
         let (mut a, mut b, mut ratios) = (Vec::new(), Vec::new(), Vec::new());

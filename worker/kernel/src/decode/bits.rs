@@ -33,6 +33,12 @@ impl Bits {
         }
     }
 
+    /// Appends so many bits that are zero.
+    pub(super) fn push_zeros(&mut self, count: usize) {
+        self.length += count;
+        self.words.resize(self.length.div_ceil(BLOCK_ROWS), 0);
+    }
+
     /// Drops the bits from the index `length` on.
     pub(super) fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
@@ -115,6 +121,10 @@ mod tests {
             bits.push(word, count);
             plain.extend((0..count).map(|at| word >> at & 1 == 1));
             let last = plain.len().saturating_sub(count);
+            if count % 5 == 0 {
+                bits.push_zeros(3 * count);
+                plain.resize(plain.len() + 3 * count, false);
+            }
             assert_eq!(bits.word_from(last), word, "{count}");
             if count % 7 == 3 {
                 bits.truncate(plain.len() - 2);

@@ -11,7 +11,6 @@ use arrow_array::types::{
 use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
-use batteuse_shared::spec::Encoding;
 use batteuse_shared::table::{Classes, ColumnType};
 
 use super::bits::{Bits, each_bit_down, without};
@@ -53,8 +52,10 @@ enum Held {
 /// One column.
 #[derive(Debug)]
 pub(super) struct Cells {
+    /// Nulls behind what is held, which are appended when more than nulls follows: most columns of wide tables hold nothing for long.
+    nulls: usize,
     held: Held,
-    /// Which values are not null; one for each.
+    /// Which values are not null; one for each that is held.
     valid: Bits,
 }
 
@@ -140,7 +141,8 @@ impl<'b> Block<'b, '_, '_, '_> {
     #[inline(always)]
     pub(super) fn gather_text(&mut self, rows: u64) -> u64 {
         let gathered = self.gather(rows);
-        if self.values.encoding == Encoding::Utf8 { gathered } else { self.ascii(gathered) }
+        let plain = gathered & self.values.plain;
+        if plain == gathered { gathered } else { plain | self.ascii(gathered & !plain) }
     }
 
     /// Those of the gathered rows `rows` that are ASCII.
@@ -251,11 +253,12 @@ impl Cells {
             ColumnType::TimestampUtc => Held::TimestampUtc(Vec::new()),
             ColumnType::Text => Held::Text(Texts::new(columns)),
         };
-        Self { held, valid: Bits::default() }
+        Self { nulls: 0, held, valid: Bits::default() }
     }
 
     /// Appends a block of a column that is not text.
     pub(super) fn append(&mut self, block: &mut Block<'_, '_, '_, '_>) -> Appended {
+        self.hold_nulls();
         let mut appended = Appended::default();
         let valid = match &mut self.held {
             Held::Boolean(out) => {
@@ -277,21 +280,37 @@ impl Cells {
         appended
     }
 
-    /// Appends a block of nulls.
+    /// Appends nulls.
+    #[inline(always)]
     pub(super) fn append_nulls(&mut self, rows: usize) {
+        self.nulls += rows;
+    }
+
+    /// Has all nulls so far be held.
+    #[inline(always)]
+    fn hold_nulls(&mut self) {
+        if self.nulls > 0 {
+            self.append_held_nulls();
+        }
+    }
+
+    #[inline(never)]
+    fn append_held_nulls(&mut self) {
+        let rows = std::mem::take(&mut self.nulls);
         match &mut self.held {
-            Held::Boolean(bits) => bits.push(0, rows),
+            Held::Boolean(bits) => bits.push_zeros(rows),
             Held::Int64(out) | Held::Timestamp(out) | Held::TimestampUtc(out) => _ = placeholders(out, rows),
             Held::Float64(out, _) => _ = placeholders(out, rows),
             Held::Decimal(out, ..) => _ = placeholders(out, rows),
             Held::Date(out) => _ = placeholders(out, rows),
             Held::Text(texts) => texts.append_nulls(rows),
         }
-        self.valid.push(0, rows);
+        self.valid.push_zeros(rows);
     }
 
     /// Appends a block of a column of text; joins the values' classes to `summary` until it is text.
     pub(super) fn append_text(&mut self, block: &mut Block<'_, '_, '_, '_>, summary: &mut Option<Classes>) {
+        self.hold_nulls();
         let Held::Text(texts) = &mut self.held else { unreachable!("cells are made for their column") };
         let valid = texts.append(block, &self.valid, summary);
         self.valid.push(valid, block.rows);
@@ -299,6 +318,7 @@ impl Cells {
 
     /// Takes the rows in the word `gone` out of the last block, which has so many.
     pub(super) fn remove(&mut self, gone: u64, rows: usize) {
+        self.hold_nulls();
         match &mut self.held {
             Held::Boolean(bits) => remove_bits(bits, gone, rows),
             Held::Int64(out) | Held::Timestamp(out) | Held::TimestampUtc(out) => remove(out, gone, rows),
@@ -312,14 +332,17 @@ impl Cells {
 
     /// The rows so far as an array; the column is empty then. `none` is an array of texts that are all null, as soon as one was made.
     pub(super) fn finish(&mut self, none: &mut Option<ArrayRef>) -> ArrayRef {
-        let (rows, values) = (self.valid.len(), self.valid.count());
+        let values = self.valid.count();
         if values == 0
             && let Held::Text(texts) = &mut self.held
             && texts.forget()
         {
+            let rows = self.valid.len() + std::mem::take(&mut self.nulls);
             self.valid.clear();
             return Arc::clone(none.get_or_insert_with(|| no_texts(rows)));
         }
+        self.hold_nulls();
+        let rows = self.valid.len();
         let nulls = if values == rows {
             self.valid.clear();
             None

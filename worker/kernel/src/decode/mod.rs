@@ -18,7 +18,7 @@ use batteuse_shared::spec::{Dialect, Encoding};
 use batteuse_shared::table::{Classes, Column, ColumnType};
 
 use self::column::{Appended, Block, Cells, Lanes, data_type};
-use self::value::{Nulls, Scratch, Values};
+use self::value::{Nulls, Scratch, Values, plain};
 use crate::arch::{Fields, Path, Template, each_bit};
 use crate::frame::{BLOCK_ROWS, Rows};
 
@@ -178,7 +178,8 @@ impl Decoder {
         let mut block = Under { all, odd, short, rejected: 0 };
         let mut misses = Vec::new();
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut values = Values { rows, encoding: self.encoding, scratch: &mut scratch };
+        let plain = plain(rows, self.encoding);
+        let mut values = Values { rows, encoding: self.encoding, plain, scratch: &mut scratch };
         for at in 0..self.order.len() {
             self.column(self.order[at], &mut block, &mut values, &mut misses);
         }

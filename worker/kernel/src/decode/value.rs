@@ -13,6 +13,8 @@ use crate::infer::{Value, parse_as};
 pub(super) struct Values<'r, 'b, 's> {
     pub(super) rows: &'r Rows<'b>,
     pub(super) encoding: Encoding,
+    /// A bit for each row that is in UTF-8 as it stands: see [`plain`].
+    pub(super) plain: u64,
     pub(super) scratch: &'s mut Scratch,
 }
 
@@ -34,6 +36,15 @@ impl Values<'_, '_, '_> {
         transcode(value, &mut self.scratch.transcoded);
         Some(&self.scratch.transcoded)
     }
+}
+
+/// The rows that are in UTF-8 as they stand: all where the source is, else those that are ASCII. A row is looked at once, and not in
+/// each of its fields.
+pub(super) fn plain(rows: &Rows<'_>, encoding: Encoding) -> u64 {
+    if encoding == Encoding::Utf8 {
+        return u64::MAX;
+    }
+    (0..rows.rows.len()).fold(0, |word, row| word | u64::from(rows.content(row).is_ascii()) << row)
 }
 
 /// Windows-1252 to UTF-8.
