@@ -293,6 +293,12 @@ pub struct Longs {
     pub good: u64,
 }
 
+impl Default for Longs {
+    fn default() -> Self {
+        Self { values: [0; 64], good: 0 }
+    }
+}
+
 /// Doubles read from 64 values.
 #[derive(Debug, Clone)]
 pub struct Doubles {
@@ -302,6 +308,12 @@ pub struct Doubles {
     pub good: u64,
     /// A bit for each that has no fraction.
     pub whole: u64,
+}
+
+impl Default for Doubles {
+    fn default() -> Self {
+        Self { values: [0.0; 64], good: 0, whole: 0 }
+    }
 }
 
 /// Defines the entrance to a function that is for each set of instructions.

@@ -101,6 +101,19 @@ pub(super) struct Block<'b, 'r, 'd, 's> {
 pub(super) struct Lanes {
     pub(super) gathered: Gathered,
     pub(super) keys: Keys,
+    tails: Tails,
+    longs: Longs,
+    doubles: Doubles,
+}
+
+/// The third eight bytes of what was gathered, where they were asked for.
+#[derive(Debug)]
+struct Tails([u64; BLOCK_ROWS]);
+
+impl Default for Tails {
+    fn default() -> Self {
+        Self([0; BLOCK_ROWS])
+    }
 }
 
 impl<'b> Block<'b, '_, '_, '_> {
@@ -123,12 +136,11 @@ impl<'b> Block<'b, '_, '_, '_> {
         arch::gather_second(self.path, self.fields.text, 8, starts, high);
     }
 
-    /// The third eight bytes of what was gathered.
+    /// Gathers the third eight bytes of what was gathered.
     #[inline(always)]
-    fn gather_tails(&self) -> [u64; BLOCK_ROWS] {
-        let mut tails = [0; BLOCK_ROWS];
-        arch::gather_second(self.path, self.fields.text, 16, &self.lanes.gathered.starts, &mut tails);
-        tails
+    fn gather_tails(&mut self) {
+        let Lanes { gathered, tails, .. } = &mut *self.lanes;
+        arch::gather_second(self.path, self.fields.text, 16, &gathered.starts, &mut tails.0);
     }
 
     /// Gathers the candidates that are read in lanes: none where a value that they read may mean null.
@@ -165,7 +177,7 @@ impl<'b> Block<'b, '_, '_, '_> {
         if !self.gather_wide(gathered) {
             self.lanes.gathered.high = [0; BLOCK_ROWS];
         }
-        let Lanes { gathered, keys } = &mut *self.lanes;
+        let Lanes { gathered, keys, .. } = &mut *self.lanes;
         arch::keys(self.path, gathered, keys);
     }
 
@@ -182,20 +194,10 @@ impl<'b> Block<'b, '_, '_, '_> {
     /// Of the gathered rows `gathered`, those that are integers of at most 15 digits.
     #[inline(always)]
     pub(super) fn short_integers(&mut self, gathered: u64) -> u64 {
-        let read = self.read_longs(gathered);
-        read.good & gathered
-    }
-
-    /// Reads the gathered rows `gathered` as integers.
-    #[inline(always)]
-    fn read_longs(&mut self, gathered: u64) -> Longs {
-        let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
-        if self.gather_wide(gathered) {
-            arch::wide_longs(self.path, &self.lanes.gathered, &mut read);
-        } else {
-            arch::longs(self.path, &self.lanes.gathered, &mut read);
-        }
-        read
+        let read = if self.gather_wide(gathered) { arch::wide_longs } else { arch::longs };
+        let Lanes { gathered: from, longs, .. } = &mut *self.lanes;
+        read(self.path, from, longs);
+        longs.good & gathered
     }
 
     /// Reads the candidates of `left` one by one: puts each where `read` makes it out; the word of those that are values and fit.
@@ -406,25 +408,23 @@ fn booleans(block: &mut Block<'_, '_, '_, '_>, appended: &mut Appended) -> (u64,
 }
 
 fn longs(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i64>, appended: &mut Appended) -> u64 {
-    let lanes = block.gather_typed();
-    let read = block.read_longs(lanes);
-    let good = read.good & lanes;
+    let gathered = block.gather_typed();
+    let good = block.short_integers(gathered);
     if good != 0 {
         appended.classes = Classes::INT_SHORT;
     }
     let from = out.len();
-    out.extend_from_slice(&read.values[..block.rows]);
+    out.extend_from_slice(&block.lanes.longs.values[..block.rows]);
     let out = &mut out[from..];
     good | block.each(block.candidates() & !good, out, appended, integer)
 }
 
 fn doubles(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<f64>, long: LongIntegers, appended: &mut Appended) -> u64 {
-    let lanes = block.gather_typed();
-    let wide = block.gather_wide(lanes);
-    let mut read = Doubles { values: [0.0; BLOCK_ROWS], good: 0, whole: 0 };
-    let doubles = if wide { arch::wide_doubles } else { arch::doubles };
-    doubles(block.path, &block.lanes.gathered, block.decimal, &mut read);
-    let good = read.good & lanes;
+    let gathered = block.gather_typed();
+    let doubles = if block.gather_wide(gathered) { arch::wide_doubles } else { arch::doubles };
+    let Lanes { gathered: from, doubles: read, .. } = &mut *block.lanes;
+    doubles(block.path, from, block.decimal, read);
+    let good = read.good & gathered;
     for (some, class) in [(good & read.whole, Classes::INT_SHORT), (good & !read.whole, Classes::FLOAT)] {
         if some != 0 {
             appended.classes = appended.classes.join(class);
@@ -437,17 +437,17 @@ fn doubles(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<f64>, long: LongInte
 }
 
 fn dates(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i32>, appended: &mut Appended) -> u64 {
-    let lanes = block.gather_typed();
-    let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
+    let gathered = block.gather_typed();
     block.gather_high();
-    match block.template {
-        Some(template) => {
-            let tails = if template.is_long() { block.gather_tails() } else { [0; BLOCK_ROWS] };
-            arch::dates_as(block.path, template, &block.lanes.gathered, &tails, &mut read);
-        }
-        None => arch::dates(block.path, &block.lanes.gathered, &mut read),
+    if block.template.is_some_and(Template::is_long) {
+        block.gather_tails();
     }
-    let good = read.good & lanes;
+    let Lanes { gathered: from, tails, longs: read, .. } = &mut *block.lanes;
+    match block.template {
+        Some(template) => arch::dates_as(block.path, template, from, &tails.0, read),
+        None => arch::dates(block.path, from, read),
+    }
+    let good = read.good & gathered;
     if good != 0 {
         appended.classes = Classes::DATE;
     }
@@ -459,15 +459,15 @@ fn dates(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i32>, appended: &mut A
 }
 
 fn timestamps(block: &mut Block<'_, '_, '_, '_>, out: &mut Vec<i64>, appended: &mut Appended) -> u64 {
-    let lanes = block.gather_typed();
-    let mut read = Longs { values: [0; BLOCK_ROWS], good: 0 };
+    let gathered = block.gather_typed();
     block.gather_high();
-    let tails = block.gather_tails();
+    block.gather_tails();
+    let Lanes { gathered: from, tails, longs: read, .. } = &mut *block.lanes;
     match block.template {
-        Some(template) => arch::timestamps_as(block.path, template, &block.lanes.gathered, &tails, &mut read),
-        None => arch::timestamps(block.path, &block.lanes.gathered, &tails, &mut read),
+        Some(template) => arch::timestamps_as(block.path, template, from, &tails.0, read),
+        None => arch::timestamps(block.path, from, &tails.0, read),
     }
-    let good = read.good & lanes;
+    let good = read.good & gathered;
     if good != 0 {
         appended.classes = Classes::TIMESTAMP;
     }
