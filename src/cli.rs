@@ -15,10 +15,11 @@ use crate::cmd::generate::GenerateArgs;
 use crate::generate::Shape;
 
 /// The flags of [`JobFlags`], by their fields: all of them, so that clap names the one that stands beside a spec.
-pub(crate) const JOB_FLAGS: [&str; 12] = [
+pub(crate) const JOB_FLAGS: [&str; 13] = [
     "from",
     "to",
     "mode",
+    "partition_by",
     "partition_bytes",
     "delimiter",
     "quote",
@@ -64,9 +65,13 @@ pub struct JobFlags {
     #[arg(long, value_name = "DIR", required_unless_present = "file", requires = "from")]
     pub to: Option<PathBuf>,
 
-    /// What becomes of a table that stands there: it is refused, added to, or replaced [default: error]
-    #[arg(long, value_name = "error|append|overwrite", value_parser = mode())]
+    /// What becomes of a table that stands there: it is refused, added to, or replaced, whole or folder by folder [default: error]
+    #[arg(long, value_name = "error|append|overwrite|overwrite-partition", value_parser = mode())]
     pub mode: Option<Mode>,
+
+    /// Columns by whose values files lie in folders such as year=2024/, as Hive has them
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    pub partition_by: Vec<String>,
 
     /// Bytes of one partition, such as 64MiB [default: as file and slots suggest]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, allow_negative_numbers = true)]
@@ -137,10 +142,11 @@ fn tolerate(text: &str) -> Result<Tolerate, BadTolerate> {
 }
 
 fn mode() -> impl TypedValueParser<Value = Mode> {
-    let modes = PossibleValuesParser::new(["error", "append", "overwrite"]);
+    let modes = PossibleValuesParser::new(["error", "append", "overwrite", "overwrite-partition"]);
     modes.map(|text| match text.as_str() {
         "append" => Mode::Append,
         "overwrite" => Mode::Overwrite,
+        "overwrite-partition" => Mode::OverwritePartition,
         _ => Mode::Error,
     })
 }

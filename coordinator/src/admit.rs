@@ -18,9 +18,9 @@ use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::spec::{Auto, Job, Mode, Output, SpecProblem};
 use batteuse_shared::task::{SourceRef, SourceVersion};
 use batteuse_shared::time::Millis;
-use batteuse_shared::{layout, limits};
+use batteuse_shared::{hive, layout, limits};
 use batteuse_store::probe::{self, Found};
-use batteuse_store::{CreateError, Folder, ListError, OpenError, ReadError, Stores};
+use batteuse_store::{CreateError, Entry, Folder, Kind, ListError, OpenError, ReadError, Stores, tree};
 
 use crate::claim::{self, Claim, ClaimError, ClaimOutcome, Holding};
 use crate::journal::{AppendError, Journal, JournalError, Position, State, StateError, StateStore};
@@ -165,6 +165,16 @@ pub enum AdmitError {
         /// Its run.
         run: RunId,
     },
+    /// The output folder holds a table with other folders.
+    #[error("{} holds a table with {is}, and this run writes {wants}: give output.parquet.partitionBy (--partition-by) as that table has it, or use the mode overwrite", dir.display())]
+    OtherFolders {
+        /// The folder.
+        dir: PathBuf,
+        /// What the table has.
+        is: String,
+        /// What the run would add.
+        wants: String,
+    },
     /// The output folder holds other things.
     #[error("{} is not empty: it holds {name}, which is not ours: name an absent or empty folder", dir.display())]
     Foreign {
@@ -231,6 +241,7 @@ impl AdmitError {
             | Self::Elsewhere { .. }
             | Self::Finished { .. }
             | Self::Standing(_)
+            | Self::OtherFolders { .. }
             | Self::Foreign { .. } => Some(About::Output),
             Self::Claim(ClaimError::NotAFolder { .. }) | Self::JournalGone { .. } | Self::Lost { .. } => {
                 Some(About::Output)
@@ -339,10 +350,21 @@ fn standing(dir: &dyn Folder, output: &Output) -> Result<Option<Box<Standing>>, 
         // A run without files takes nobody's away.
         None => standing.files().next().is_some(),
     };
+    let wants = output.partition_by();
+    let goes_on = matches!(output.mode(), Mode::Append | Mode::OverwritePartition);
     match found {
+        Some((_, standing)) if goes_on && standing.partition_by != wants => {
+            let (is, wants) = (by(&standing.partition_by), by(wants));
+            Err(AdmitError::OtherFolders { dir: dir.place(""), is, wants })
+        }
         Some((run, standing)) if stays(&standing) => Err(AdmitError::Finished { dir: dir.place(""), run }),
         found => Ok(found.map(|(_, standing)| Box::new(standing))),
     }
+}
+
+/// `partitionBy` in words.
+fn by(columns: &[String]) -> String {
+    if columns.is_empty() { "no folders by columns".to_owned() } else { format!("folders by {}", columns.join(", ")) }
 }
 
 /// Refuses a store in which a claim would not hold, before the first one is made.
@@ -423,10 +445,7 @@ fn free_slot(
 fn begun(dir: &dyn Folder, run: &RunId) -> Result<bool, AdmitError> {
     let names = |path: &str| match dir.list(path) {
         Ok(list) => Ok(list.unwrap_or_default().into_iter().map(|entry| entry.name).collect::<Vec<_>>()),
-        Err(ListError::Io(error)) => Err(AdmitError::Io { path: dir.place(path), error }),
-        Err(error @ ListError::NotAFolder) => {
-            Err(AdmitError::Io { path: dir.place(path), error: io::Error::new(io::ErrorKind::NotADirectory, error) })
-        }
+        Err(error) => Err(unlisted(dir, path, error)),
     };
     // An earlier run's table is none of its.
     let earlier = match standing::read(dir) {
@@ -437,10 +456,20 @@ fn begun(dir: &dyn Folder, run: &RunId) -> Result<bool, AdmitError> {
         Some(standing) => name == layout::SUCCESS || standing.files().any(|file| file == name),
         None => false,
     };
-    let published = names("")?.iter().any(|name| name != layout::ENGINE_DIR && !known(name));
+    let listed = tree(dir).map_err(|error| unlisted(dir, "", error))?.unwrap_or_default();
+    let left = |entry: &Entry| entry.kind == Kind::Folder && hive::split(&entry.name).is_some();
+    let published = listed.iter().any(|entry| entry.name != layout::ENGINE_DIR && !left(entry) && !known(&entry.name));
     let reported = names(&layout::run_dir(run))?.iter().any(|name| name != STAGING);
     let staged = names(&layout::staging_dir(run))?.iter().any(|name| name != layout::STAGING_NONCE);
     Ok(published || reported || staged)
+}
+
+fn unlisted(dir: &dyn Folder, path: &str, error: ListError) -> AdmitError {
+    let error = match error {
+        ListError::Io(error) => error,
+        error @ ListError::NotAFolder => io::Error::new(io::ErrorKind::NotADirectory, error),
+    };
+    AdmitError::Io { path: dir.place(path), error }
 }
 
 /// Name of the staging folder inside a run's folder.

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use batteuse_shared::ids::RunId;
-use batteuse_shared::layout;
 use batteuse_shared::limits::CLAIM_BYTES_MAX;
-use batteuse_store::{CreateError, Created, Entry, Folder, Kind, ListError, ReadError, Stores};
+use batteuse_shared::{hive, layout};
+use batteuse_store::{CreateError, Created, Entry, Folder, Kind, ListError, ReadError, Stores, tree};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{self, State, StateError, StateFolder, slot_number};
@@ -123,13 +123,16 @@ impl ClaimError {
 /// # Errors
 /// When it is no folder, cannot be listed, or its highest claim cannot be read.
 pub fn look(dir: &dyn Folder) -> Result<Holding, ClaimError> {
-    let Some(entries) = list(dir, "")? else { return Ok(Holding::Absent) };
+    let Some(entries) = tree(dir).map_err(unlisted(dir, ""))? else { return Ok(Holding::Absent) };
     // A link in its place is not followed: it is a stranger.
     let engine = entries.iter().any(|entry| entry.name == layout::ENGINE_DIR && entry.kind == Kind::Folder);
     let claimed = if engine { current(dir)? } else { None };
     let mut strangers = strangers(&entries, "", |entry| match entry.name.as_str() {
         layout::ENGINE_DIR => entry.kind == Kind::Folder,
-        name => claimed.is_some() && entry.kind == Kind::File && (name == layout::SUCCESS || is_part(name)),
+        _ if claimed.is_none() => false,
+        name if entry.kind == Kind::File => name == layout::SUCCESS || layout::is_part(name),
+        // A crash may have left it empty.
+        name => entry.kind == Kind::Folder && hive::split(name).is_some(),
     });
     if engine {
         let engine = list(dir, layout::ENGINE_DIR)?.unwrap_or_default();
@@ -234,24 +237,22 @@ fn read(dir: &dyn Folder, seq: u64) -> Result<Option<Claim>, ClaimError> {
     }
 }
 
+fn unlisted(dir: &dyn Folder, path: &str) -> impl FnOnce(ListError) -> ClaimError + use<> {
+    let path = dir.place(path);
+    |error| match error {
+        ListError::NotAFolder => ClaimError::NotAFolder { path },
+        ListError::Io(error) => ClaimError::Io { path, error },
+    }
+}
+
 /// What lies in the folder `path` of `dir`; none when it does not exist.
 fn list(dir: &dyn Folder, path: &str) -> Result<Option<Vec<Entry>>, ClaimError> {
-    dir.list(path).map_err(|error| match error {
-        ListError::NotAFolder => ClaimError::NotAFolder { path: dir.place(path) },
-        ListError::Io(error) => ClaimError::Io { path: dir.place(path), error },
-    })
+    dir.list(path).map_err(unlisted(dir, path))
 }
 
 /// The names of what is not `known`.
 fn strangers(entries: &[Entry], prefix: &str, known: impl Fn(&Entry) -> bool) -> Vec<String> {
     entries.iter().filter(|entry| !known(entry)).map(|entry| format!("{prefix}{}", entry.name)).collect()
-}
-
-/// Whether `name` is that of a published part, as in [`layout::part`].
-pub(crate) fn is_part(name: &str) -> bool {
-    let ids = name.strip_prefix("part-").and_then(|rest| rest.strip_suffix(".parquet")?.split_once('-'));
-    let hex = |id: &str| id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    ids.is_some_and(|(start, attempt)| hex(start) && hex(attempt))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use batteuse_shared::layout;
 use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
-use batteuse_store::{Folder, Kind, ListError, ReadError, Stores, WriteError};
+use batteuse_store::{Folder, Kind, ListError, ReadError, Stores, WriteError, tree};
 use sha2::{Digest as _, Sha256};
 
 pub use self::table::{Entry, TableError, TablePlan, TableRows, entry, sweep_tables};
@@ -156,7 +156,7 @@ fn and_more(attempts: usize) -> String {
 
 /// Refuses to publish into a folder that holds somebody else's table, before anything is visible.
 fn nobody_else(dir: &dyn Folder, plan: &PublishPlan) -> Result<(), PublishError> {
-    let listed = dir.list("").map_err(|error| match error {
+    let listed = tree(dir).map_err(|error| match error {
         ListError::NotAFolder => PublishError::Foreign { path: dir.place("") },
         ListError::Io(error) => at(dir, "")(error),
     })?;
@@ -251,8 +251,10 @@ pub fn publish(
             still_ours(dir, &plan.run)?;
         }
     }
+    let folders: BTreeSet<&str> = plan.parts.iter().filter_map(|part| folder_of(&part.published)).collect();
+    folders.iter().try_for_each(|folder| make(dir, folder))?;
     link_parts(dir, plan, &mut done)?;
-    dir.secure("").map_err(at(dir, ""))?;
+    folders.into_iter().chain([""]).try_for_each(|folder| dir.secure(folder).map_err(at(dir, folder)))?;
     if let Some(rejects) = &plan.rejects {
         link(dir, &plan.run, rejects)?;
         dir.secure(&run_dir).map_err(at(dir, &run_dir))?;
@@ -275,6 +277,9 @@ pub fn publish(
         dir.discard(file, None).map_err(at(dir, file))?;
         done(file)?;
     }
+    let emptied = plan.before.iter().flat_map(|before| &before.removed).filter_map(|file| folder_of(file));
+    let emptied: BTreeSet<&str> = emptied.collect();
+    emptied.into_iter().try_for_each(|folder| dir.remove_empty(folder).map_err(at(dir, folder)))?;
     dir.secure("").map_err(at(dir, ""))?;
     discard(dir, &plan.run, &plan.unwanted)?;
     if let Err(error) = abort_orphans(dir, &plan.run) {
@@ -282,6 +287,23 @@ pub fn publish(
         tracing::warn!(run = %plan.run, %error, "uploads of lost attempts may be left: `batteuse gc` aborts them");
     }
     sweep(dir, &plan.run)
+}
+
+/// The folder of the output folder that a file lies in; none of one that lies in the output folder itself.
+fn folder_of(path: &str) -> Option<&str> {
+    path.rsplit_once('/').map(|(folder, _)| folder)
+}
+
+/// Makes a folder that parts are published in. Nothing else may have its name: what a link leads to is not ours.
+fn make(dir: &dyn Folder, folder: &str) -> Result<(), PublishError> {
+    let above = folder.match_indices('/').map(|(end, _)| &folder[..end]);
+    // Object stores have no folders that could be something else.
+    for path in above.chain([folder]).filter(|_| !dir.has_uploads()) {
+        if dir.kind(path).map_err(at(dir, path))?.is_some_and(|kind| kind != Kind::Folder) {
+            return Err(PublishError::Foreign { path: dir.place(path) });
+        }
+    }
+    dir.make(folder).map_err(at(dir, folder))
 }
 
 /// Aborts the uploads to `dir` that attempts of `run` left when they were lost; tells how many. Only when no attempt of the run
@@ -294,7 +316,7 @@ pub fn abort_orphans(dir: &dyn Folder, run: &RunId) -> Result<usize, PublishErro
     let Some(pending) = dir.pending_uploads().map_err(at(dir, ""))? else { return Ok(0) };
     // Those of earlier runs too: they have ended.
     let engine = |key: &str| [layout::RUNS_DIR, layout::DOCTOR].iter().any(|dir| key.starts_with(&format!("{dir}/")));
-    let own: Vec<_> = pending.iter().filter(|upload| engine(&upload.key) || claim::is_part(&upload.key)).collect();
+    let own: Vec<_> = pending.iter().filter(|upload| engine(&upload.key) || layout::is_part(&upload.key)).collect();
     if own.is_empty() {
         return Ok(0);
     }

@@ -12,11 +12,9 @@ use batteuse_shared::layout;
 use batteuse_shared::limits::{TABLE_FILES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::manifest::{Manifest, Standing, Success};
 use batteuse_shared::table::Checksum;
-use batteuse_store::{Folder, ListError, ReadError};
+use batteuse_store::{Folder, ListError, ReadError, tree};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
-
-use crate::claim;
 
 /// Why the table cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +61,7 @@ pub fn read(dir: &dyn Folder) -> Result<Option<(RunId, Standing)>, StandingError
         return Err(damaged(layout::SUCCESS, "it does not list what the manifest lists"));
     }
     let (run, standing) = (success.run, Standing::new(manifest, Checksum(Sha256::digest(&text).into())));
-    if let Some(file) = standing.files().find(|file| !claim::is_part(file)) {
+    if let Some(file) = standing.files().find(|file| !layout::is_part(file)) {
         return Err(damaged(&path, &format!("it lists {file:?}, which is no part's name")));
     }
     match standing.files().count() {
@@ -84,13 +82,13 @@ fn parsed<T: DeserializeOwned>(dir: &dyn Folder, path: &str, text: &[u8]) -> Res
         .map_err(|error| StandingError::Damaged { path: dir.place(path), reason: error.to_string() })
 }
 
-/// Names in the folder that readers take for the table's and `standing` does not have; of several, the first by name.
+/// Paths in the folder that readers take for the table's and `standing` does not have; of several, the first by name.
 ///
 /// # Errors
 /// When the folder cannot be listed.
 pub fn stray(dir: &dyn Folder, standing: Option<&Standing>) -> Result<Option<String>, StandingError> {
     let failed = |error| StandingError::Io { path: dir.place(""), error };
-    let listed = dir.list("").map_err(|error| match error {
+    let listed = tree(dir).map_err(|error| match error {
         ListError::Io(error) => failed(error),
         error @ ListError::NotAFolder => failed(io::Error::new(io::ErrorKind::NotADirectory, error)),
     })?;

@@ -17,7 +17,7 @@ pub fn wire_bytes(message: &impl prost::Message) -> usize {
 }
 
 /// Version of the messages. Raised by one whenever an old side would misread a new one; then both must be replaced.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 
 /// What a worker says.
 #[derive(Debug, Clone, PartialEq, Eq)]

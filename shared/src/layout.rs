@@ -1,7 +1,9 @@
 //! Where things lie: every path of an output folder and of a state folder, relative, with `/`.
 //!
-//! Invariant: nothing but published parts is ever named `*.parquet` outside `_batteuse`, and part names sort in source order.
+//! Invariant: nothing but published parts is ever named `*.parquet` outside `_batteuse`, and part names of one folder sort in source
+//! order.
 
+use crate::hive;
 use crate::ids::{AttemptId, PartitionId, RunId};
 
 /// The folder of the engine's own files inside an output folder.
@@ -48,10 +50,10 @@ pub fn rejects(run: &RunId) -> String {
     format!("{}/rejects.parquet", run_dir(run))
 }
 
-/// Name of an attempt's staged part, inside the staging folder.
+/// Name of an attempt's staged part, the `nth` of it from 0, inside the staging folder.
 #[must_use]
-pub fn staged_part(partition: PartitionId, attempt: AttemptId) -> String {
-    format!("{:07}-{attempt}.part.tmp", partition.0)
+pub fn staged_part(partition: PartitionId, attempt: AttemptId, nth: usize) -> String {
+    format!("{:07}-{attempt}-{nth:04}.part.tmp", partition.0)
 }
 
 /// Name of an attempt's staged rejects, inside the staging folder.
@@ -73,6 +75,23 @@ pub const STAGING_NONCE: &str = "nonce";
 #[must_use]
 pub fn part(span_start: u64, attempt: AttemptId) -> String {
     format!("part-{span_start:016x}-{attempt}.parquet")
+}
+
+/// Path of a published part in `folder` of the output folder, as [`crate::hive::folder`] names it; empty where there are none.
+#[must_use]
+pub fn part_in(folder: &str, span_start: u64, attempt: AttemptId) -> String {
+    let name = part(span_start, attempt);
+    if folder.is_empty() { name } else { format!("{folder}/{name}") }
+}
+
+/// Whether `path` is that of a published part in the output folder, as [`part_in`] has it.
+#[must_use]
+pub fn is_part(path: &str) -> bool {
+    let (folder, name) = path.rsplit_once('/').map_or((None, path), |(folder, name)| (Some(folder), name));
+    let ids = name.strip_prefix("part-").and_then(|rest| rest.strip_suffix(".parquet")?.split_once('-'));
+    let hex = |id: &str| id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let named = ids.is_some_and(|(start, attempt)| hex(start) && hex(attempt));
+    named && folder.is_none_or(|folder| hive::split(folder).is_some())
 }
 
 /// Folder of a run's journal inside a state folder.
@@ -116,6 +135,20 @@ mod tests {
         let late = part(0x1_0000_0000, AttemptId::new(Epoch(1), 2));
         let early = part(0xffff_ffff, AttemptId::new(Epoch(9), 9));
         assert!(early < late, "{early} {late}");
+    }
+
+    #[test]
+    fn parts_are_known_by_their_names_in_their_folders() {
+        let attempt = AttemptId::new(Epoch(1), 2);
+        for folder in ["", "a=1", "a=1/b=x%2Fy", "a=__HIVE_DEFAULT_PARTITION__"] {
+            assert!(is_part(&part_in(folder, 7, attempt)), "{folder}");
+        }
+        for folder in ["a", "a=", "a=1/b", "../a=1", "_batteuse", "a=1/", "/"] {
+            assert!(!is_part(&part_in(folder, 7, attempt)), "{folder}");
+        }
+        for name in ["part-1.parquet", "", "a=1", "a=1/x.parquet"] {
+            assert!(!is_part(name), "{name}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Invariant: no I/O, no async, no clock, no logging. Everything here is a plain value with a serde form.
 
 pub mod format;
+pub mod hive;
 pub mod ids;
 pub mod layout;
 pub mod limits;

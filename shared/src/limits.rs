@@ -333,3 +333,24 @@ pub const TABLE_STATEMENT_MS_MAX: u64 = 60_000;
 /// Longest that the removal of a staging table waits for an attempt that still writes to it. Milliseconds. What is left then is
 /// `batteuse gc`'s.
 pub const TABLE_LOCK_MS_MAX: u64 = 5_000;
+
+/// Most columns of `output.parquet.partitionBy`: each multiplies the files, and with four a table has more folders than rows are worth.
+pub const HIVE_COLUMNS_MAX: usize = 4;
+
+/// Longest name of a folder by a column's value, in bytes: what the common file systems take.
+pub const HIVE_NAME_BYTES_MAX: usize = 255;
+
+/// Longest path of such folders, in bytes: object stores take keys of 1,024, and the part's own name and a prefix need room too.
+pub const HIVE_FOLDER_BYTES_MAX: usize = 768;
+
+/// Most files that one attempt writes, one for each combination of values: each is a file or an upload, an encoder and a line in the
+/// journal. Departments by years are below it; a column that tells rows apart is far above.
+pub const HIVE_FILES_MAX: usize = 1_024;
+
+/// Most columns of all these files together: each of a row group under way takes some 12 KiB before its first page, 768 MiB at this
+/// many.
+pub const HIVE_OPEN_COLUMNS_MAX: usize = 1 << 16;
+
+/// Bytes of a partition's files that an object store has not been sent, because parts of an upload have a least size, at which the
+/// run is refused: they lie in memory. What `partition.bytes: auto` makes is an eighth of it.
+pub const HIVE_UNSENT_BYTES_MAX: usize = 1 << 30;

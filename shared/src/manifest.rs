@@ -1,7 +1,7 @@
 //! The manifest of a published run, what `_SUCCESS` holds, and the table that a run finds in its output folder.
 //!
-//! Invariant: parts are listed in source order and their spans tile the data (TILES); what earlier runs wrote is listed apart, the
-//! oldest first, and is never changed.
+//! Invariant: parts are listed in source order and their spans tile the data (TILES); of a partition that wrote several files each has
+//! an entry, with the same span. What earlier runs wrote is listed apart, the oldest first, and is never changed; it may become less.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub struct Manifest {
     pub source: SourceRef,
     /// Columns with settled types.
     pub columns: Vec<Column>,
+    /// Names of those by whose values the files lie in folders; the files have no such column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
     /// Rows in all parts.
     pub rows: u64,
     /// Digest of their rows.
@@ -31,11 +34,19 @@ pub struct Manifest {
     /// The table of a database into which the rows were published.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub postgres: Option<Postgres>,
-    /// Every accepted partition in source order.
+    /// Every accepted partition in source order, once for each of its files.
     pub parts: Vec<ManifestPart>,
     /// What earlier runs wrote and the table still has, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Share>,
+}
+
+impl Manifest {
+    /// The span of each accepted partition, once, in source order.
+    pub fn spans(&self) -> impl Iterator<Item = (PartitionId, Span)> {
+        let mut before = None;
+        self.parts.iter().map(|part| (part.partition, part.span)).filter(move |of| before.replace(*of) != Some(*of))
+    }
 }
 
 /// What one earlier run has in a table.
@@ -58,6 +69,9 @@ pub struct Standing {
     pub success_sha256: Checksum,
     /// Its columns.
     pub columns: Vec<Column>,
+    /// As [`Manifest::partition_by`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
     /// All that it holds; the last is the share of the run that `_SUCCESS` names.
     pub shares: Vec<Share>,
 }
@@ -66,10 +80,10 @@ impl Standing {
     /// The table of `manifest`, whose `_SUCCESS` has this checksum.
     #[must_use]
     pub fn new(manifest: Manifest, success_sha256: Checksum) -> Self {
-        let Manifest { run, source, columns, mut parts, kept: mut shares, .. } = manifest;
+        let Manifest { run, source, columns, partition_by, mut parts, kept: mut shares, .. } = manifest;
         parts.retain(|part| part.file.is_some());
         shares.push(Share { run, source, parts });
-        Self { success_sha256, columns, shares }
+        Self { success_sha256, columns, partition_by, shares }
     }
 
     /// The paths of its files.
@@ -83,12 +97,13 @@ impl Standing {
         self.parts().map(|part| part.attempt.epoch()).max().unwrap_or(Epoch(0))
     }
 
-    fn parts(&self) -> impl Iterator<Item = &ManifestPart> {
+    /// Its files, those of the oldest run first.
+    pub fn parts(&self) -> impl Iterator<Item = &ManifestPart> {
         self.shares.iter().flat_map(|share| &share.parts)
     }
 }
 
-/// One accepted partition.
+/// One accepted partition, or one of its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestPart {
@@ -98,14 +113,17 @@ pub struct ManifestPart {
     pub attempt: AttemptId,
     /// Bytes of the source it covers.
     pub span: Span,
-    /// Name in the output folder; none when it wrote no row, or there are no files.
+    /// Path in the output folder; none when it wrote no row, or there are no files.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file: Option<String>,
+    /// Of each column of `partition_by`, what all rows of the file have in it, as text; null: null.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub values: Vec<Option<String>>,
     /// Rows.
     pub rows: u64,
     /// Bytes of the file.
     pub bytes: u64,
-    /// Digest of its rows.
+    /// Digest of its rows, with the columns of `partition_by`.
     pub digest: Digest,
     /// sha256 of the file's bytes; none where there is no file.
     #[serde(skip_serializing_if = "Option::is_none", default)]

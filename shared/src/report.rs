@@ -243,6 +243,8 @@ pub enum RejectKind {
     Cast,
     /// A row that the database does not take: a constraint of its table, or a value that its type does not hold.
     Refused,
+    /// A row whose value in a column of `partitionBy` no folder can be named after.
+    NoFolder,
 }
 
 impl RejectKind {
@@ -257,6 +259,7 @@ impl RejectKind {
             Self::TooManyColumns => "TOO MANY COLUMNS",
             Self::Cast => "CAST",
             Self::Refused => "REFUSED BY TABLE",
+            Self::NoFolder => "NO FOLDER",
         }
     }
 }

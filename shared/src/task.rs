@@ -139,12 +139,15 @@ pub struct ParseTask {
     pub start: Option<StateId>,
     /// Compression of the part; none: no part is wanted.
     pub compression: Option<Compression>,
+    /// Names of the columns by whose values rows go into folders; they are in no file. Empty: there are no folders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
     /// The table that is an output.
     #[serde(default)]
     pub table: Option<TableRef>,
     /// Where to stage.
     pub staging: Staging,
-    /// The decided attempt whose lost part this one replaces, under its published name.
+    /// The decided attempt whose lost parts this one replaces, under their published names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<AttemptId>,
 }
@@ -235,10 +238,12 @@ pub struct Parsed {
     pub counts: Counts,
     /// Summary of each column over the span's written records; empty classes for declared columns.
     pub summaries: Vec<Classes>,
-    /// Types of the staged part; none when a value did not fit the guess, and then no part is staged.
+    /// Types of the staged parts; none when a value did not fit the guess, or no folder is named after a type: then no part is staged.
     pub types: Option<Vec<ColumnType>>,
-    /// The staged part; none when no row was written (but partition 0 always stages one), `types` is none, or none is wanted.
-    pub part: Option<StagedPart>,
+    /// The staged parts, by the first row of each in source order: one for each combination of the values of `partition_by`, so at most
+    /// one without it. None when no row was written (but partition 0 always stages one where there are no folders), `types` is none,
+    /// or none is wanted.
+    pub parts: Vec<StagedPart>,
     /// The staging table of a database; none when no row was written, `types` is none, or none is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<StagedTable>,
@@ -282,10 +287,11 @@ impl Parsed {
     /// Rows staged, and their digest: of every output the same.
     #[must_use]
     pub fn rows(&self) -> (u64, Digest) {
-        match (&self.part, &self.table) {
-            (Some(part), _) => (part.rows, part.digest),
-            (None, Some(table)) => (table.rows, table.digest),
-            (None, None) => (0, Digest::default()),
+        match (&self.parts[..], &self.table) {
+            ([], Some(table)) => (table.rows, table.digest),
+            (parts, _) => {
+                parts.iter().fold((0, Digest::default()), |(rows, sum), part| (rows + part.rows, sum.plus(part.digest)))
+            }
         }
     }
 }
@@ -330,11 +336,14 @@ pub struct Upload {
 pub struct StagedPart {
     /// Name in the staging folder.
     pub key: String,
+    /// Of each column of `partition_by`, what all its rows have in it, as text; none: null.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<Option<String>>,
     /// Size in bytes.
     pub bytes: u64,
     /// Rows in it.
     pub rows: u64,
-    /// Digest of its rows.
+    /// Digest of its rows, with the columns of `partition_by`.
     pub digest: Digest,
     /// sha256 of its bytes.
     pub sha256: Checksum,

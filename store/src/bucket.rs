@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use batteuse_shared::limits::{TEXT_BYTES_MAX, UPLOAD_PARTS_IN_FLIGHT_MAX};
+use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, TEXT_BYTES_MAX, UPLOAD_PARTS_IN_FLIGHT_MAX};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use self::pending::Lister;
 pub(crate) use self::uploading::Uploading;
 use crate::{
-    CreateError, Created, Entry, Folder, Kind, ListError, PublishError, ReadError, StagedFile, Waiter, WriteError,
+    CreateError, Created, Entry, Folder, Kind, ListError, PublishError, ReadError, StagedFile, Waiter, WriteError, tree,
 };
 
 mod pending;
@@ -142,6 +142,21 @@ impl Bucket {
         // An object of the folder's own name, with a `/`, is how some clients and stores mark a folder.
         let objects = found.objects.iter().filter(|meta| meta.location != prefix);
         Ok(folders.chain(objects.map(|meta| named(&meta.location, Kind::File))).collect())
+    }
+
+    /// The objects below the folder `path`, by their paths in this one.
+    async fn files_below(&self, path: &str) -> Result<Vec<Entry>, ListError> {
+        let prefix = self.key(path).map_err(ListError::Io)?;
+        let mut found = self.client.objects.list(Some(&prefix));
+        let mut files = Vec::new();
+        while let Some(meta) = found.try_next().await.map_err(|error| ListError::Io(io_error(error)))? {
+            // As in `listed`, what marks a folder is none of its files.
+            if let Some(rest) = meta.location.as_ref().strip_prefix(prefix.as_ref()).filter(|rest| !rest.is_empty()) {
+                files.push(Entry { name: format!("{path}{rest}"), kind: Kind::File });
+            }
+            tree::bounded(files.len())?;
+        }
+        Ok(files)
     }
 
     async fn removed(&self, prefix: Path) -> object_store::Result<()> {
@@ -263,6 +278,23 @@ impl Folder for Bucket {
         let key = self.key(path).map_err(ListError::Io)?;
         let list = self.wait(self.listed(key)).map_err(|error| ListError::Io(io_error(error)))?;
         Ok(Some(list).filter(|list| !list.is_empty()))
+    }
+
+    fn below(&self, folders: &[String]) -> Result<Vec<Entry>, ListError> {
+        let listing = futures::stream::iter(folders).map(|folder| self.files_below(folder));
+        let mut listing = listing.buffer_unordered(COMPLETIONS_IN_FLIGHT_MAX);
+        self.client.runtime.wait(async {
+            let mut all = Vec::new();
+            while let Some(files) = listing.try_next().await? {
+                all.extend(files);
+                tree::bounded(all.len())?;
+            }
+            Ok(all)
+        })
+    }
+
+    fn remove_empty(&self, _: &str) -> io::Result<()> {
+        Ok(())
     }
 
     fn kind(&self, path: &str) -> io::Result<Option<Kind>> {

@@ -8,12 +8,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
+use batteuse_shared::limits::HIVE_COLUMNS_MAX;
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use bytes::{Bytes, BytesMut};
 
-use crate::local;
 use crate::{CreateError, Created, Entry, Folder, Kind, ListError, PublishError, ReadError, StagedFile, WriteError};
+use crate::{local, tree};
 
 /// A folder on a local disk, which may not exist yet.
 #[derive(Debug, Clone)]
@@ -146,6 +147,37 @@ impl Folder for Disk {
             }
         }
         Ok(Some(list))
+    }
+
+    fn below(&self, folders: &[String]) -> Result<Vec<Entry>, ListError> {
+        let mut found = Vec::new();
+        let mut left: Vec<String> = folders.to_vec();
+        while let Some(folder) = left.pop() {
+            let lies_in = self.list(&folder)?.unwrap_or_default();
+            if lies_in.is_empty() {
+                found.push(Entry { name: folder, kind: Kind::Folder });
+                continue;
+            }
+            for Entry { name, kind } in lies_in {
+                let entry = Entry { name: format!("{folder}/{name}"), kind };
+                let deep = entry.name.matches('/').count() >= HIVE_COLUMNS_MAX;
+                if tree::is_value(&entry) && !deep { left.push(entry.name) } else { found.push(entry) }
+            }
+            tree::bounded(found.len() + left.len())?;
+        }
+        Ok(found)
+    }
+
+    fn remove_empty(&self, path: &str) -> io::Result<()> {
+        let mut folder = Some(path);
+        while let Some(path) = folder.filter(|path| !path.is_empty()) {
+            match fs::remove_dir(self.inside(path)?) {
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => folder = path.rsplit_once('/').map(|(above, _)| above),
+            }
+        }
+        Ok(())
     }
 
     fn kind(&self, path: &str) -> io::Result<Option<Kind>> {

@@ -12,6 +12,7 @@ pub mod local;
 pub mod probe;
 mod staged;
 mod stores;
+mod tree;
 mod waiter;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use self::disk::Disk;
 pub use self::local::{CreateError, Created, ReadError, WriteError};
 pub use self::staged::StagedFile;
 pub use self::stores::{OpenError, Stores};
+pub use self::tree::tree;
 pub use self::waiter::Waiter;
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
@@ -43,7 +45,7 @@ pub enum Kind {
 /// One name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name, without a path. What is not UTF-8 is shown with replacement characters: such a name is never ours.
+    /// Its name, without a path but where that is said. What is not UTF-8 is shown with replacement characters: such a name is never ours.
     pub name: String,
     /// What it stands for.
     pub kind: Kind,
@@ -154,6 +156,18 @@ pub trait Folder: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it is no folder, or cannot be listed.
     fn list(&self, path: &str) -> Result<Option<Vec<Entry>>, ListError>;
+
+    /// All that lies below these folders of its own, each by its path, as [`tree`] tells it.
+    ///
+    /// # Errors
+    /// When one cannot be listed, or they hold more than any table has.
+    fn below(&self, folders: &[String]) -> Result<Vec<Entry>, ListError>;
+
+    /// Removes the folder `path` and those above it in this one, as far as nothing lies in them. Object stores have none to remove.
+    ///
+    /// # Errors
+    /// When one is there, holds nothing, and cannot be removed.
+    fn remove_empty(&self, path: &str) -> io::Result<()>;
 
     /// What `path` itself is, links not followed; none when nothing has that name.
     ///

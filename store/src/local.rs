@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use batteuse_shared::limits::{SWEPT_TRIES_MAX, TEXT_BYTES_MAX};
+use batteuse_shared::limits::{SWEPT_TRIES_MAX, TEXT_BYTES_MAX, WRITE_BYTES};
 use batteuse_shared::table::Checksum;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -281,7 +281,8 @@ pub fn replace(dir: &Path, name: &str, before: &Checksum, bytes: &[u8]) -> Resul
 }
 
 /// Gives the staged file of `bytes` bytes its final name too, without replacing anything: an idempotent redo, done when both
-/// names are one file, or when the staged name is gone and the published file has the right size.
+/// names are one file, when both files hold the same bytes (of several files that were made again, because others were lost, this one
+/// was published before), or when the staged name is gone and the published file has the right size.
 ///
 /// The staged name stays, and the caller syncs the folder: a name must not be removed before the other one is durable.
 ///
@@ -307,7 +308,28 @@ fn is_published(staged: &Path, published: &Path, bytes: u64) -> Result<bool, Pub
         (Some(_), None) => Ok(false),
         (Some(from), Some(to)) if (from.dev(), from.ino()) == (to.dev(), to.ino()) => Ok(true),
         (None, Some(to)) if right(&to) => Ok(true),
+        (Some(_), Some(to)) if right(&to) && same_content(staged, published).map_err(PublishError::Io)? => Ok(true),
         (_, Some(_)) => Err(PublishError::Foreign),
+    }
+}
+
+/// Whether two files hold the same bytes; the second one is durable then.
+fn same_content(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+    let (mut left, mut right) = (vec![0; WRITE_BYTES], vec![0; WRITE_BYTES]);
+    loop {
+        let bytes = one.read(&mut left)?;
+        if bytes == 0 {
+            let longer = other.read(&mut right)? > 0;
+            return if longer { Ok(false) } else { other.sync_all().map(|()| true) };
+        }
+        match other.read_exact(&mut right[..bytes]) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            read => read?,
+        }
+        if left[..bytes] != right[..bytes] {
+            return Ok(false);
+        }
     }
 }
 

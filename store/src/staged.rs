@@ -25,13 +25,14 @@ pub struct StagedFile {
 
 #[derive(Debug)]
 enum Target {
-    Disk(BufWriter<File>),
+    /// None once it is sealed: what is only waited for holds no file open.
+    Disk(Option<BufWriter<File>>),
     Upload(Box<Uploading>),
 }
 
 impl StagedFile {
     pub(crate) fn on_disk(path: PathBuf, file: File) -> Self {
-        Self::new(path, Target::Disk(BufWriter::with_capacity(WRITE_BYTES, file)))
+        Self::new(path, Target::Disk(Some(BufWriter::with_capacity(WRITE_BYTES, file))))
     }
 
     pub(crate) fn uploading(place: PathBuf, upload: Uploading) -> Self {
@@ -56,9 +57,9 @@ impl StagedFile {
     pub fn seal(&mut self) -> io::Result<(u64, Checksum)> {
         match &mut self.target {
             Target::Disk(file) => {
-                file.flush()?;
-                file.get_ref().sync_all()?;
-                let found = file.get_ref().metadata()?.len();
+                let file = file.take().ok_or_else(sealed)?.into_inner()?;
+                file.sync_all()?;
+                let found = file.metadata()?.len();
                 if found != self.bytes {
                     return Err(io::Error::other(format!("{found} bytes are there where {} were written", self.bytes)));
                 }
@@ -66,6 +67,15 @@ impl StagedFile {
             Target::Upload(upload) => upload.seal()?,
         }
         Ok((self.bytes, Checksum(std::mem::take(&mut self.sha256).finalize().into())))
+    }
+
+    /// Bytes that lie in memory because a store takes parts of a least size: of a file of a disk none, since it can be flushed.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        match &self.target {
+            Target::Disk(_) => 0,
+            Target::Upload(upload) => upload.unsent(),
+        }
     }
 
     /// Leaves it as it is; tells the upload, if it is one that is not completed.
@@ -79,10 +89,26 @@ impl StagedFile {
     }
 }
 
+/// Writes out what the file's buffer holds, and gives it another one.
+fn buffered(file: &mut Option<BufWriter<File>>, bytes: usize) -> io::Result<()> {
+    let inner = file.take().ok_or_else(sealed)?.into_inner()?;
+    *file = Some(BufWriter::with_capacity(bytes, inner));
+    Ok(())
+}
+
+fn sealed() -> io::Error {
+    io::Error::other("the file is sealed, or could not be written to its end")
+}
+
 impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match &mut self.target {
-            Target::Disk(file) => file.write(bytes)?,
+            Target::Disk(file) => {
+                if file.as_ref().is_none_or(|file| file.capacity() == 0) {
+                    buffered(file, WRITE_BYTES)?;
+                }
+                file.as_mut().ok_or_else(sealed)?.write(bytes)?
+            }
             Target::Upload(upload) => upload.write(bytes)?,
         };
         self.sha256.update(&bytes[..written]);
@@ -90,9 +116,12 @@ impl Write for StagedFile {
         Ok(written)
     }
 
-    /// Sends nothing early: [`StagedFile::seal`] does.
+    /// Has a file of a disk take no memory until more is written; an upload sends nothing early: [`StagedFile::seal`] does.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match &mut self.target {
+            Target::Disk(file) => buffered(file, 0),
+            Target::Upload(_) => Ok(()),
+        }
     }
 }
 

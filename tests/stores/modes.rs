@@ -40,7 +40,8 @@ fn stage(folder: &dyn Folder, number: u64, mode: Mode) -> Run {
     let mut parts = Seen::new();
     let link = |at: u32| {
         let attempt = AttemptId::new(Epoch(number as u32 + 1), at);
-        let (name, published) = (layout::staged_part(PartitionId(at), attempt), layout::part(u64::from(at), attempt));
+        let (name, published) =
+            (layout::staged_part(PartitionId(at), attempt, 0), layout::part(u64::from(at), attempt));
         let content = format!("part {at} of run {number}");
         let mut file = folder.stage(&format!("{}/{name}", layout::staging_dir(&run)), &published).unwrap();
         file.write_all(content.as_bytes()).unwrap();

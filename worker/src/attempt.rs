@@ -12,6 +12,7 @@ use batteuse_store::OpenError;
 
 use crate::encode::EncodeError;
 use crate::finish::PieceError;
+use crate::parts::PartsError;
 use crate::read::ReadError;
 use crate::stage::StageError;
 use crate::table::TableError;
@@ -64,6 +65,9 @@ pub enum AttemptError {
     /// A staged file could not be written or read.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// Rows could not be written into folders.
+    #[error(transparent)]
+    Parts(#[from] PartsError),
     /// Staged rejects are not what was announced.
     #[error(transparent)]
     Piece(#[from] PieceError),
@@ -92,10 +96,13 @@ impl AttemptError {
             Self::Read(ReadError::Url(_))
             | Self::Stage(StageError::Open(OpenError::Url(_)))
             | Self::Table(TableError::Url(_) | TableError::Refused { .. })
+            | Self::Parts(PartsError::TooMany(_) | PartsError::Unsent { .. })
             | Self::Refused { .. } => FailureClass::Refused,
             Self::Stage(StageError::NotSeen { .. } | StageError::OtherFolder { .. }) => FailureClass::Unseen,
             // A source that is gone may be a mount that this worker lacks: another one may see it.
-            Self::Read(_) | Self::Stage(_) | Self::Encode(_) | Self::Table(_) => FailureClass::Environment,
+            Self::Read(_) | Self::Stage(_) | Self::Encode(_) | Self::Parts(_) | Self::Table(_) => {
+                FailureClass::Environment
+            }
             // What was staged is not there any more: no wait brings it back.
             Self::Piece(_) => FailureClass::Crash,
             Self::Revoked => FailureClass::Released,

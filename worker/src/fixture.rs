@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId};
-use batteuse_shared::layout;
 use batteuse_shared::location::{url_of_dir, url_of_file};
 use batteuse_shared::manifest::{Manifest, ManifestPart};
 use batteuse_shared::report::{Equation, Report, Reruns, RunState, Seams};
@@ -18,6 +17,7 @@ use batteuse_shared::task::{
     FinishTask, Finished, InspectTask, Inspected, Lease, Outcome, ParseTask, Parsed, Phases, RejectPiece, SourceRef,
     Staging, Task,
 };
+use batteuse_shared::{hive, layout};
 use batteuse_store::{Disk, Stores};
 
 use crate::pipeline::{self, Progress};
@@ -106,6 +106,7 @@ impl Folder {
             range,
             start,
             compression: Some(Compression::default()),
+            partition_by: Vec::new(),
             table: None,
             staging: self.staging(),
             replaces: None,
@@ -150,6 +151,11 @@ pub struct Table {
 
 /// A whole run over `bytes` in at most `partitions` partitions; every start is given.
 pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
+    publish_by(bytes, columns, partitions, &[])
+}
+
+/// As [`publish`], into folders by the values of these columns.
+pub fn publish_by(bytes: &[u8], columns: Columns, partitions: u64, by: &[String]) -> Table {
     let folder = Folder::new(bytes);
     let found = folder.inspected(Csv::default(), columns);
     let (data_start, size) = (found.data_start, bytes.len() as u64);
@@ -158,8 +164,9 @@ pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
     let (mut parts, mut pieces) = (Vec::new(), Vec::new());
     for i in 0..partitions {
         let range = Span::new(cut(i), cut(i + 1));
-        let lease =
-            lease(10 + i as u32, Task::Parse(Box::new(folder.parse_task(&found, i as u32, range, Some(state)))));
+        let mut task = folder.parse_task(&found, i as u32, range, Some(state));
+        task.partition_by = by.to_vec();
+        let lease = lease(10 + i as u32, Task::Parse(Box::new(task)));
         let parsed = parsed(&lease);
         state = parsed.exits.exit(state).expect("the given start was tried").state;
         if let Some(rejects) = parsed.rejects {
@@ -168,25 +175,29 @@ pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
             pieces.push(RejectPiece { key, rows, content, lines_before, records_before });
         }
         counts = counts.plus(parsed.counts);
-        let file = parsed.part.as_ref().map(|part| {
-            let name = layout::part(parsed.span.start, lease.attempt);
-            fs::rename(folder.staged(&part.key), folder.out().join(&name)).unwrap();
-            name
-        });
-        let sha256 = parsed.part.as_ref().map(|part| part.sha256);
-        let (rows, bytes, digest) =
-            parsed.part.map_or((0, 0, Digest::default()), |part| (part.rows, part.bytes, part.digest));
-        let partition = PartitionId(i as u32);
-        parts.push(ManifestPart {
-            partition,
+        let none = ManifestPart {
+            partition: PartitionId(i as u32),
             attempt: lease.attempt,
             span: parsed.span,
-            file,
-            rows,
-            bytes,
-            digest,
-            sha256,
-        });
+            file: None,
+            values: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            digest: Digest::default(),
+            sha256: None,
+        };
+        if parsed.parts.is_empty() {
+            parts.push(none.clone());
+        }
+        for part in parsed.parts {
+            let name = layout::part_in(&hive::folder(by, &part.values), parsed.span.start, lease.attempt);
+            let path = folder.out().join(&name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::rename(folder.staged(&part.key), path).unwrap();
+            let (values, rows, bytes, digest) = (part.values, part.rows, part.bytes, part.digest);
+            let (file, sha256) = (Some(name), Some(part.sha256));
+            parts.push(ManifestPart { file, values, rows, bytes, digest, sha256, ..none.clone() });
+        }
     }
     let task = FinishTask { source: folder.source(), pieces, staging: folder.staging() };
     let finished = match execute(&lease(2, Task::Finish(task)), &Progress::new()) {
@@ -196,12 +207,13 @@ pub fn publish(bytes: &[u8], columns: Columns, partitions: u64) -> Table {
     let rejects = folder.out().join(layout::rejects(&run()));
     fs::create_dir_all(rejects.parent().unwrap()).unwrap();
     fs::rename(folder.staged(&finished.rejects.key), rejects).unwrap();
-    told(folder, found, parts, counts, finished)
+    let table = told(folder, found, parts, counts, finished);
+    Table { manifest: Manifest { partition_by: by.to_vec(), ..table.manifest }, ..table }
 }
 
 /// The manifest and the report of what lies in `folder`.
 fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Counts, finished: Finished) -> Table {
-    let (data_start, partitions) = (found.data_start, parts.len() as u64);
+    let (data_start, files) = (found.data_start, parts.len() as u64);
     let rows = parts.iter().map(|part| part.rows).sum();
     let digest = parts.iter().fold(Digest::default(), |sum, part| sum.plus(part.digest));
     let source = folder.source();
@@ -210,22 +222,23 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         job: "job".to_owned(),
         source: source.clone(),
         columns: found.columns,
+        partition_by: Vec::new(),
         rows,
         digest,
         postgres: None,
         parts,
         kept: Vec::new(),
     };
-    let span_bytes = manifest.parts.iter().map(|part| part.span.bytes()).sum();
+    let span_bytes = manifest.spans().map(|(_, span)| span.bytes()).sum();
     let report = Report {
         run: run(),
         job: "job".to_owned(),
         state: RunState::Succeeded,
         reason: None,
         source: source.clone(),
-        partitions,
-        accepted: partitions,
-        attempts: partitions + 2,
+        partitions: manifest.spans().count() as u64,
+        accepted: manifest.spans().count() as u64,
+        attempts: files + 2,
         reruns: Reruns::default(),
         seams: Seams::default(),
         phases: Phases::default(),
@@ -235,7 +248,7 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         counts,
         digest,
         seconds: 0.0,
-        files: partitions,
+        files,
         output_bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
         table: None,
         equation: Equation::state(&counts, data_start, span_bytes, source.version.bytes),

@@ -8,7 +8,6 @@ use arrow_select::filter::filter_record_batch;
 use batteuse_kernel::arch::Path;
 use batteuse_kernel::digest::RowDigester;
 use batteuse_kernel::partition::{Batch, Done, PartitionParse, Placed, Plan, Progress as Step, Reject};
-use batteuse_shared::ids::AttemptId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::{
     BATCH_BYTES_MAX, BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_AHEAD_BYTES, READ_BYTES, RECORD_BYTES_MAX,
@@ -17,20 +16,19 @@ use batteuse_shared::report::RejectKind;
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::{Compression, Dialect, Ragged};
 use batteuse_shared::table::{Checksum, Column, Digest};
-use batteuse_shared::task::{
-    Inspected, Lease, Outcome, ParseTask, Parsed, Phases, StagedPart, StagedRejects, StagedTable, Task,
-};
+use batteuse_shared::task::{Inspected, Lease, Outcome, ParseTask, Parsed, Phases, StagedRejects, StagedTable, Task};
 use batteuse_store::Stores;
 
 use crate::attempt::AttemptError;
 pub use crate::attempt::Progress;
 use crate::encode::{EncodeError, Encoder, Sealed};
+use crate::parts::{Parts, SealedPart};
 use crate::phases::Phase;
 use crate::read::Source;
 use crate::rejects::{self, ContentHasher};
 use crate::stage::StagingDir;
 use crate::table::{Refused, StagingTable};
-use crate::{finish, inspect};
+use crate::{finish, folders, inspect};
 
 /// Does what the lease asks for. Content never makes it panic; a panic is a bug, and is the caller's to catch.
 #[must_use]
@@ -82,7 +80,9 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) 
 fn plan(task: &ParseTask) -> Plan {
     let (range, source_bytes) = (task.range, task.source.version.bytes);
     let plan = plan_of(&task.dialect, &task.columns, range, source_bytes);
-    Plan { ragged: task.ragged, start: task.start, placed: task.table.is_some(), ..plan }
+    // Rows that an output does not take become rejects.
+    let placed = task.table.is_some() || !task.partition_by.is_empty();
+    Plan { ragged: task.ragged, start: task.start, placed, ..plan }
 }
 
 /// The plan of a stretch of a source that was inspected: to see what it is like, not to keep it.
@@ -113,15 +113,16 @@ fn plan_of(dialect: &Dialect, columns: &[Column], range: Span, source_bytes: u64
 
 /// What one attempt stages, under way.
 struct Output<'a> {
-    /// The attempt whose name the part is published under.
-    named: AttemptId,
     task: &'a ParseTask,
     staging: &'a StagingDir,
-    /// None where none is wanted, and once a value did not fit the guessed types: then only counts, summaries and rejects are of use.
-    part: Option<Encoder<'a>>,
+    /// Whether what is staged is of use: until a value does not fit the guessed types, or rows cannot lie in folders. Then only counts,
+    /// summaries and rejects are.
+    fits: bool,
+    /// None where none are wanted, and when nothing fits any more.
+    parts: Option<Parts<'a>>,
     /// The same.
     table: Option<StagingTable>,
-    /// Rows that the database refused.
+    /// Rows that an output refused.
     refused: u64,
     digester: RowDigester,
     rejects: Encoder<'a>,
@@ -130,7 +131,8 @@ struct Output<'a> {
 
 /// What one attempt staged, durable, but removed unless it is kept.
 struct Staged {
-    part: Option<Sealed>,
+    fits: bool,
+    parts: Vec<SealedPart>,
     table: Option<StagingTable>,
     refused: u64,
     digest: Digest,
@@ -146,19 +148,19 @@ impl<'a> Output<'a> {
         partition: &PartitionParse,
         stores: &Stores,
     ) -> Result<Self, AttemptError> {
-        let part = layout::staged_part(task.partition, lease.attempt);
         let rejects = layout::staged_rejects(task.partition, lease.attempt);
         let (schema, nonce) = (partition.schema(), &task.staging.nonce);
-        let table = task.table.as_ref();
+        // A guess may be a type that no folder is named after.
+        let fits = folders::fit(&task.partition_by, &task.columns);
+        let table = task.table.as_ref().filter(|_| fits);
         let table = table.map(|table| StagingTable::new(table, nonce, lease.attempt, &task.columns, stores));
-        let part = task.compression.map(|how| Encoder::new(staging, part, schema.clone(), how, &lease.run));
-        let mut part = part.transpose()?;
-        part.iter_mut().for_each(|part| part.read_from(&task.source));
+        let parts = task.compression.filter(|_| fits);
+        let parts = parts.map(|how| Parts::new(staging, task, lease.attempt, &lease.run, &schema, how));
         Ok(Self {
-            named: task.replaces.unwrap_or(lease.attempt),
             task,
             staging,
-            part,
+            fits,
+            parts: parts.transpose()?,
             table: table.transpose()?,
             refused: 0,
             digester: RowDigester::new(&schema).expect("every column type has a canonical form"),
@@ -167,73 +169,117 @@ impl<'a> Output<'a> {
         })
     }
 
-    /// Takes a batch: the table first, since what the database refuses is in no output.
+    /// Takes a batch. What has no folder, or the database refuses, is in no output; so that is found out first.
     fn take(&mut self, batch: Batch, first: Option<u64>, source: &Source) -> Result<(), AttemptError> {
-        let watch = self.staging.watch();
         let Batch { rows, places, mut rejects } = batch;
-        let rows = match (&mut self.table, rows) {
-            (Some(table), Some(rows)) => {
-                let refused = watch.within(Phase::Stage, || table.write(&rows))?;
-                self.refused += refused.len() as u64;
-                set_aside(&refused, &places, source, &mut rejects)?;
-                Some(without(rows, &refused))
-            }
-            (_, rows) => rows,
-        };
+        let rows = rows.filter(|_| self.fits).map(|rows| Rows { rows, places, numbers: Vec::new() });
+        let taken = rows.map(|rows| {
+            let rows = self.refuse(rows, source, &mut rejects)?;
+            self.write(&rows, first)
+        });
+        match taken.transpose() {
+            Ok(None) => self.give_up(),
+            // What a wrong guess of the start makes of the rows says nothing about them.
+            Err(AttemptError::Parts(error)) if error.is_of_the_rows() && self.task.start.is_none() => self.give_up(),
+            taken => taken.map(drop)?,
+        }
         let rejects = rejects::piece(&self.task.columns, &rejects);
         self.content.add(&rejects);
         self.rejects.write(&rejects)?;
-        let Some(rows) = rows else {
-            (self.part, self.table) = (None, None);
-            return Ok(());
-        };
-        watch.within(Phase::Parse, || self.digester.add(&rows));
-        if let Some(part) = self.part.as_mut().filter(|_| rows.num_rows() > 0) {
-            if part.rows() == 0
-                && let Some(first) = first
-            {
-                part.publish_as(layout::part(first, self.named));
+        Ok(())
+    }
+
+    /// Nothing that is staged of the rows will be of use.
+    fn give_up(&mut self) {
+        (self.fits, self.parts, self.table) = (false, None, None);
+    }
+
+    /// Sets aside the rows that an output does not take; the others, with the numbers of their folders.
+    fn refuse(&mut self, mut rows: Rows, source: &Source, rejects: &mut Vec<Reject>) -> Result<Rows, AttemptError> {
+        if let Some(parts) = &mut self.parts {
+            let (numbers, refused) = parts.look(&rows.rows)?;
+            rows.numbers = numbers;
+            self.refused += refused.len() as u64;
+            set_aside(&refused, RejectKind::NoFolder, &rows.places, source, rejects)?;
+            rows = rows.without(&refused);
+        }
+        if let Some(table) = &mut self.table {
+            let refused = self.staging.watch().within(Phase::Stage, || table.write(&rows.rows))?;
+            self.refused += refused.len() as u64;
+            set_aside(&refused, RejectKind::Refused, &rows.places, source, rejects)?;
+            rows = rows.without(&refused);
+        }
+        Ok(rows)
+    }
+
+    fn write(&mut self, rows: &Rows, first: Option<u64>) -> Result<(), AttemptError> {
+        let Rows { rows, numbers, .. } = rows;
+        match (&mut self.parts, first) {
+            (Some(parts), Some(first)) => parts.write(rows, numbers, first, &mut self.digester)?,
+            _ => {
+                self.staging.watch().within(Phase::Parse, || self.digester.add(rows));
             }
-            part.write(&rows)?;
         }
         Ok(())
     }
 
     fn stage(mut self, done: &Done) -> Result<Staged, EncodeError> {
         self.staging.watch().enter(Phase::Encode);
-        let first = self.task.partition.0 == 0;
-        let wanted = done.fits && self.part.is_some();
-        let part = match self.part.take().filter(|_| done.fits) {
-            Some(mut part) => {
-                if first && part.rows() == 0 {
-                    // An empty table has its schema.
-                    part.publish_as(layout::part(done.span.start, self.named));
-                    part.create()?;
-                }
-                part.finish()?
-            }
-            None => None,
-        };
-        let table = self.table.take().filter(|_| done.fits);
+        let fits = done.fits && self.fits;
+        let empty = (self.task.partition.0 == 0).then_some(done.span.start);
+        let wanted = fits && self.parts.is_some();
+        let digest = self.digester.digest();
+        let parts = self.parts.take().filter(|_| fits);
+        let parts = parts.map(|parts| parts.finish(empty, digest)).transpose()?.unwrap_or_default();
+        let table = self.table.take().filter(|_| fits);
         let rejects = self.rejects.finish()?;
-        let rows = |sealed: &Option<Sealed>| sealed.as_ref().map_or(0, |sealed| sealed.rows);
+        let in_parts: u64 = parts.iter().map(SealedPart::rows).sum();
         let written = done.counts.written - self.refused;
-        assert!(!wanted || rows(&part) == written, "every row counted as written is in the part");
+        assert!(!wanted || in_parts == written, "every row counted as written is in a part");
         let in_table = table.as_ref().map_or(written, StagingTable::rows);
         assert_eq!(in_table, written, "every row counted as written is in the table");
         let rejected = done.counts.rejected + self.refused;
-        assert_eq!(rows(&rejects), rejected, "every record counted as rejected is in the rejects");
-        if part.is_some() || rejects.is_some() {
+        let in_rejects = rejects.as_ref().map_or(0, |sealed| sealed.rows);
+        assert_eq!(in_rejects, rejected, "every record counted as rejected is in the rejects");
+        if !parts.is_empty() || rejects.is_some() {
             self.staging.sync()?;
         }
-        let digest = if part.is_some() || table.is_some() { self.digester.digest() } else { Digest::default() };
-        Ok(Staged { part, table, refused: self.refused, digest, rejects, content: self.content.finish() })
+        let content = self.content.finish();
+        Ok(Staged { fits, parts, table, refused: self.refused, digest, rejects, content })
     }
 }
 
-/// Makes rejects of the rows that the database refused.
+/// Rows on their way to the outputs.
+struct Rows {
+    rows: RecordBatch,
+    /// Where each lies; empty unless some may be refused.
+    places: Vec<Placed>,
+    /// Of the folder of each; empty where there are no folders.
+    numbers: Vec<u32>,
+}
+
+impl Rows {
+    /// Those that were not refused.
+    fn without(self, refused: &[Refused]) -> Self {
+        if refused.is_empty() {
+            return self;
+        }
+        let Self { rows, mut places, mut numbers } = self;
+        let mut kept = vec![true; rows.num_rows()];
+        refused.iter().for_each(|refused| kept[refused.row] = false);
+        let mut keeps = kept.iter();
+        places.retain(|_| keeps.next() == Some(&true));
+        let mut keeps = kept.iter();
+        numbers.retain(|_| keeps.next() == Some(&true));
+        let rows = filter_record_batch(&rows, &BooleanArray::from(kept)).expect("the mask is as long as the batch");
+        Self { rows, places, numbers }
+    }
+}
+
+/// Makes rejects of rows that an output refused.
 fn set_aside(
     refused: &[Refused],
+    kind: RejectKind,
     places: &[Placed],
     source: &Source,
     rejects: &mut Vec<Reject>,
@@ -246,32 +292,18 @@ fn set_aside(
         for end in [b'\n', b'\r'] {
             raw.pop_if(|last| *last == end);
         }
-        let (column, kind, message) = (refused.column, RejectKind::Refused, refused.message.clone());
+        let (column, message) = (refused.column, refused.message.clone());
         rejects.push(Reject { line, record, byte_offset, byte_length, column, kind, message, raw });
     }
     rejects.sort_by_key(|reject| reject.record);
     Ok(())
 }
 
-/// The rows that were not refused.
-fn without(rows: RecordBatch, refused: &[Refused]) -> RecordBatch {
-    if refused.is_empty() {
-        return rows;
-    }
-    let mut kept = vec![true; rows.num_rows()];
-    refused.iter().for_each(|refused| kept[refused.row] = false);
-    filter_record_batch(&rows, &BooleanArray::from(kept)).expect("the mask is as long as the batch")
-}
-
 impl Staged {
     fn keep(self, task: &ParseTask, done: Done, phases: Phases) -> Parsed {
         let (digest, content) = (self.digest, Some(self.content));
         let table: Option<StagedTable> = self.table.and_then(|table| table.keep(digest));
-        let part = self.part.map(|sealed| {
-            let (rows, bytes, sha256) = (sealed.rows, sealed.bytes, sealed.sha256);
-            let (key, upload) = sealed.keep();
-            StagedPart { key, bytes, rows, digest, sha256, upload }
-        });
+        let parts = self.parts.into_iter().map(SealedPart::keep).collect();
         let rejects = self.rejects.map(|sealed| {
             let (rows, bytes) = (sealed.rows, sealed.bytes);
             let (key, upload) = sealed.keep();
@@ -286,8 +318,8 @@ impl Staged {
             exits: done.exits,
             counts,
             summaries: done.summaries,
-            types: done.fits.then(|| task.columns.iter().map(|column| column.ctype).collect()),
-            part,
+            types: self.fits.then(|| task.columns.iter().map(|column| column.ctype).collect()),
+            parts,
             table,
             rejects,
             seam: done.seam,

@@ -59,15 +59,37 @@ pub struct StagingDir {
 /// A file being staged; what it takes is of the phase [`Phase::Stage`].
 #[derive(Debug)]
 pub struct StagedFile {
-    file: store::StagedFile,
+    file: Lately,
     watch: Stopwatch,
+}
+
+/// A file that may be begun only when something is written into it, so that one that waits takes no handle of the system.
+#[derive(Debug)]
+enum Lately {
+    Begun(store::StagedFile),
+    Waiting { output: Arc<dyn Folder>, path: String, published: String, place: PathBuf },
+}
+
+impl Lately {
+    fn begun(&mut self) -> io::Result<&mut store::StagedFile> {
+        if let Self::Waiting { output, path, published, .. } = self {
+            *self = Self::Begun(output.stage(path, published)?);
+        }
+        match self {
+            Self::Begun(file) => Ok(file),
+            Self::Waiting { .. } => unreachable!("it was begun just now"),
+        }
+    }
 }
 
 impl StagedFile {
     /// How it is told to people.
     #[must_use]
     pub fn place(&self) -> &Path {
-        self.file.place()
+        match &self.file {
+            Lately::Begun(file) => file.place(),
+            Lately::Waiting { place, .. } => place,
+        }
     }
 
     /// As [`store::StagedFile::seal`].
@@ -75,23 +97,38 @@ impl StagedFile {
     /// # Errors
     /// Likewise.
     pub fn seal(&mut self) -> io::Result<(u64, Checksum)> {
-        self.watch.within(Phase::Stage, || self.file.seal())
+        self.watch.within(Phase::Stage, || self.file.begun()?.seal())
     }
 
     /// As [`store::StagedFile::keep`].
     #[must_use]
     pub fn keep(self) -> Option<Upload> {
-        self.file.keep()
+        match self.file {
+            Lately::Begun(file) => file.keep(),
+            Lately::Waiting { .. } => None,
+        }
+    }
+
+    /// As [`store::StagedFile::unsent`].
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        match &self.file {
+            Lately::Begun(file) => file.unsent(),
+            Lately::Waiting { .. } => 0,
+        }
     }
 }
 
 impl Write for StagedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.watch.within(Phase::Stage, || self.file.write(bytes))
+        self.watch.within(Phase::Stage, || self.file.begun()?.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        match &mut self.file {
+            Lately::Begun(file) => file.flush(),
+            Lately::Waiting { .. } => Ok(()),
+        }
     }
 }
 
@@ -152,8 +189,16 @@ impl StagingDir {
             Some(published) => self.output.stage(&path, published),
             None => self.output.stage_readable(&path),
         };
-        let begun = begun.map(|file| StagedFile { file, watch: self.watch.clone() });
+        let begun = begun.map(|file| StagedFile { file: Lately::Begun(file), watch: self.watch.clone() });
         begun.map_err(|source| StageError::Io { what: "create", path: self.place(key), source })
+    }
+
+    /// As [`StagingDir::create`] of what will be published, but the file is begun when something is written into it.
+    #[must_use]
+    pub fn create_late(&self, key: &str, published: &str) -> StagedFile {
+        let (output, path) = (self.output.clone(), self.path_of(key));
+        let file = Lately::Waiting { output, path, published: published.to_owned(), place: self.place(key) };
+        StagedFile { file, watch: self.watch.clone() }
     }
 
     /// Makes the names of sealed files durable.

@@ -13,22 +13,22 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_schema::{DataType, Field, FieldRef, Fields, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use batteuse_kernel::digest::RowDigester;
 use batteuse_shared::ids::PartitionId;
-use batteuse_shared::layout;
 use batteuse_shared::limits::{SOURCE_BYTES_MAX, VERIFY_READ_BYTES};
 use batteuse_shared::manifest::{Manifest, ManifestPart, Success};
 use batteuse_shared::report::{Equation, Report};
 use batteuse_shared::span::Span;
 use batteuse_shared::table::{Checksum, Column, ColumnType, Counts, Digest};
-use batteuse_store::{Folder, ListError};
+use batteuse_shared::{hive, layout};
+use batteuse_store::{Folder, ListError, tree};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use sha2::{Digest as _, Sha256};
 
-use crate::attempt;
 use crate::encode::{EncodeError, Reader};
 use crate::rejects;
+use crate::{attempt, folders};
 
 /// Why nothing could be verified.
 #[derive(Debug, thiserror::Error)]
@@ -254,12 +254,12 @@ pub fn verify(
     let in_table_alone = manifest.postgres.is_some() && manifest.parts.iter().all(|part| part.file.is_none());
     let mut table = match in_table_alone {
         true => Recount { rows: manifest.rows, digest: manifest.digest, ..Recount::default() },
-        false => recount_all(dir, &manifest.parts, &manifest.columns),
+        false => recount_all(dir, &manifest.parts, manifest),
     };
     let mut found = std::mem::take(&mut table.discrepancies);
     let mut whole = Recount::default();
     for share in &manifest.kept {
-        whole.add(recount_all(dir, &share.parts, &manifest.columns));
+        whole.add(recount_all(dir, &share.parts, manifest));
     }
     found.append(&mut whole.discrepancies);
     found.extend(unlisted);
@@ -279,7 +279,7 @@ pub fn verify(
     }
     let rejects = count_rejects(dir, manifest, report.counts.rejected, &mut found);
     let counts = Counts { written: table.rows, rejected: rejects, ..report.counts };
-    let spans = manifest.parts.iter().map(|part| part.span.end.saturating_sub(part.span.start));
+    let spans = manifest.spans().map(|(_, span)| span.end.saturating_sub(span.start));
     let span_bytes = spans.fold(0, u64::saturating_add).min(SOURCE_BYTES_MAX);
     let equation = Equation::state(&counts, report.data_start, span_bytes, manifest.source.version.bytes);
     if !equation.holds {
@@ -291,9 +291,9 @@ pub fn verify(
 }
 
 /// Reads parts again.
-fn recount_all(dir: &Arc<dyn Folder>, parts: &[ManifestPart], columns: &[Column]) -> Recount {
+fn recount_all(dir: &Arc<dyn Folder>, parts: &[ManifestPart], manifest: &Manifest) -> Recount {
     let mut all = Recount::default();
-    let recounted: Vec<_> = parts.par_iter().map(|part| recount(dir, part, columns)).collect();
+    let recounted: Vec<_> = parts.par_iter().map(|part| recount(dir, part, manifest)).collect();
     recounted.into_iter().for_each(|part| all.add(part));
     all
 }
@@ -302,7 +302,7 @@ fn recount_all(dir: &Arc<dyn Folder>, parts: &[ManifestPart], columns: &[Column]
 fn unlisted(dir: &dyn Folder, manifest: &Manifest) -> Result<Vec<Discrepancy>, VerifyError> {
     let parts = manifest.kept.iter().flat_map(|share| &share.parts).chain(&manifest.parts);
     let listed: BTreeSet<_> = parts.filter_map(|part| part.file.as_deref()).collect();
-    let entries = dir.list("").and_then(|entries| entries.ok_or(ListError::NotAFolder));
+    let entries = tree(dir).and_then(|entries| entries.ok_or(ListError::NotAFolder));
     let entries = entries.map_err(|source| VerifyError::Dir { dir: dir.place(""), source })?;
     let names: BTreeSet<String> = entries.into_iter().map(|entry| entry.name).collect();
     let extra = names.into_iter().filter(|name| name.ends_with(".parquet") && !listed.contains(name.as_str()));
@@ -312,14 +312,11 @@ fn unlisted(dir: &dyn Folder, manifest: &Manifest) -> Result<Vec<Discrepancy>, V
 /// Whether the spans that are not empty follow each other from the data's start to the source's end.
 fn tiles(manifest: &Manifest, data_start: u64, found: &mut Vec<Discrepancy>) {
     let mut at = data_start;
-    for part in &manifest.parts {
-        if part.span.is_empty() {
-            continue;
+    for (partition, span) in manifest.spans().filter(|(_, span)| !span.is_empty()) {
+        if span.start != at || span.end < at {
+            found.push(Discrepancy::Tiles { partition, span, at });
         }
-        if part.span.start != at || part.span.end < at {
-            found.push(Discrepancy::Tiles { partition: part.partition, span: part.span, at });
-        }
-        at = part.span.end;
+        at = span.end;
     }
     let size = manifest.source.version.bytes;
     if at != size {
@@ -328,7 +325,7 @@ fn tiles(manifest: &Manifest, data_start: u64, found: &mut Vec<Discrepancy>) {
 }
 
 /// Reads one part again.
-fn recount(dir: &Arc<dyn Folder>, part: &ManifestPart, columns: &[Column]) -> Recount {
+fn recount(dir: &Arc<dyn Folder>, part: &ManifestPart, manifest: &Manifest) -> Recount {
     let mut recount = Recount::default();
     let Some(file) = &part.file else {
         if part.rows > 0 || part.digest != Digest::default() {
@@ -336,7 +333,7 @@ fn recount(dir: &Arc<dyn Folder>, part: &ManifestPart, columns: &[Column]) -> Re
         }
         return recount;
     };
-    let named = layout::part(part.span.start, part.attempt);
+    let named = layout::part_in(&hive::folder(&manifest.partition_by, &part.values), part.span.start, part.attempt);
     if *file != named {
         let wrong = Discrepancy::Name { partition: part.partition, listed: file.clone(), named };
         recount.discrepancies.push(wrong);
@@ -371,7 +368,7 @@ fn recount(dir: &Arc<dyn Folder>, part: &ManifestPart, columns: &[Column]) -> Re
             return recount;
         }
     }
-    if let Err(error) = recount_rows(dir, file, columns, &mut recount) {
+    if let Err(error) = recount_rows(dir, file, (part, manifest), &mut recount) {
         recount.discrepancies.push(unreadable(file, &error));
         return recount;
     }
@@ -398,16 +395,20 @@ fn checksum(dir: &dyn Folder, file: &str, bytes: u64) -> io::Result<Checksum> {
 fn recount_rows(
     dir: &Arc<dyn Folder>,
     file: &str,
-    columns: &[Column],
+    (part, manifest): (&ManifestPart, &Manifest),
     recount: &mut Recount,
 ) -> Result<(), EncodeError> {
     let reader = Reader::open(dir, file)?;
-    let listed: Vec<_> = columns.iter().map(|column| Field::new(&column.name, data_type(column.ctype), true)).collect();
+    let by = &manifest.partition_by;
+    let field = |column: &Column| Field::new(&column.name, data_type(column.ctype), true);
+    let listed: Vec<_> = manifest.columns.iter().filter(|column| !by.contains(&column.name)).map(field).collect();
     recount.discrepancies.extend(differs(file, &listed.into(), reader.fields()));
     let mut digester = None;
     for batch in reader {
         let batch: RecordBatch = batch?;
         recount.rows += batch.num_rows() as u64;
+        // Columns that differ are told already, and so is it if no such rows can be.
+        let Some(batch) = whole(batch, part, manifest) else { continue };
         if digester.is_none() {
             // A type without canonical form is no column's type, so the columns differ and that is said already.
             digester = RowDigester::new(batch.schema_ref()).ok();
@@ -417,6 +418,29 @@ fn recount_rows(
         }
     }
     Ok(())
+}
+
+/// Rows of a file with the columns that its folder tells put back; none when there are no such columns.
+fn whole(batch: RecordBatch, part: &ManifestPart, manifest: &Manifest) -> Option<RecordBatch> {
+    let by = &manifest.partition_by;
+    if by.is_empty() {
+        return Some(batch);
+    }
+    let mut in_file = std::iter::zip(batch.schema_ref().fields(), batch.columns());
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for column in &manifest.columns {
+        let (field, array) = match by.iter().position(|name| *name == column.name) {
+            Some(at) => {
+                let value = part.values.get(at)?.as_deref();
+                let array = folders::constant(column.ctype, value, batch.num_rows())?;
+                (Arc::new(Field::new(&column.name, array.data_type().clone(), true)), array)
+            }
+            None => in_file.next().map(|(field, array)| (field.clone(), array.clone()))?,
+        };
+        fields.push(field);
+        columns.push(array);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).ok()
 }
 
 /// Counts the rejects, whose byte offsets must rise from row to row.

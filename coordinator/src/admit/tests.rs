@@ -28,6 +28,7 @@ fn job(root: &Path, out: &str) -> Job {
             compression: Compression::default(),
             file_bytes: limits::FILE_BYTES_DEFAULT,
             mode: Mode::Error,
+            partition_by: Vec::new(),
         }),
         rejects: Rejects::default(),
     };
@@ -205,6 +206,7 @@ fn lay_table(out: &Path, accepted: &Accepted, epoch: u32) -> String {
         attempt,
         span: Span::new(4, 8),
         file: Some(name.clone()),
+        values: Vec::new(),
         rows: 1,
         bytes: content.len() as u64,
         digest: Digest(7),
@@ -215,6 +217,7 @@ fn lay_table(out: &Path, accepted: &Accepted, epoch: u32) -> String {
         job: "job".to_owned(),
         source: accepted.source.clone(),
         columns: Vec::new(),
+        partition_by: Vec::new(),
         rows: 1,
         digest: Digest(7),
         postgres: None,

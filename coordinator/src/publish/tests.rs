@@ -29,7 +29,7 @@ impl Place {
             Link { attempt: attempt(n), staged, published, bytes }
         };
         let part = |n: u32, text: &str| {
-            let name = layout::staged_part(PartitionId(n), attempt(n));
+            let name = layout::staged_part(PartitionId(n), attempt(n), 0);
             staged(n, name, layout::part(u64::from(n) * 100, attempt(n)), text)
         };
         let plan = PublishPlan {

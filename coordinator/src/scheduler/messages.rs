@@ -75,8 +75,8 @@ pub enum Fact {
         partition: PartitionId,
         /// The attempt that holds its content now; the accepted one stays the accepted one.
         attempt: AttemptId,
-        /// The part that is published in its place, under the same name; none where there are no files.
-        part: Option<Box<StagedPart>>,
+        /// The parts that are published in place of its, under the same names; none where there are no files.
+        parts: Vec<StagedPart>,
         /// The same rows in another staging table; none where no table is an output.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         table: Option<StagedTable>,

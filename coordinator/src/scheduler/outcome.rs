@@ -2,15 +2,17 @@
 //!
 //! Invariant: asked again after a crash they are the same, byte for byte, so publishing can be redone.
 
-use batteuse_shared::ids::PartitionId;
-use batteuse_shared::layout;
-use batteuse_shared::limits::REJECTS_SHOWN;
+use std::collections::BTreeSet;
+
+use batteuse_shared::ids::{AttemptId, PartitionId};
+use batteuse_shared::limits::{REJECTS_SHOWN, TABLE_FILES_MAX};
 use batteuse_shared::manifest::{Manifest, ManifestPart, Share, Success};
 use batteuse_shared::report::{Equation, Reason, Report, Reruns, RunState};
-use batteuse_shared::spec::Mode;
+use batteuse_shared::spec::{Mode, unfit_columns};
 use batteuse_shared::table::{Column, Counts, Digest};
-use batteuse_shared::task::SourceRef;
+use batteuse_shared::task::{Parsed, SourceRef, StagedPart};
 use batteuse_shared::time::Millis;
+use batteuse_shared::{hive, layout};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -30,7 +32,7 @@ impl Run {
         if !tolerate.bears(counts.rejected, counts.read, counts.cut_bytes, self.span_bytes()) {
             return self.failed(Reason::TooManyRejects, now);
         }
-        if let Some(message) = self.unlike() {
+        if let Some(message) = self.unlike().or_else(|| self.too_many_files()) {
             return self.failed(Reason::Refused { message }, now);
         }
         let state = if counts.rejected == 0 { RunState::Succeeded } else { RunState::SucceededWithRejects };
@@ -84,7 +86,8 @@ impl Run {
 
     /// Why the rows cannot be added to the table that stands in the folder: the first column that differs.
     fn unlike(&self) -> Option<String> {
-        let standing = self.accepted.standing.as_ref().filter(|_| self.mode() == Mode::Append)?;
+        let goes_on = matches!(self.mode(), Mode::Append | Mode::OverwritePartition);
+        let standing = self.accepted.standing.as_ref().filter(|_| goes_on)?;
         let (is, adds) = (&standing.columns, self.current_columns());
         let show =
             |column: Option<&Column>| column.map_or("absent".to_owned(), |c| format!("{:?} {}", c.name, c.ctype));
@@ -97,18 +100,50 @@ impl Run {
         ))
     }
 
-    /// What stays of the table that stands in the folder.
+    /// Why the columns, as far as they are known, cannot be those of `partitionBy`.
+    pub(super) fn unfit_columns(&self, settled: bool) -> Option<String> {
+        unfit_columns(self.partition_by(), &self.current_columns(), settled)
+    }
+
+    /// Why no later run could go on from the table.
+    fn too_many_files(&self) -> Option<String> {
+        let files = self.proven_prefix().map(|(_, _, parsed)| parsed.parts.len()).sum::<usize>();
+        (files > TABLE_FILES_MAX).then(|| {
+            format!(
+                "the rows lie in {files} files, more than the {TABLE_FILES_MAX} of a table: give a larger partition.bytes, or fewer columns \
+                 in output.parquet.partitionBy"
+            )
+        })
+    }
+
+    /// Whether a file of the table that stands in the folder stays, by the run's mode.
+    fn stays(&self) -> impl Fn(&ManifestPart) -> bool {
+        let mode = self.mode();
+        let parts = self.proven_prefix().filter(|_| mode == Mode::OverwritePartition).flat_map(|(_, _, p)| &p.parts);
+        let written: BTreeSet<&[Option<String>]> = parts.map(|part| &part.values[..]).collect();
+        move |part| match mode {
+            Mode::Error | Mode::Append => true,
+            Mode::Overwrite => false,
+            Mode::OverwritePartition => !written.contains(&part.values[..]),
+        }
+    }
+
+    /// What stays of it.
     fn kept(&self) -> Vec<Share> {
-        let standing = self.accepted.standing.as_ref().filter(|_| self.mode() != Mode::Overwrite);
-        standing.map(|standing| standing.shares.clone()).unwrap_or_default()
+        let stays = self.stays();
+        let mut shares = self.accepted.standing.as_ref().map(|standing| standing.shares.clone()).unwrap_or_default();
+        shares.iter_mut().for_each(|share| share.parts.retain(|part| stays(part)));
+        shares.retain(|share| !share.parts.is_empty());
+        shares
     }
 
     /// What publishing finds of it, and what it does with that.
     fn before(&self) -> Option<Before> {
         let standing = self.accepted.standing.as_ref()?;
-        let files = standing.files().map(str::to_owned).collect();
-        let (kept, removed) = if self.mode() == Mode::Overwrite { (Vec::new(), files) } else { (files, Vec::new()) };
-        Some(Before { success_sha256: standing.success_sha256, kept, removed })
+        let stays = self.stays();
+        let (kept, removed): (Vec<_>, Vec<_>) = standing.parts().partition(|part| stays(part));
+        let files = |parts: Vec<&ManifestPart>| parts.into_iter().filter_map(|part| part.file.clone()).collect();
+        Some(Before { success_sha256: standing.success_sha256, kept: files(kept), removed: files(removed) })
     }
 
     /// Counts over the proven prefix.
@@ -131,27 +166,49 @@ impl Run {
 
     /// The manifest of what is, or would be, published.
     fn manifest(&self) -> Manifest {
-        let part = |(partition, attempt, parsed): (_, _, &batteuse_shared::task::Parsed)| ManifestPart {
-            partition,
-            attempt,
-            span: parsed.span,
-            file: parsed.part.as_ref().map(|_| layout::part(parsed.span.start, attempt)),
-            rows: parsed.rows().0,
-            bytes: parsed.part.as_ref().map_or(0, |p| p.bytes),
-            digest: parsed.rows().1,
-            sha256: parsed.part.as_ref().map(|p| p.sha256),
-        };
+        let parts = |(partition, attempt, parsed)| self.manifest_parts(partition, attempt, parsed);
         Manifest {
             run: self.id().clone(),
             job: self.accepted.job.metadata.name.clone(),
             source: self.source(),
             columns: self.current_columns(),
+            partition_by: self.partition_by().to_vec(),
             rows: self.counts().written,
             digest: self.digest(),
             postgres: self.accepted.job.spec.output.postgres.clone(),
-            parts: self.proven_prefix().map(part).collect(),
+            parts: self.proven_prefix().flat_map(parts).collect(),
             kept: self.kept(),
         }
+    }
+
+    /// One partition in the manifest.
+    fn manifest_parts(&self, partition: PartitionId, attempt: AttemptId, parsed: &Parsed) -> Vec<ManifestPart> {
+        let span = parsed.span;
+        let (rows, digest) = parsed.rows();
+        let (file, values, sha256) = (None, Vec::new(), None);
+        let none = ManifestPart { partition, attempt, span, file, values, rows, bytes: 0, digest, sha256 };
+        if parsed.parts.is_empty() {
+            return vec![none];
+        }
+        let part = |part: &StagedPart| ManifestPart {
+            file: Some(self.path_of(part, parsed, attempt)),
+            values: part.values.clone(),
+            rows: part.rows,
+            bytes: part.bytes,
+            digest: part.digest,
+            sha256: Some(part.sha256),
+            ..none.clone()
+        };
+        parsed.parts.iter().map(part).collect()
+    }
+
+    fn partition_by(&self) -> &[String] {
+        self.accepted.job.spec.output.partition_by()
+    }
+
+    /// The path under which a part of the accepted `attempt` is published.
+    fn path_of(&self, part: &StagedPart, parsed: &Parsed, attempt: AttemptId) -> String {
+        layout::part_in(&hive::folder(self.partition_by(), &part.values), parsed.span.start, attempt)
     }
 
     fn manifest_json(&self) -> String {
@@ -167,7 +224,7 @@ impl Run {
         let decided = self.decision.as_ref();
         let state = decided.map_or(RunState::Running, |d| d.state);
         let published = matches!(state, RunState::Succeeded | RunState::SucceededWithRejects);
-        let parts = || self.proven_prefix().filter_map(|(_, _, p)| p.part.as_ref()).filter(|_| published);
+        let parts = || self.proven_prefix().flat_map(|(_, _, p)| &p.parts).filter(|_| published);
         let shown = self.finish.as_ref().map(|(_, f)| f.shown.clone()).unwrap_or_default();
         Report {
             run: self.id().clone(),
@@ -198,20 +255,24 @@ impl Run {
         }
     }
 
+    /// What is to be published of one partition.
+    fn links(&self, partition: PartitionId, attempt: AttemptId, parsed: &Parsed) -> Vec<Link> {
+        let Some(holder) = self.partitions[partition.0 as usize].holder() else { return Vec::new() };
+        let link = |part: &StagedPart| Link {
+            attempt: holder,
+            staged: Staged { name: part.key.clone(), upload: part.upload.clone() },
+            published: self.path_of(part, parsed, attempt),
+            bytes: part.bytes,
+        };
+        parsed.parts.iter().map(link).collect()
+    }
+
     /// What publishing has to do for the decision that was taken.
     pub(super) fn publish_plan(&self) -> PublishPlan {
         let published = self.decision.as_ref().is_some_and(|d| d.manifest_sha256.is_some());
         let aborted = self.decision.as_ref().is_some_and(|d| d.state == RunState::Cancelled);
-        let link = |(partition, attempt, parsed): (PartitionId, _, &batteuse_shared::task::Parsed)| {
-            let part = parsed.part.as_ref()?;
-            Some(Link {
-                attempt: self.partitions[partition.0 as usize].holder()?,
-                staged: Staged { name: part.key.clone(), upload: part.upload.clone() },
-                published: layout::part(parsed.span.start, attempt),
-                bytes: part.bytes,
-            })
-        };
-        let parts: Vec<Link> = self.proven_prefix().filter(|_| published).filter_map(link).collect();
+        let links = |(partition, attempt, parsed)| self.links(partition, attempt, parsed);
+        let parts: Vec<Link> = self.proven_prefix().filter(|_| published).flat_map(links).collect();
         let rejects = self.finish.as_ref().filter(|_| !aborted).map(|(attempt, f)| Link {
             attempt: *attempt,
             staged: Staged { name: f.rejects.key.clone(), upload: f.rejects.upload.clone() },

@@ -37,7 +37,7 @@ pub(super) struct Partition {
     pub(super) proven: bool,
     /// Whether the staged attempt is accepted.
     pub(super) accepted: bool,
-    /// The attempt whose staged part is published in place of the accepted one's, which is lost.
+    /// The attempt whose staged parts are published in place of the accepted one's, which are lost.
     replaced_by: Option<AttemptId>,
     /// How its true start was met, once a staged attempt was compared with it.
     pub(super) met: Option<Met>,
@@ -106,19 +106,24 @@ impl Partition {
         self.replaced_by.or(self.staged.as_ref().map(|(attempt, _)| *attempt))
     }
 
-    /// Lets `attempt` hold the content of the accepted one. Returned is what was staged before and is of no use: the part is gone.
+    /// Lets `attempt` hold the content of the accepted one. Returned is what was staged before and is of no use: of several
+    /// parts some may be there still.
     pub(super) fn replace(
         &mut self,
         attempt: AttemptId,
-        part: Option<&StagedPart>,
+        parts: &[StagedPart],
         table: Option<&StagedTable>,
         rejects: Option<&StagedRejects>,
-    ) -> Option<Staged> {
-        let (_, parsed) = self.staged.as_mut()?;
+    ) -> Vec<Staged> {
+        let Some((_, parsed)) = self.staged.as_mut() else { return Vec::new() };
         self.replaced_by = Some(attempt);
-        (parsed.part, parsed.table) = (part.cloned(), table.cloned());
-        let before = std::mem::replace(&mut parsed.rejects, rejects.cloned());
-        before.map(|rejects| Staged { name: rejects.key, upload: rejects.upload })
+        let before = std::mem::replace(&mut parsed.parts, parts.to_vec());
+        parsed.table = table.cloned();
+        let rejects = std::mem::replace(&mut parsed.rejects, rejects.cloned());
+        // Of one part it is certain that it is gone.
+        let before = before.into_iter().map(|part| Staged { name: part.key, upload: part.upload });
+        let left = if before.len() > 1 { before.collect() } else { Vec::new() };
+        left.into_iter().chain(rejects.map(|rejects| Staged { name: rejects.key, upload: rejects.upload })).collect()
     }
 
     fn take_out(&mut self) -> Vec<Staged> {
@@ -153,7 +158,7 @@ pub(super) fn phases(partitions: &[Partition]) -> Phases {
 
 /// Everything that an attempt staged.
 pub(super) fn staged(parsed: &Parsed) -> Vec<Staged> {
-    let part = parsed.part.iter().map(|p| Staged { name: p.key.clone(), upload: p.upload.clone() });
+    let parts = parsed.parts.iter().map(|p| Staged { name: p.key.clone(), upload: p.upload.clone() });
     let rejects = parsed.rejects.iter().map(|r| Staged { name: r.key.clone(), upload: r.upload.clone() });
-    part.chain(rejects).collect()
+    parts.chain(rejects).collect()
 }

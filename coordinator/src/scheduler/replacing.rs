@@ -98,8 +98,8 @@ impl Run {
         let accepted = self.partitions[id.0 as usize].staged.as_ref().map(|(_, parsed)| parsed.as_ref());
         let differs = accepted.and_then(|accepted| difference(accepted, &again));
         match (differs, again) {
-            (None, Parsed { part, table, rejects, .. }) if part.is_some() || table.is_some() => {
-                Ok(Fact::PartitionReplaced { partition: id, attempt, part: part.map(Box::new), table, rejects })
+            (None, Parsed { parts, table, rejects, .. }) if !parts.is_empty() || table.is_some() => {
+                Ok(Fact::PartitionReplaced { partition: id, attempt, parts, table, rejects })
             }
             (differs, again) => {
                 // Only a partition that has rows somewhere is ever said to be lost.
@@ -130,7 +130,7 @@ fn other(attempt: AttemptId, what: &str) -> String {
 
 /// The first thing in which two attempts at one span differ, of those that were decided.
 fn difference(accepted: &Parsed, again: &Parsed) -> Option<&'static str> {
-    let part = |p: &StagedPart| (p.rows, p.digest, p.bytes, p.sha256);
+    let part = |p: &StagedPart| (p.values.clone(), p.rows, p.digest, p.bytes, p.sha256);
     let table = |t: &StagedTable| (t.rows, t.digest);
     let rejects = |r: &StagedRejects| (r.rows, r.content);
     [
@@ -138,7 +138,7 @@ fn difference(accepted: &Parsed, again: &Parsed) -> Option<&'static str> {
         ("count", again.counts == accepted.counts),
         ("type", again.types == accepted.types),
         ("list of rejects", again.rejects.as_ref().map(rejects) == accepted.rejects.as_ref().map(rejects)),
-        ("part", again.part.as_ref().map(part) == accepted.part.as_ref().map(part)),
+        ("part", again.parts.iter().map(part).eq(accepted.parts.iter().map(part))),
         ("staging table", again.table.as_ref().map(table) == accepted.table.as_ref().map(table)),
     ]
     .into_iter()

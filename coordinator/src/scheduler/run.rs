@@ -190,9 +190,9 @@ impl Run {
                 self.waiting.clear();
                 self.issued.clear();
             }
-            Fact::PartitionReplaced { partition, attempt, part, table, rejects } => {
+            Fact::PartitionReplaced { partition, attempt, parts, table, rejects } => {
                 let held = &mut self.partitions[partition.0 as usize];
-                let before = held.replace(*attempt, part.as_deref(), table.as_ref(), rejects.as_ref());
+                let before = held.replace(*attempt, parts, table.as_ref(), rejects.as_ref());
                 self.garbage.extend(before);
                 self.is_there(TaskKey::Parse(*partition));
             }
@@ -220,8 +220,11 @@ impl Run {
         let ranges = plan::ranges(inspected.data_start, self.accepted.source.version.bytes, bytes);
         self.partitions = ranges.into_iter().map(Partition::new).collect();
         self.fold = Some(Fold::new(inspected.start));
-        self.waiting = (0..self.partitions.len() as u32).map(|i| TaskKey::Parse(PartitionId(i))).collect();
         self.inspected = Some(Box::new(inspected.clone()));
+        if let Some(message) = self.unfit_columns(false) {
+            return self.fail(Some(Reason::Refused { message }), TaskKey::Inspect);
+        }
+        self.waiting = (0..self.partitions.len() as u32).map(|i| TaskKey::Parse(PartitionId(i))).collect();
     }
 
     fn take_staged(&mut self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) {
@@ -267,6 +270,9 @@ impl Run {
 
     fn take_settled(&mut self, types: &[ColumnType]) {
         self.settled = Some(types.to_vec());
+        if let Some(message) = self.unfit_columns(true) {
+            return self.fail(Some(Reason::Refused { message }), TaskKey::Inspect);
+        }
         for i in 0..self.partitions.len() as u32 {
             self.judge(PartitionId(i));
         }
@@ -485,6 +491,7 @@ impl Run {
                 range: self.partitions[id.0 as usize].range,
                 start: self.fold.as_ref().and_then(|f| f.start(id.0 as usize)),
                 compression: spec.output.parquet.as_ref().map(|parquet| parquet.compression),
+                partition_by: spec.output.partition_by().to_vec(),
                 table: self.table(),
                 staging: self.staging(),
                 replaces: self.replaces(id),

@@ -3,11 +3,14 @@
 //! Invariant: what passes here cannot make the scheduler's sums overflow, its fold stand still, or a file of another attempt be
 //! taken or deleted. Pure; it knows no state but what it is given.
 
+use std::collections::BTreeSet;
+
 use batteuse_shared::ids::{AttemptId, PartitionId, RunId};
-use batteuse_shared::layout;
 use batteuse_shared::limits::{COLUMNS_MAX, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX};
 use batteuse_shared::span::{Span, StateId};
-use batteuse_shared::task::{FailureClass, Finished, Inspected, Parsed, Seam, StagedRejects, Upload};
+use batteuse_shared::table::Digest;
+use batteuse_shared::task::{FailureClass, Finished, Inspected, Parsed, Seam, StagedPart, StagedRejects, Upload};
+use batteuse_shared::{hive, layout};
 
 use super::partition::staged;
 use crate::publish::Staged;
@@ -50,48 +53,69 @@ pub(super) fn inspected(found: &Inspected, bytes: u64) -> bool {
 }
 
 /// What attempts of a run stage.
-pub(super) struct Wanted {
+pub(super) struct Wanted<'a> {
     /// How many columns.
     pub(super) columns: usize,
     /// Whether the output folder takes uploads.
     pub(super) uploads: bool,
     /// Whether there are Parquet files.
-    pub(super) part: bool,
+    pub(super) parts: bool,
+    /// By the values of which columns they lie in folders.
+    pub(super) partition_by: &'a [String],
     /// Where a table is an output: the name of the attempt's staging table.
     pub(super) table: Option<String>,
 }
 
 /// Whether what was staged of the rows is all that was written of them, in every output that is wanted.
-fn rows_fit(parsed: &Parsed, wanted: &Wanted) -> bool {
-    let Parsed { part, table, counts, types, .. } = parsed;
+fn rows_fit(parsed: &Parsed, wanted: &Wanted<'_>) -> bool {
+    let Parsed { parts, table, counts, types, .. } = parsed;
     let all = |rows: Option<u64>| types.is_none() || rows.unwrap_or(0) == counts.written;
-    let part_fits = if wanted.part { all(part.as_ref().map(|part| part.rows)) } else { part.is_none() };
+    let sum = parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.rows));
+    let parts_fit = if wanted.parts { all(Some(sum)) } else { parts.is_empty() };
     let table_fits = match &wanted.table {
         Some(name) => {
             all(table.as_ref().map(|table| table.rows)) && table.as_ref().is_none_or(|table| table.name == *name)
         }
         None => table.is_none(),
     };
-    let alike = part.as_ref().zip(table.as_ref()).is_none_or(|(part, table)| part.digest == table.digest);
-    part_fits && table_fits && alike
+    let digest = || parts.iter().fold(Digest::default(), |sum, part| sum.plus(part.digest));
+    let alike = parts.is_empty() || table.as_ref().is_none_or(|table| table.digest == digest());
+    parts_fit && table_fits && alike
 }
 
 /// What was asked of an attempt at a partition.
-pub(super) struct Asked {
+pub(super) struct Asked<'a> {
     pub(super) partition: PartitionId,
     pub(super) attempt: AttemptId,
-    /// The attempt whose name the part is to be published under.
+    /// The attempt whose name the parts are to be published under.
     pub(super) named: AttemptId,
     pub(super) range: Span,
     /// The true start state, where that is known.
     pub(super) start: Option<StateId>,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: Wanted<'a>,
+}
+
+/// Whether these can be the parts that were asked for, each for other values, and under names of their attempt's own.
+fn parts_fit(parts: &[StagedPart], span: Span, asked: &Asked<'_>) -> bool {
+    let Asked { partition, attempt, named, ref wanted, .. } = *asked;
+    let by = wanted.partition_by;
+    let own = |(nth, part): (usize, &StagedPart)| {
+        let values = || part.values.iter().map(Option::as_deref);
+        let published = layout::part_in(&hive::folder(by, &part.values), span.start, named);
+        part.values.len() == by.len()
+            && hive::fit(by, values()).is_ok()
+            && (part.rows > 0 || by.is_empty())
+            && part.key == layout::staged_part(partition, attempt, nth)
+            && upload(part.upload.as_ref(), &published, wanted.uploads)
+    };
+    let folders: BTreeSet<_> = parts.iter().map(|part| &part.values).collect();
+    folders.len() == parts.len() && parts.iter().enumerate().all(own)
 }
 
 /// Whether a parse can be true of this partition.
-pub(super) fn parsed(parsed: &Parsed, asked: &Asked) -> bool {
-    let Asked { partition, attempt, named, range, start, ref wanted } = *asked;
-    let (columns, uploads) = (wanted.columns, wanted.uploads);
+pub(super) fn parsed(parsed: &Parsed, asked: &Asked<'_>) -> bool {
+    let Asked { partition, attempt, range, start, ref wanted, .. } = *asked;
+    let columns = wanted.columns;
     let first_inside = parsed.first.is_none_or(|f| range.start <= f && f < range.end.max(range.start + 1));
     let span_fits = match parsed.first {
         Some(first) => parsed.span.start == first && parsed.span.end >= range.end,
@@ -104,13 +128,10 @@ pub(super) fn parsed(parsed: &Parsed, asked: &Asked) -> bool {
         Seam { given: true, merged_after } => start.is_some() && merged_after.is_none(),
         Seam { given: false, merged_after } => merged_after.is_none_or(|bytes| bytes <= range.bytes()),
     };
-    let published = layout::part(parsed.span.start, named);
-    let part_is_own = parsed.part.as_ref().is_none_or(|p| {
-        p.key == layout::staged_part(partition, attempt) && upload(p.upload.as_ref(), &published, uploads)
-    });
+    let parts_are_own = parts_fit(&parsed.parts, parsed.span, asked);
     // They are read by their name before the run is decided.
     let own_rejects = |r: &StagedRejects| r.key == layout::staged_rejects(partition, attempt) && r.upload.is_none();
     let rejects_are_own = parsed.rejects.as_ref().is_none_or(own_rejects);
     let figures = rows_fit(parsed, wanted) && rejects_fit && widths && parsed.counts.conserved();
-    first_inside && span_fits && figures && tried && seam_fits && part_is_own && rejects_are_own
+    first_inside && span_fits && figures && tried && seam_fits && parts_are_own && rejects_are_own
 }

@@ -31,11 +31,12 @@ impl Run {
     }
 
     /// What `attempt` at a partition is to stage.
-    pub(super) fn wanted(&self, attempt: AttemptId) -> Wanted {
+    pub(super) fn wanted(&self, attempt: AttemptId) -> Wanted<'_> {
         Wanted {
             columns: self.inspected.as_ref().map_or(0, |inspected| inspected.columns.len()),
             uploads: self.uploads(),
-            part: self.accepted.job.spec.output.parquet.is_some(),
+            parts: self.accepted.job.spec.output.parquet.is_some(),
+            partition_by: self.accepted.job.spec.output.partition_by(),
             table: self.postgres().map(|_| layout::staging_table(&self.accepted.nonce, attempt)),
         }
     }

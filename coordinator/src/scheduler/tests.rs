@@ -48,6 +48,7 @@ fn accepted() -> Accepted {
             compression: Compression::default(),
             file_bytes: FILE_BYTES_DEFAULT,
             mode: Mode::Error,
+            partition_by: Vec::new(),
         }),
         rejects: Rejects::default(),
     };
@@ -102,7 +103,8 @@ impl Report {
     fn outcome(self, lease: &Lease) -> Outcome {
         let Task::Parse(task) = &lease.task else { panic!("a parse task, not {:?}", lease.task) };
         let part = self.types.map(|_| StagedPart {
-            key: layout::staged_part(task.partition, lease.attempt),
+            key: layout::staged_part(task.partition, lease.attempt, 0),
+            values: Vec::new(),
             bytes: 100,
             rows: self.rows,
             digest: Digest(u128::from(self.rows)),
@@ -123,7 +125,7 @@ impl Report {
             counts,
             summaries: vec![self.classes],
             types: self.types.map(|t| vec![t]),
-            part,
+            parts: part.into_iter().collect(),
             table: None,
             rejects: (self.rejected > 0).then(|| StagedRejects {
                 key: layout::staged_rejects(task.partition, lease.attempt),
@@ -382,7 +384,7 @@ fn what_was_not_asked_for_is_a_failure_of_the_attempt() {
     let said = names(&stage.report("w", &leases[0], finished(&leases[0], 0)));
     assert_eq!(said, ["record AttemptFailed", "ack", "grant 0 from 0"]);
     let Outcome::Parsed(mut parsed) = plain(&leases[1]).outcome(&leases[1]) else { panic!() };
-    parsed.part.as_mut().unwrap().key = layout::STAGING_NONCE.to_owned();
+    parsed.parts[0].key = layout::STAGING_NONCE.to_owned();
     let said = names(&stage.report("w", &leases[1], Outcome::Parsed(parsed)));
     assert_eq!(said, ["record AttemptFailed", "ack", "grant 1 guess"], "a file that is not its own is not deleted");
     let (mut stage, leases) = Stage::inspected(1);

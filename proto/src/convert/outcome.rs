@@ -4,8 +4,8 @@
 //! the scheduler's to judge.
 
 use batteuse_shared::limits::{
-    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, PHASE_US_MAX, REJECTS_SHOWN, TABLE_NAME_BYTES_MAX, UPLOAD_ID_BYTES_MAX,
-    UPLOAD_PARTS_MAX,
+    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, HIVE_COLUMNS_MAX, HIVE_FILES_MAX, HIVE_NAME_BYTES_MAX, PHASE_US_MAX,
+    REJECTS_SHOWN, TABLE_NAME_BYTES_MAX, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX,
 };
 use batteuse_shared::task::{
     Failure, FailureClass, Finished, Inspected, Measured, Outcome, Parsed, Phases, RejectShown, Seam, StagedPart,
@@ -86,7 +86,7 @@ impl TryFrom<v1::Inspected> for Inspected {
 
 impl From<Parsed> for v1::Parsed {
     fn from(parsed: Parsed) -> Self {
-        let Parsed { first, span, exits: map, counts, summaries, types, part, table, rejects, seam, phases } = parsed;
+        let Parsed { first, span, exits: map, counts, summaries, types, parts, table, rejects, seam, phases } = parsed;
         Self {
             first,
             span: Some(span.into()),
@@ -94,7 +94,7 @@ impl From<Parsed> for v1::Parsed {
             counts: Some(counts.into()),
             summaries: summaries.into_iter().map(|classes| classes.0.into()).collect(),
             types: types.map(|types| v1::ColumnTypes { types: messages(types) }),
-            part: part.map(Into::into),
+            parts: messages(parts),
             table: table.map(Into::into),
             rejects: rejects.map(Into::into),
             seam: Some(seam.into()),
@@ -115,7 +115,7 @@ impl TryFrom<v1::Parsed> for Parsed {
             counts: present("Parsed.counts", wire.counts)?,
             summaries: summaries("Parsed.summaries", &wire.summaries)?,
             types: types.transpose()?,
-            part: optional(wire.part)?,
+            parts: list("Parsed.parts", wire.parts, HIVE_FILES_MAX)?,
             table: optional(wire.table)?,
             rejects: optional(wire.rejects)?,
             seam: present("Parsed.seam", wire.seam)?,
@@ -183,9 +183,10 @@ impl TryFrom<v1::Upload> for Upload {
 
 impl From<StagedPart> for v1::StagedPart {
     fn from(part: StagedPart) -> Self {
-        let StagedPart { key, bytes, rows, digest, sha256, upload } = part;
+        let StagedPart { key, values, bytes, rows, digest, sha256, upload } = part;
         let (digest, sha256) = (digest_bytes(digest), sha256.0.to_vec());
-        Self { key, bytes, rows, digest, sha256, upload: upload.map(Into::into) }
+        let values = values.into_iter().map(|text| v1::FolderValue { text }).collect();
+        Self { key, values, bytes, rows, digest, sha256, upload: upload.map(Into::into) }
     }
 }
 
@@ -193,8 +194,13 @@ impl TryFrom<v1::StagedPart> for StagedPart {
     type Error = WireError;
 
     fn try_from(wire: v1::StagedPart) -> Read<Self> {
+        at_most("StagedPart.values", wire.values.len(), HIVE_COLUMNS_MAX)?;
+        let value = |value: v1::FolderValue| {
+            value.text.map(|told| text("FolderValue.text", told, HIVE_NAME_BYTES_MAX)).transpose()
+        };
         Ok(Self {
             key: key("StagedPart.key", wire.key)?,
+            values: wire.values.into_iter().map(value).collect::<Read<_>>()?,
             bytes: size("StagedPart.bytes", wire.bytes)?,
             rows: size("StagedPart.rows", wire.rows)?,
             digest: digest("StagedPart.digest", &wire.digest)?,

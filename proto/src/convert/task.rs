@@ -3,7 +3,7 @@
 //! Invariant: a lease that was read carries everything its attempt needs.
 
 use batteuse_shared::ids::{AttemptId, PartitionId};
-use batteuse_shared::limits::{COLUMNS_MAX, PARTITIONS_MAX};
+use batteuse_shared::limits::{COLUMNS_MAX, HIVE_COLUMNS_MAX, PARTITIONS_MAX};
 use batteuse_shared::spec::{BadTableName, Ragged};
 use batteuse_shared::task::{
     FinishTask, InspectTask, Lease, ParseTask, RejectPiece, SourceRef, SourceVersion, Staging, TableRef, Task,
@@ -117,6 +117,7 @@ impl From<ParseTask> for v1::ParseTask {
             range,
             start,
             compression,
+            partition_by,
             table,
             staging,
             replaces,
@@ -130,6 +131,7 @@ impl From<ParseTask> for v1::ParseTask {
             range: Some(range.into()),
             start: start.map(|s| s.0.into()),
             compression: compression.map(Into::into),
+            partition_by,
             table: table.map(Into::into),
             staging: Some(staging.into()),
             replaces: replaces.map(|attempt| attempt.0),
@@ -142,6 +144,7 @@ impl TryFrom<v1::ParseTask> for ParseTask {
 
     fn try_from(wire: v1::ParseTask) -> Read<Self> {
         within("ParseTask.partition", wire.partition.into(), 0, PARTITIONS_MAX - 1)?;
+        at_most("ParseTask.partition_by", wire.partition_by.len(), HIVE_COLUMNS_MAX)?;
         Ok(Self {
             source: present("ParseTask.source", wire.source)?,
             dialect: present("ParseTask.dialect", wire.dialect)?,
@@ -151,6 +154,7 @@ impl TryFrom<v1::ParseTask> for ParseTask {
             range: present("ParseTask.range", wire.range)?,
             start: wire.start.map(|s| state("ParseTask.start", s)).transpose()?,
             compression: optional(wire.compression)?,
+            partition_by: wire.partition_by,
             table: optional(wire.table)?,
             staging: present("ParseTask.staging", wire.staging)?,
             replaces: wire.replaces.map(AttemptId),

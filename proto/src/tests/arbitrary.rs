@@ -172,9 +172,10 @@ fn table_ref() -> impl Strategy<Value = TableRef> {
 fn parse_task() -> impl Strategy<Value = ParseTask> {
     let partition = (0..u32::try_from(PARTITIONS_MAX).expect("fits")).prop_map(PartitionId);
     let how = (dialect(), ragged(), columns(), option::of(compression()), option::of(table_ref()));
-    let replaces = option::of(attempt());
-    (source(), how, partition, span(), option::of(state()), staging(), replaces).prop_map(
-        |(source, (dialect, ragged, columns, compression, table), partition, range, start, staging, replaces)| {
+    let hive = (vec(filled(), 0..=4), option::of(attempt()));
+    (source(), how, partition, span(), option::of(state()), staging(), hive).prop_map(
+        |(source, how, partition, range, start, staging, (partition_by, replaces))| {
+            let (dialect, ragged, columns, compression, table) = how;
             ParseTask {
                 source,
                 dialect,
@@ -184,6 +185,7 @@ fn parse_task() -> impl Strategy<Value = ParseTask> {
                 range,
                 start,
                 compression,
+                partition_by,
                 table,
                 staging,
                 replaces,
@@ -245,9 +247,11 @@ fn staged_rejects() -> impl Strategy<Value = StagedRejects> {
 
 fn parsed() -> impl Strategy<Value = Parsed> {
     let sums = (any::<u128>(), any::<[u8; 32]>());
-    let part = (key(), size(), size(), sums, option::of(upload()));
-    let part = part.prop_map(|(key, bytes, rows, (digest, sha256), upload)| StagedPart {
+    let values = vec(option::of(".{0,40}"), 0..=4);
+    let part = (key(), values, size(), size(), sums, option::of(upload()));
+    let part = part.prop_map(|(key, values, bytes, rows, (digest, sha256), upload)| StagedPart {
         key,
+        values,
         bytes,
         rows,
         digest: Digest(digest),
@@ -259,7 +263,7 @@ fn parsed() -> impl Strategy<Value = Parsed> {
     let seam = (any::<bool>(), option::of(size())).prop_map(|(given, merged_after)| Seam { given, merged_after });
     let summaries = vec(any::<u16>().prop_map(Classes), 0..6);
     let found = (option::of(size()), span(), exits(), counts(), summaries);
-    let staged = (option::of(part), option::of(table), option::of(staged_rejects()));
+    let staged = (vec(part, 0..4), option::of(table), option::of(staged_rejects()));
     let rest = (option::of(vec(column_type(), 0..6)), staged, seam, phases());
     (found, rest).prop_map(|((first, span, exits, counts, summaries), (types, staged, seam, phases))| Parsed {
         first,
@@ -268,7 +272,7 @@ fn parsed() -> impl Strategy<Value = Parsed> {
         counts,
         summaries,
         types,
-        part: staged.0,
+        parts: staged.0,
         table: staged.1,
         rejects: staged.2,
         seam,

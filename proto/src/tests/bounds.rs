@@ -2,7 +2,8 @@
 
 use batteuse_shared::ids::{AttemptId, RunId};
 use batteuse_shared::limits::{
-    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX, PARTITIONS_MAX, PHASE_US_MAX, SLOTS_MAX,
+    COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, HIVE_FILES_MAX, HIVE_FOLDER_BYTES_MAX, MESSAGE_BYTES_MAX, PARTITIONS_MAX,
+    PHASE_US_MAX, SLOTS_MAX,
 };
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{ColumnSpec, Columns, Compression, Csv, Dialect};
@@ -53,6 +54,7 @@ fn parse_task() -> v1::ParseTask {
         range: Some(v1::Span { start: 3, end: 3 }),
         start: Some(255),
         compression: Some(Compression::Snappy.into()),
+        partition_by: vec!["b".to_owned()],
         table: None,
         staging: Some(v1::Staging { output_url: "file:///out/".to_owned(), nonce: "n".to_owned() }),
         replaces: Some(1 << 32),
@@ -198,8 +200,19 @@ fn reports_off_the_bounds_are_refused() {
         ..<_>::default()
     };
     assert_eq!(
-        refusal::<Parsed, _>(v1::Parsed { part: Some(part("a.part.tmp", 15)), ..parsed }),
+        refusal::<Parsed, _>(v1::Parsed { parts: vec![part("a.part.tmp", 15)], ..parsed.clone() }),
         "StagedPart.digest: 15 bytes, where 16 to 16 are allowed"
+    );
+    let many = vec![part("a.part.tmp", 16); HIVE_FILES_MAX + 1];
+    assert_eq!(
+        refusal::<Parsed, _>(v1::Parsed { parts: many, ..parsed }),
+        "Parsed.parts: 1025 entries, where at most 1024 are allowed"
+    );
+    let long = |bytes: usize| vec![v1::FolderValue { text: Some("x".repeat(bytes)) }];
+    assert!(StagedPart::try_from(v1::StagedPart { values: long(255), ..part("a.part.tmp", 16) }).is_ok());
+    assert_eq!(
+        refusal::<StagedPart, _>(v1::StagedPart { values: long(256), ..part("a.part.tmp", 16) }),
+        "FolderValue.text: 256 bytes, where 0 to 255 are allowed"
     );
     assert_eq!(refusal::<Outcome, _>(v1::Outcome { kind: None }), missing("Outcome.kind"));
     assert!(StagedPart::try_from(part("a.part.tmp", 16)).is_ok());
@@ -230,6 +243,17 @@ fn the_widest_lease_and_report_fit_a_message() {
         phases: Some(v1::Phases::default()),
         ..<_>::default()
     };
+    let value = || v1::FolderValue { text: Some("x".repeat(HIVE_FOLDER_BYTES_MAX / 4)) };
+    let upload = v1::Upload { key: "x".repeat(1_024), id: "x".repeat(1_024), parts: vec!["x".repeat(40); 32] };
+    let part = v1::StagedPart {
+        key: "0000000-0000000100000002-0000.part.tmp".to_owned(),
+        digest: vec![0; 16],
+        sha256: vec![0; 32],
+        upload: Some(upload),
+        values: std::iter::repeat_with(value).take(4).collect(),
+        ..<_>::default()
+    };
+    let parsed = v1::Parsed { parts: vec![part; HIVE_FILES_MAX], ..parsed };
     assert!(parsed.encoded_len() < MESSAGE_BYTES_MAX, "{}", parsed.encoded_len());
     assert!(Parsed::try_from(parsed).is_ok());
 }
@@ -244,7 +268,7 @@ fn an_exit_map_on_the_wire_holds_every_state() {
         counts: Counts::default(),
         summaries: Vec::new(),
         types: None,
-        part: None,
+        parts: Vec::new(),
         table: None,
         rejects: None,
         seam: <_>::default(),

@@ -9,7 +9,7 @@ use std::fmt;
 use super::given::{ascii_byte, iconv_command};
 use super::{
     API_VERSION, Auto, Columns, Compression, Csv, DeclaredType, Dialect, Job, KIND, Output, Parquet, Source, Tolerance,
-    postgres,
+    hive, postgres,
 };
 use crate::table::ColumnType;
 use crate::{limits, location};
@@ -80,6 +80,7 @@ impl Job {
         }
         check_columns(&self.spec.columns, &mut found);
         check_output(&self.spec.output, &mut found);
+        hive::check(&self.spec, &mut found);
         check_tolerance(self.spec.rejects.tolerate, &mut found);
         found.verdict()
     }

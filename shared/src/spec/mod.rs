@@ -6,6 +6,7 @@ mod check;
 mod declared;
 mod forms;
 mod given;
+mod hive;
 mod postgres;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ pub use declared::{BadDeclaredType, DeclaredType};
 pub use forms::{BadBytes, parse_bytes};
 use forms::{byte_size, size_or_auto, text_or_auto, text_or_none, type_or_infer};
 pub use given::iconv_command;
+pub use hive::unfit_columns;
 pub use postgres::{BadTableName, Postgres, TableMode, TableName};
 
 use crate::limits;
@@ -214,6 +216,12 @@ impl Output {
         self.parquet.as_ref().map_or(Mode::Overwrite, |parquet| parquet.mode)
     }
 
+    /// Names of the columns by whose values files lie in folders.
+    #[must_use]
+    pub fn partition_by(&self) -> &[String] {
+        self.parquet.as_ref().map_or(&[], |parquet| &parquet.partition_by)
+    }
+
     /// URL of the folder that the run claims; empty in a job that [`Job::check`] refuses.
     #[must_use]
     pub fn folder_url(&self) -> &str {
@@ -236,6 +244,9 @@ pub struct Parquet {
     /// What becomes of a table of ours that stands in the folder.
     #[serde(default)]
     pub mode: Mode,
+    /// Names of columns by whose values files lie in folders (`year=2024/`), as Hive has them; empty: there are no folders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
 }
 
 /// What a run does with the table of earlier runs in its output folder. What is not theirs is refused under every mode.
@@ -249,6 +260,8 @@ pub enum Mode {
     Append,
     /// The run's files take its place; it stands until they do.
     Overwrite,
+    /// As `Overwrite`, but files in folders that the run writes nothing into stay; columns and `partition_by` must be the same.
+    OverwritePartition,
 }
 
 fn file_bytes() -> u64 {

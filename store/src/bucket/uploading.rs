@@ -126,6 +126,11 @@ impl Uploading {
         }
     }
 
+    /// Bytes of the part that is being filled.
+    pub(crate) fn unsent(&self) -> usize {
+        self.filling.len()
+    }
+
     /// What publishing needs to know; none for what is readable already.
     pub(crate) fn told(&self) -> Option<Upload> {
         let parts = self.parts.iter().flatten().map(|part| part.content_id.clone()).collect();

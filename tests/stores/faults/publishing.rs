@@ -33,7 +33,7 @@ impl Decided {
         assert_eq!(claim(&*scene.folder, 0, &mine).unwrap(), ClaimOutcome::Won);
         let link = |(n, text): (u32, &&str)| {
             let attempt = AttemptId::new(Epoch(1), n);
-            let name = layout::staged_part(PartitionId(n), attempt);
+            let name = layout::staged_part(PartitionId(n), attempt, 0);
             let published = layout::part(u64::from(n) * 100, attempt);
             let mut file = scene.folder.stage(&format!("{}/{name}", layout::staging_dir(&run)), &published).unwrap();
             file.write_all(text.as_bytes()).unwrap();

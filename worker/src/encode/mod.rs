@@ -11,8 +11,10 @@ mod fixed;
 mod slots;
 mod texts;
 
+use std::cell::RefCell;
 use std::io::{self, Cursor, Write};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -90,8 +92,10 @@ pub struct Encoder<'a> {
     published: Option<String>,
     about_source: Option<KeyValue>,
     schema: SchemaRef,
-    codec: Codec,
+    compressor: Rc<RefCell<Compressor>>,
     properties: WriterProperties,
+    /// Whether the file is begun as late as can be, because it is one of many.
+    late: bool,
     file: Option<OpenFile>,
     rows: u64,
 }
@@ -101,7 +105,8 @@ struct OpenFile {
     file: SerializedFileWriter<StagedFile>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
-    compressor: Compressor,
+    /// Shared by the files of an attempt: what it works on is large.
+    compressor: Rc<RefCell<Compressor>>,
     /// None before the group's first batch.
     columns: Vec<ColumnEncoder>,
     rows: usize,
@@ -190,15 +195,13 @@ impl OpenFile {
         file: StagedFile,
         schema: SchemaRef,
         properties: WriterProperties,
-        codec: Codec,
+        compressor: Rc<RefCell<Compressor>>,
     ) -> Result<Self, ParquetError> {
-        let compressor = Compressor::new(codec)?;
         let (file, factory) = ArrowWriter::try_new(file, schema.clone(), Some(properties))?.into_serialized_writer()?;
         Ok(Self { file, factory, schema, compressor, columns: Vec::new(), rows: 0, batch_bytes: 0 })
     }
 
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
-        let bytes = batch.get_array_memory_size();
+    fn write(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), ParquetError> {
         let rows = self.rows + batch.num_rows();
         if rows > ROW_GROUP_ROWS_MAX || self.batch_bytes + bytes > ROW_GROUP_BYTES_MAX {
             self.end_group()?;
@@ -208,7 +211,7 @@ impl OpenFile {
         }
         let given = std::iter::zip(self.schema.fields(), batch.columns());
         for (column, (field, array)) in std::iter::zip(&mut self.columns, given) {
-            column.write(field, array, &mut self.compressor)?;
+            column.write(field, array, &mut self.compressor.borrow_mut())?;
         }
         self.rows += batch.num_rows();
         self.batch_bytes += bytes;
@@ -240,7 +243,7 @@ impl OpenFile {
         }
         let mut group = self.file.next_row_group()?;
         for column in self.columns.drain(..) {
-            column.close(&mut group, &mut self.compressor)?;
+            column.close(&mut group, &mut self.compressor.borrow_mut())?;
         }
         group.close()?;
         (self.rows, self.batch_bytes) = (0, 0);
@@ -294,7 +297,11 @@ impl<'a> Encoder<'a> {
             // Statistics of every page, in the page index: readers skip pages without touching them.
             .set_statistics_enabled(EnabledStatistics::Page)
             .build();
-        Ok(Self { staging, key, published: None, about_source: None, schema, codec, properties, file: None, rows: 0 })
+        let compressor =
+            Compressor::new(codec).map_err(|source| EncodeError::Write { path: staging.place(&key), source })?;
+        let (published, about_source, compressor) = (None, None, Rc::new(RefCell::new(compressor)));
+        let (late, file, rows) = (false, None, 0);
+        Ok(Self { staging, key, published, about_source, schema, compressor, properties, late, file, rows })
     }
 
     /// Says as what the file will be published; before anything is written. One of which nothing is said can be read by its name in
@@ -318,10 +325,61 @@ impl<'a> Encoder<'a> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let written = self.open()?.write(batch);
+        self.write_slice(batch, batch.get_array_memory_size())
+    }
+
+    /// As [`Encoder::write`], of a batch that is a slice of a larger one: its own values take `bytes` in memory.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn write_slice(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), EncodeError> {
+        let written = self.open()?.write(batch, bytes);
         written.map_err(|source| EncodeError::Write { path: self.path(), source })?;
         self.rows += batch.num_rows() as u64;
         Ok(())
+    }
+
+    /// An encoder of the same kind into another file, of which there are many: they share what one takes for itself, and the file is
+    /// begun when a row group ends.
+    #[must_use]
+    pub fn sibling(&self, key: String, published: String) -> Self {
+        let (compressor, properties) = (self.compressor.clone(), self.properties.clone());
+        let (published, about_source) = (Some(published), self.about_source.clone());
+        let (schema, late, file) = (self.schema.clone(), true, None);
+        Self {
+            staging: self.staging,
+            key,
+            published,
+            about_source,
+            schema,
+            compressor,
+            properties,
+            late,
+            file,
+            rows: 0,
+        }
+    }
+
+    /// Bytes that the row group under way takes in memory, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.file.as_ref().map_or(0, OpenFile::memory)
+    }
+
+    /// Bytes of what is encoded that lie in memory until more comes.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.file.as_ref().map_or(0, |file| file.file.inner().unsent())
+    }
+
+    /// Ends the row group under way, so that it takes no memory.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn end_group(&mut self) -> Result<(), EncodeError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let ended = file.end_group().and_then(|()| file.file.flush().map_err(ParquetError::from));
+        ended.map_err(|source| EncodeError::Write { path: self.path(), source })
     }
 
     /// Rows written so far.
@@ -360,8 +418,11 @@ impl<'a> Encoder<'a> {
         let file = match self.file.take() {
             Some(file) => file,
             None => {
-                let file = self.staging.create(&self.key, self.published.as_deref())?;
-                let made = OpenFile::new(file, self.schema.clone(), self.properties.clone(), self.codec);
+                let file = match &self.published {
+                    Some(published) if self.late => self.staging.create_late(&self.key, published),
+                    published => self.staging.create(&self.key, published.as_deref())?,
+                };
+                let made = OpenFile::new(file, self.schema.clone(), self.properties.clone(), self.compressor.clone());
                 let mut made = made.map_err(|source| EncodeError::Write { path: self.path(), source })?;
                 if let Some(about) = &self.about_source {
                     made.file.append_key_value_metadata(about.clone());

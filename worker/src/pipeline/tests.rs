@@ -83,8 +83,10 @@ fn an_attempt_that_guesses_its_start_agrees_with_one_that_is_given_it() {
             agreed += 1;
             assert_eq!((guessed.span, guessed.counts), (given.span, given.counts));
             // A part that is made again after the decision must be the one that was decided, byte for byte.
-            let told = |part: StagedPart| (part.rows, part.digest, part.bytes, part.sha256);
-            assert_eq!(guessed.part.map(told), given.part.map(told));
+            let told = |parsed: &Parsed| {
+                parsed.parts.iter().map(|part| (part.rows, part.digest, part.bytes, part.sha256)).collect::<Vec<_>>()
+            };
+            assert_eq!(told(&guessed), told(&given));
             let told = |staged: StagedRejects| (staged.rows, staged.content);
             assert_eq!(guessed.rejects.map(told), given.rejects.map(told));
         }
@@ -105,7 +107,10 @@ fn a_large_part_is_the_same_file_whether_its_start_was_guessed_or_given() {
     let part = |attempt, start| {
         let task = folder.parse_task(&found, 1, Span::new(cut, bytes.len() as u64), start);
         let parsed = parsed(&lease(attempt, Task::Parse(Box::new(task))));
-        (parsed.span, parsed.part.map(|part| (part.rows, part.digest, part.bytes, part.sha256)))
+        (
+            parsed.span,
+            parsed.parts.into_iter().map(|part| (part.rows, part.digest, part.bytes, part.sha256)).collect::<Vec<_>>(),
+        )
     };
     let (given, guessed) = (part(2, Some(state)), part(3, None));
     assert!(given.0.bytes() > 2 * BATCH_BYTES_MAX as u64, "{} bytes are too few", given.0.bytes());
@@ -124,8 +129,8 @@ fn a_table_without_rows_has_its_schema_in_partition_0_and_no_other() {
         assert_eq!((parsed.counts.read, parsed.counts.rejected), (1, 1));
         assert_eq!(parsed.rejects.unwrap().rows, 1);
         assert_eq!(parsed.types, Some(vec![ColumnType::Boolean, ColumnType::Int64]));
-        assert_eq!(parsed.part.is_some(), partition == 0);
-        if let Some(part) = parsed.part {
+        assert_eq!(parsed.parts.len(), usize::from(partition == 0));
+        if let Some(part) = parsed.parts.first() {
             assert_eq!((part.rows, part.digest), (0, Digest::default()));
             let reader = Reader::open(&folder.output(), &folder.staged_path(&part.key)).unwrap();
             assert_eq!(reader.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["a", "b"]);
@@ -163,7 +168,7 @@ fn a_misfit_drops_the_part_and_keeps_counts_summaries_and_rejects() {
     let progress = Progress::new();
     let lease = lease(1, Task::Parse(Box::new(folder.parse_task(&found, 0, range, Some(found.start)))));
     let Outcome::Parsed(parsed) = fixture::execute(&lease, &progress) else { panic!("it ends") };
-    assert_eq!((parsed.part, parsed.types), (None, None));
+    assert_eq!((parsed.parts, parsed.types), (Vec::new(), None));
     assert_eq!((parsed.counts.read, parsed.counts.written, parsed.counts.rejected), (200_002, 200_001, 1));
     assert_eq!(parsed.summaries[0], Classes::INT_SHORT.join(Classes::FLOAT));
     assert_eq!(folder.staged_names(), [layout::staged_rejects(batteuse_shared::ids::PartitionId(0), lease.attempt)]);

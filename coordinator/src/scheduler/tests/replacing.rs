@@ -42,7 +42,7 @@ fn again(lease: &Lease) -> Outcome {
 /// With another digest.
 fn other(lease: &Lease) -> Outcome {
     let Outcome::Parsed(mut parsed) = again(lease) else { panic!("a parse task") };
-    parsed.part.as_mut().unwrap().digest = Digest(7);
+    parsed.parts[0].digest = Digest(7);
     Outcome::Parsed(parsed)
 }
 
@@ -93,7 +93,7 @@ fn a_lost_part_is_made_again_and_published_under_its_name() {
     assert_eq!(names(&said), ["record PartitionReplaced", "discard 1", "publish 3 parts, success true", "ack"]);
     let after = plan(&said);
     must_show_the_same(&before, &after);
-    assert_eq!(after.parts[1].staged.name, layout::staged_part(PartitionId(1), lease.attempt));
+    assert_eq!(after.parts[1].staged.name, layout::staged_part(PartitionId(1), lease.attempt, 0));
     assert_eq!((&after.parts[0], &after.parts[2]), (&before.parts[0], &before.parts[2]));
     assert_eq!(names(&stage.step(Event::Published { run: run_id() })), ["record RunDone"]);
     let status = stage.scheduler.statuses().next().unwrap();

@@ -21,7 +21,7 @@ fn inspected_into_a_table(max_connections: u32) -> (Stage, Vec<Lease>) {
 /// The report of a lease, with its rows in a table of this name.
 fn staged_in(lease: &Lease, name: &str) -> Outcome {
     let Outcome::Parsed(mut parsed) = plain(lease).outcome(lease) else { panic!("a parse") };
-    let part = parsed.part.take().expect("there are rows");
+    let part = parsed.parts.pop().expect("there are rows");
     parsed.table = Some(StagedTable { name: name.to_owned(), rows: part.rows, digest: part.digest });
     Outcome::Parsed(parsed)
 }
