@@ -76,8 +76,17 @@ pub fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, NonZero::get).try_into().unwrap_or(1)
 }
 
+/// Lets this process hold as many files open as the system allows it: attempts that write into folders hold many.
+fn open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let allowed = getrlimit(Resource::Nofile);
+    // Where it is refused, what was allowed before is enough for most runs.
+    _ = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed });
+}
+
 /// The runtime of everything asynchronous.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
+    open_files();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

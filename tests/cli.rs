@@ -6,6 +6,7 @@ mod bench;
 mod exits;
 mod folders;
 mod modes;
+mod partition_by;
 mod refusals;
 mod resume;
 mod verify;

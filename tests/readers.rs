@@ -6,6 +6,7 @@
 
 mod about;
 mod engine;
+mod folders;
 mod pages;
 mod pruning;
 mod rejects;

@@ -14,7 +14,7 @@ mod modes;
 mod processes;
 mod rivals;
 
-pub use life::dirty;
+pub use life::{dirty, dirty_over};
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -92,7 +92,7 @@ fn must_be_swept(dir: &Path, how: &str) {
         let never_began = path.ends_with(&format!("/staging/{}", layout::STAGING_NONCE))
             && !path.starts_with(&layout::run_dir(&run))
             && path.starts_with(&engine("runs"));
-        let part = path.starts_with("part-") && !path.contains('/');
+        let part = layout::is_part(path);
         let kept = path.starts_with(&engine("claims")) || path.starts_with(&engine("state"));
         let known = own.iter().any(|own| own == path) || part || kept || never_began;
         assert!(known && !temporary, "{how}: {path} is left over");

@@ -3,6 +3,7 @@
 //!
 //! Invariant: no test of a contract knows its backend; what differs (that a disk has staged names) the folder itself tells.
 
+pub mod by_values;
 mod doctor;
 mod faults;
 mod folders;

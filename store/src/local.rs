@@ -482,6 +482,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         fs::write(at("s"), "1234").unwrap();
+        // Made again, because others were lost with it.
+        fs::write(at("same content"), "1234").unwrap();
+        publish_by_link(&at("s"), &at("same content"), 4).unwrap();
         fs::write(at("same size"), "abcd").unwrap();
         fs::create_dir(at("folder")).unwrap();
         symlink(at("s"), at("symlink")).unwrap();

@@ -37,6 +37,16 @@ pub fn ask(path: &Path, column: &str, from: &str, to: &str) -> Value {
     json!({"ask": path, "column": column, "from": from, "to": to})
 }
 
+/// A job: every cell of a table in folders by the values of columns, which have these types.
+pub fn read_folders(path: &Path, by: &[(String, String)]) -> Value {
+    json!({"read": path, "by": by})
+}
+
+/// A job: as [`ask`], of a table in folders by the values of columns; what was read is told in files.
+pub fn ask_folders(path: &Path, by: &[(String, String)], value: &str) -> Value {
+    json!({"ask": path, "by": by, "column": by[0].0, "from": value, "to": value})
+}
+
 /// Has an engine do the jobs.
 pub fn tell(engine: &'static str, jobs: &[Value]) -> Told {
     let mut command = Command::new(python());

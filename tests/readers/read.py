@@ -5,6 +5,7 @@ usage: read.py ENGINE JOB...
   JOB  {"read": PATH}                                    every cell of the table at PATH
        {"ask": PATH, "column": C, "from": A, "to": B}    the ids of the rows with A <= C <= B, and what the engine read for that
        {"about": PATH}                                   what the Parquet file at PATH says of itself (pyarrow alone)
+  With "by": [[NAME, TYPE]...] the parts lie in folders by the values of these columns, which come last; what was read is `files`.
 
 PATH is a folder of parts or one Parquet file. A table is printed as a line {"columns": [[NAME, TYPE]...], "voids": N} and a line
 [CELL...] for each row, by `id` where there is one. Types are named as in a spec. A cell is null or a text that names the value to its
@@ -15,6 +16,7 @@ the row groups that were read, or `rows`, or both.
 
 import datetime
 import decimal
+import glob
 import hashlib
 import json
 import os
@@ -66,9 +68,16 @@ def condition(column, ctype, start, end, mark='"', timestamp="TIMESTAMP '{}'"):
     return f"{name} = {start}" if start == end else f"{name} BETWEEN {start} AND {end}"
 
 
-def files(path):
-    """The path of a file, or the parts of a folder as a pattern."""
-    return os.path.join(path, "*.parquet") if os.path.isdir(path) else path
+def files(path, by=()):
+    """The path of a file, or the parts of a folder, or of its folders by values, as a pattern."""
+    return os.path.join(path, *["*=*"] * len(by), "*.parquet") if os.path.isdir(path) else path
+
+
+def ordered(columns, by):
+    """The columns with those of folders last, in the order of the folders: engines have them in several."""
+    names = [name for name, _ in by]
+    last = {name: (name, ctype) for name, ctype in columns if name in names}
+    return [column for column in columns if column[0] not in names] + [last[name] for name in names]
 
 
 def show(columns, rows, voids):
@@ -122,29 +131,43 @@ class DuckDB:
         rows = self.sql(f"DESCRIBE FROM {table}")
         return [(name, self.TYPES.get(ctype) or decimal_type(ctype)) for name, ctype, *_ in rows]
 
-    def read(self, path):
-        table = f"read_parquet('{files(path)}')"
-        columns = self.columns(table)
+    def table(self, path, by):
+        names = {ctype: name for name, ctype in self.TYPES.items()}
+        types = ", ".join(f"'{name}': {names[ctype]}" for name, ctype in by)
+        hive = f", hive_partitioning = true, hive_types = {{{types}}}" if by else ""
+        return f"read_parquet('{files(path, by)}'{hive})"
+
+    def read(self, path, by=()):
+        table = self.table(path, by)
+        columns = ordered(self.columns(table), by)
         forms = {"date": "{} - DATE '1970-01-01'", "timestamp": "epoch_us({})", "timestamptz": "epoch_us({})"}
         values = [forms.get(ctype, "{}").format(quoted(name)) for name, ctype in shown(columns)]
         rows = self.sql(f"SELECT {', '.join(values)} FROM {table}{order_of(columns)}")
         counts = count_of(columns)
         show(shown(columns), rows, self.sql(f"SELECT {counts} FROM {table}")[0][0] if counts else 0)
 
-    def ask(self, path, column, start, end):
-        table = f"read_parquet('{files(path)}')"
+    def ask(self, path, column, start, end, by=()):
+        table = self.table(path, by)
         query = f"SELECT id FROM {table} WHERE {condition(column, dict(self.columns(table))[column], start, end)}"
         plan = self.sql(f"EXPLAIN ANALYZE {query}")[0][1]
-        groups = [int(read) for read in re.findall(r"Row Groups Scanned: (\d+) /", plan)]
-        return [id for (id,) in self.sql(query)], {"groups": sum(groups)}
+        what, pattern = ("files", r"Total Files Read: (\d+)") if by else ("groups", r"Row Groups Scanned: (\d+) /")
+        return [id for (id,) in self.sql(query)], {what: sum(int(read) for read in re.findall(pattern, plan))}
 
 
 class PyArrow:
-    def table(self, path):
+    @staticmethod
+    def schema_of(by):
+        import pyarrow
+
+        types = {"text": pyarrow.string(), "int64": pyarrow.int64(), "date": pyarrow.date32(), "boolean": pyarrow.bool_()}
+        return pyarrow.schema([(name, types[ctype]) for name, ctype in by])
+
+    def table(self, path, by=()):
         import pyarrow.dataset
 
+        partitioning = pyarrow.dataset.partitioning(self.schema_of(by), flavor="hive") if by else None
         # Given a folder, it leaves out what begins with `_`.
-        return pyarrow.dataset.dataset(path, format="parquet")
+        return pyarrow.dataset.dataset(path, format="parquet", partitioning=partitioning)
 
     @staticmethod
     def type_of(arrow):
@@ -160,9 +183,9 @@ class PyArrow:
         width = {"date": pyarrow.int32(), "timestamp": pyarrow.int64(), "timestamptz": pyarrow.int64()}.get(ctype)
         return (array.cast(width) if width else array).to_pylist()
 
-    def read(self, path):
-        table = self.table(path).to_table()
-        columns = [(field.name, self.type_of(field.type)) for field in table.schema]
+    def read(self, path, by=()):
+        table = self.table(path, by).to_table()
+        columns = ordered([(field.name, self.type_of(field.type)) for field in table.schema], by)
         if any(name == "id" for name, _ in columns):
             table = table.sort_by("id")
         count = sum(len(column) - column.null_count for column in map(table.column, voids(columns)))
@@ -177,16 +200,18 @@ class PyArrow:
         said = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
         print(json.dumps(said | {"hashed": hashlib.sha256(form.encode()).hexdigest()}))
 
-    def ask(self, path, column, start, end):
+    def ask(self, path, column, start, end, by=()):
         import pyarrow
         import pyarrow.dataset
 
-        table = self.table(path)
+        table = self.table(path, by)
         field, arrow = pyarrow.dataset.field(column), table.schema.field(column).type
         start, end = (pyarrow.scalar(literal_of(self.type_of(arrow), text), arrow) for text in (start, end))
         where = field == start if start == end else (field >= start) & (field <= end)
-        groups = sum(len(fragment.subset(where).row_groups) for fragment in table.get_fragments())
-        return table.to_table(["id"], filter=where).column("id").to_pylist(), {"groups": groups}
+        ids = table.to_table(["id"], filter=where).column("id").to_pylist()
+        if by:
+            return ids, {"files": len(list(table.get_fragments(where)))}
+        return ids, {"groups": sum(len(fragment.subset(where).row_groups) for fragment in table.get_fragments())}
 
 
 def overheard(work):
@@ -219,12 +244,19 @@ class Polars:
         names |= {polars.Datetime("us"): "timestamp", polars.Datetime("us", "UTC"): "timestamptz"}
         return names[dtype]
 
-    def read(self, path):
+    def scan(self, path, by):
         import polars
 
+        types = {"text": polars.String, "int64": polars.Int64, "date": polars.Date, "boolean": polars.Boolean}
+        hive = {"hive_partitioning": True, "hive_schema": {name: types[ctype] for name, ctype in by}} if by else {}
         # Given a folder, it refuses files that are no Parquet: `_SUCCESS`.
-        scan = polars.scan_parquet(files(path))
-        columns = [(name, self.type_of(dtype)) for name, dtype in scan.collect_schema().items()]
+        return polars.scan_parquet(files(path, by), **hive)
+
+    def read(self, path, by=()):
+        import polars
+
+        scan = self.scan(path, by)
+        columns = ordered([(name, self.type_of(dtype)) for name, dtype in scan.collect_schema().items()], by)
         physical = [name for name, ctype in columns if ctype in ("date", "timestamp", "timestamptz")]
         table = scan.with_columns(polars.col(physical).to_physical()).collect()
         if any(name == "id" for name, _ in columns):
@@ -232,14 +264,16 @@ class Polars:
         count = sum(len(column) - column.null_count() for column in table.select(voids(columns)))
         show(shown(columns), table.select([name for name, _ in shown(columns)]).rows(), count)
 
-    def ask(self, path, column, start, end):
+    def ask(self, path, column, start, end, by=()):
         import polars
 
-        scan = polars.scan_parquet(files(path))
+        scan = self.scan(path, by)
         dtype, field = scan.collect_schema()[column], polars.col(column)
         start, end = (polars.lit(literal_of(self.type_of(dtype), text), dtype) for text in (start, end))
         where = field == start if start.meta.eq(end) else field.is_between(start, end)
         table, words = overheard(scan.filter(where).select("id").collect)
+        if by:
+            return table["id"].to_list(), {}
         groups = [int(read) for read in re.findall(r"Predicate pushdown: reading (\d+) /", words)]
         return table["id"].to_list(), {"groups": sum(groups)}
 
@@ -251,28 +285,30 @@ class DataFusion:
         self.context = SessionContext()
         self.context.sql("SET datafusion.execution.target_partitions = 2").collect()
 
-    def table(self, path):
-        # Given a folder, it leaves out its folders and what is no Parquet.
+    def table(self, path, by=()):
+        # Given a folder, it leaves out its folders, but those of columns that are named, and what is no Parquet.
         self.context.deregister_table("it")
-        self.context.register_parquet("it", path)
-        return [(field.name, PyArrow.type_of(field.type)) for field in self.context.table("it").schema()]
+        self.context.register_parquet("it", path, table_partition_cols=[(field.name, field.type) for field in PyArrow.schema_of(by)])
+        return ordered([(field.name, PyArrow.type_of(field.type)) for field in self.context.table("it").schema()], by)
 
     def rows(self, query):
         for batch in self.context.sql(query).collect():
             yield from zip(*(column.to_pylist() for column in batch.columns))
 
-    def read(self, path):
-        columns = self.table(path)
+    def read(self, path, by=()):
+        columns = self.table(path, by)
         forms = {"date": "arrow_cast({}, 'Int32')"} | dict.fromkeys(("timestamp", "timestamptz"), "arrow_cast({}, 'Int64')")
         values = [forms.get(ctype, "{}").format(quoted(name)) for name, ctype in shown(columns)]
         counts = count_of(columns)
         count = next(self.rows(f"SELECT {counts} FROM it"))[0] if counts else 0
         show(shown(columns), self.rows(f"SELECT {', '.join(values)} FROM it{order_of(columns)}"), count)
 
-    def ask(self, path, column, start, end):
+    def ask(self, path, column, start, end, by=()):
         # Its own literals are nanoseconds, which end in 2262.
         moment = "arrow_cast('{}', 'Timestamp(Microsecond, None)')"
-        where = condition(column, dict(self.table(path))[column], start, end, timestamp=moment)
+        where = condition(column, dict(self.table(path, by))[column], start, end, timestamp=moment)
+        if by:
+            return [id for (id,) in self.rows(f"SELECT id FROM it WHERE {where}")], {}
         plan = "".join(str(line) for row in self.rows(f"EXPLAIN ANALYZE SELECT id FROM it WHERE {where}") for line in row)
         groups = re.search(r"row_groups_pruned_statistics=\d+ total → (\d+) matched", plan)
         # Given to four digits.
@@ -308,15 +344,24 @@ class Spark:
         self.session = builder.getOrCreate()
         self.tables = {}
 
-    def table(self, path):
+    def open(self, path, by):
+        if not by:
+            return self.session.read.parquet(path)
+        names = {"text": "string", "int64": "long", "date": "date", "boolean": "boolean"}
+        schema = self.session.read.parquet(min(glob.glob(glob.escape(path) + "/*=*" * len(by) + "/*.parquet"), key=len)).schema
+        for name, ctype in by:
+            schema = schema.add(name, names[ctype])
+        return self.session.read.schema(schema).parquet(path)
+
+    def table(self, path, by=()):
         # Given a folder, it leaves out what begins with `_`. The schema of each is read once: that is a job of its own.
         if path not in self.tables:
-            self.tables[path] = self.session.read.parquet(path)
+            self.tables[path] = self.open(path, by)
         self.tables[path].createOrReplaceTempView("it")
-        return [(name, self.TYPES.get(ctype) or decimal_type(ctype)) for name, ctype in self.tables[path].dtypes]
+        return ordered([(name, self.TYPES.get(ctype) or decimal_type(ctype)) for name, ctype in self.tables[path].dtypes], by)
 
-    def read(self, path):
-        columns = self.table(path)
+    def read(self, path, by=()):
+        columns = self.table(path, by)
         forms = {"date": "unix_date({})", "timestamp": "unix_micros(CAST({} AS TIMESTAMP))", "timestamptz": "unix_micros({})"}
         # On their way to Python small decimals get two zeros behind their last digit.
         forms |= {ctype: "CAST({} AS STRING)" for _, ctype in columns if ctype.startswith("decimal")}
@@ -325,11 +370,11 @@ class Spark:
         count = self.session.sql(f"SELECT {counts} FROM it").collect()[0][0] if counts else 0
         show(shown(columns), self.session.sql(f"SELECT {', '.join(values)} FROM it{order_of(columns, '`')}").collect(), count)
 
-    def ask(self, path, column, start, end):
-        where = condition(column, dict(self.table(path))[column], start, end, "`", "TIMESTAMP_NTZ '{}'")
+    def ask(self, path, column, start, end, by=()):
+        where = condition(column, dict(self.table(path, by))[column], start, end, "`", "TIMESTAMP_NTZ '{}'")
         query = self.session.sql(f"SELECT id FROM it WHERE {where}")
         ids = [id for (id,) in query.collect()]
-        return ids, {"rows": scanned(query._jdf.queryExecution().executedPlan())}
+        return ids, {} if by else {"rows": scanned(query._jdf.queryExecution().executedPlan())}
 
 
 def scanned(plan):
@@ -345,11 +390,11 @@ def main():
     engine = ENGINES[sys.argv[1]]()
     for job in map(json.loads, sys.argv[2:]):
         if "read" in job:
-            engine.read(job["read"])
+            engine.read(job["read"], job.get("by", ()))
         elif "about" in job:
             engine.about(job["about"])
         else:
-            ids, read = engine.ask(job["ask"], job["column"], job["from"], job["to"])
+            ids, read = engine.ask(job["ask"], job["column"], job["from"], job["to"], job.get("by", ()))
             print(json.dumps({"ids": sorted(ids), "read": read}))
 
 

@@ -37,6 +37,8 @@ pub struct Sheet {
     pub inferred: bool,
     /// Decimal columns that no record of the file has a field for.
     pub voids: usize,
+    /// Columns by whose values the files lie in folders.
+    pub by: &'static [&'static str],
 }
 
 /// A plain generator of numbers: every run of the tests has the same.
@@ -53,8 +55,16 @@ impl Dice {
 impl Sheet {
     /// A sheet whose first column numbers its rows.
     pub fn new(name: &'static str, rows: usize) -> Self {
-        let sheet =
-            Self { name, rows, columns: Vec::new(), partitions: 1, compression: "zstd(3)", inferred: false, voids: 0 };
+        let sheet = Self {
+            name,
+            rows,
+            columns: Vec::new(),
+            partitions: 1,
+            compression: "zstd(3)",
+            inferred: false,
+            voids: 0,
+            by: &[],
+        };
         sheet.column("id", "int64", |row| Some(row.to_string()))
     }
 
@@ -125,13 +135,14 @@ impl Sheet {
             "apiVersion: batteuse.dev/v1alpha1\nkind: Ingest\nmetadata: {{name: {}}}\nspec:\n  \
              source: {{url: \"file://{}\", csv: {{delimiter: \",\", quote: '\"', encoding: utf-8, ragged: pad}}}}\n  \
              partition: {{bytes: {}}}\n  columns: {}\n  \
-             output: {{parquet: {{url: \"file://{}/\", compression: {}}}}}\n",
+             output: {{parquet: {{url: \"file://{}/\", compression: {}, partitionBy: [{}]}}}}\n",
             self.name,
             source.display(),
             (csv.len() as u64).div_ceil(self.partitions),
             self.declarations(),
             out.display(),
             self.compression,
+            self.by.join(", "),
         );
         fs::write(&source, csv).unwrap();
         fs::write(&spec, text).unwrap();

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use batteuse_coordinator::scheduler::Fact;
 use batteuse_shared::report::RunState;
+use batteuse_shared::spec::Mode;
 use batteuse_shared::task::Task;
 
 use super::ledger::{self, Firsts};
@@ -27,24 +28,25 @@ struct Reference {
 }
 
 impl Reference {
-    fn new(scenario: Scenario) -> Self {
-        let stage = Stage::new(scenario);
+    fn new(stage: Stage) -> Self {
+        let scenario = stage.scenario;
         let dir = stage.dir("undisturbed");
         let first = live(&stage, &dir, None);
         assert!(first.spared.is_empty(), "{scenario:?}: {:?} did not happen", first.spared);
         let stepped_down = matches!(first.end, End::SteppedDown);
         assert_eq!(stepped_down, scenario == Scenario::SteppedDown, "{:?}", first.end);
         finish(&stage, &dir);
-        let firsts = true_firsts(scenario);
+        let firsts = true_firsts(&stage);
         ledger::must_be_lawful(&facts(&state(&dir), &dir), &firsts, "undisturbed");
         Self { outcome: outcome(&dir), actions: first.actions, firsts, stage }
     }
 }
 
 /// The first boundaries of the file that a scenario reads, by a run that nothing befalls.
-fn true_firsts(scenario: Scenario) -> Firsts {
-    let scenario = if scenario == Scenario::Plain { scenario } else { Scenario::Whole };
+fn true_firsts(of: &Stage) -> Firsts {
+    let scenario = if of.scenario == Scenario::Plain { Scenario::Plain } else { Scenario::Whole };
     let stage = Stage::new(scenario);
+    std::fs::copy(&of.source, &stage.source).unwrap();
     let dir = stage.dir("firsts");
     live(&stage, &dir, None);
     ledger::firsts(&facts(&state(&dir), &dir))
@@ -101,7 +103,12 @@ fn killed_at(reference: &Reference, dir: &Path, kills: &[usize], how: &str) -> u
 }
 
 fn every_boundary_of(scenario: Scenario) {
-    let reference = Reference::new(scenario);
+    every_boundary_on(Stage::new(scenario));
+}
+
+fn every_boundary_on(stage: Stage) {
+    let scenario = stage.scenario;
+    let reference = Reference::new(stage);
     let count = reference.actions.len();
     let least = if scenario == Scenario::Plain { 15 } else { 2 * PARTITIONS as usize + 15 };
     assert!(count >= least, "{scenario:?}: {count} actions: {:?}", reference.actions);
@@ -143,6 +150,11 @@ fn a_cancelled_run_killed_at_every_boundary() {
 #[test]
 fn a_decided_run_that_loses_parts_killed_at_every_boundary() {
     every_boundary_of(Scenario::Lost);
+}
+
+#[test]
+fn a_decided_run_that_loses_files_of_folders_killed_at_every_boundary() {
+    every_boundary_on(Stage::in_folders(Scenario::Lost, Mode::Error, 2));
 }
 
 #[test]

@@ -155,9 +155,11 @@ impl Crew {
             self.stop.send_replace(true);
         }
         if self.befalls(Mishap::Lost, lease) {
-            lost::lose(&self.dir, |name| {
-                name.ends_with(".part.tmp") && ["0000001-", "0000003-"].iter().any(|head| name.starts_with(head))
-            });
+            let head = |name: &str| ["0000001-", "0000003-"].iter().any(|head| name.starts_with(head));
+            // Where files lie in folders a partition loses one of several.
+            if lost::lose(&self.dir, |name| name.ends_with("-0001.part.tmp") && head(name)) == 0 {
+                lost::lose(&self.dir, |name| name.ends_with(".part.tmp") && head(name));
+            }
         }
         let mut outcome = pipeline::execute(lease, &Progress::new(), &Stores::new([]));
         if let Outcome::Inspected(found) = &mut outcome

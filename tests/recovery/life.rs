@@ -47,6 +47,8 @@ pub struct Stage {
     pub source: PathBuf,
     pub scenario: Scenario,
     mode: Mode,
+    /// Whether files lie in folders by `jour`.
+    in_folders: bool,
 }
 
 /// Partitions of every scenario but `Plain`.
@@ -61,6 +63,11 @@ pub const RAGGED_EACH: usize = 35;
 /// A dirty file: ragged records, quoted fields that hold lines which look like records (one of them lies over a cut), and
 /// one value in the last record that no other tells the type of.
 pub fn dirty(rows: usize) -> String {
+    dirty_over(rows, 28)
+}
+
+/// The same with so many days in `jour`, and one more in the last record.
+pub fn dirty_over(rows: usize, days: usize) -> String {
     let mut text = "id,txt,n,jour\n".to_owned();
     for id in 0..rows {
         let txt = match id % 70 {
@@ -70,7 +77,7 @@ pub fn dirty(rows: usize) -> String {
         };
         match id % RAGGED_EACH {
             11 => text += &format!("{id},{txt}\n"),
-            _ => text += &format!("{id},{txt},{},2024-02-{:02}\n", id * 3, id % 28 + 1),
+            _ => text += &format!("{id},{txt},{},2024-02-{:02}\n", id * 3, id % days + 1),
         }
     }
     text + &format!("{rows},last,12.5,2024-03-01\n")
@@ -86,7 +93,14 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("dirty.csv");
         fs::write(&source, dirty(ROWS)).unwrap();
-        Self { folder, source, scenario, mode }
+        Self { folder, source, scenario, mode, in_folders: false }
+    }
+
+    /// As [`Stage::under`], with files in folders by so many days and one.
+    pub fn in_folders(scenario: Scenario, mode: Mode, days: usize) -> Self {
+        let stage = Self::under(scenario, mode);
+        fs::write(&stage.source, dirty_over(ROWS, days)).unwrap();
+        Self { in_folders: true, ..stage }
     }
 
     /// An output folder of this name.
@@ -99,12 +113,13 @@ impl Stage {
         let partitions = if self.scenario == Scenario::Plain { 1 } else { PARTITIONS };
         let ragged = ROWS / RAGGED_EACH;
         let tolerate = if self.scenario == Scenario::TooManyRejects { ragged - 1 } else { ragged };
+        let by: &[&str] = if self.in_folders { &["jour"] } else { &[] };
         let spec = serde_json::json!({
             "apiVersion": "batteuse.dev/v1alpha1", "kind": "Ingest", "metadata": {"name": "dirty"},
             "spec": {
                 "source": {"url": location::url_of_file(&self.source).unwrap()},
                 "partition": {"bytes": bytes.div_ceil(partitions)},
-                "output": {"parquet": {"url": location::url_of_dir(dir).unwrap(), "mode": self.mode}},
+                "output": {"parquet": {"url": location::url_of_dir(dir).unwrap(), "mode": self.mode, "partitionBy": by}},
                 "rejects": {"tolerate": {"count": tolerate}},
             },
         });

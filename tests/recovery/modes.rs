@@ -3,13 +3,13 @@
 //! Invariant: before the decision the folder holds the old table, byte for byte; after it `_SUCCESS` lists the old table or the new
 //! one, and all that it lists is there; at the end the new table reads as its manifest says, and nothing of the old one is left over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batteuse_coordinator::scheduler::Fact;
 use batteuse_shared::layout;
-use batteuse_shared::manifest::{Manifest, Success};
+use batteuse_shared::manifest::{Manifest, Success, SuccessFile};
 use batteuse_shared::report::Report;
 use batteuse_shared::spec::Mode;
 use batteuse_shared::table::Checksum;
@@ -80,23 +80,27 @@ fn finish(stage: &Stage, dir: &Path, how: &str) {
 
 /// Stopped dead before each of its actions; what it comes to in the end is for `judge`, which is given the first table and the folder.
 fn every_boundary_of(scenario: Scenario, mode: Mode, judge: impl Fn(&Success, &Path, &str)) {
-    let (first, stage) = (Stage::new(Scenario::Plain), Stage::under(scenario, mode));
+    every_boundary_on(&Stage::new(Scenario::Plain), &Stage::under(scenario, mode), mode, judge);
+}
+
+/// The same of the stage's run after the first one.
+fn every_boundary_on(first: &Stage, stage: &Stage, mode: Mode, judge: impl Fn(&Success, &Path, &str)) {
     let dir = stage.dir("undisturbed");
-    let old = with_a_table(&first, &dir);
-    let actions = live(&stage, &dir, None).actions;
+    let old = with_a_table(first, &dir);
+    let actions = live(stage, &dir, None).actions;
     judge(&old, &dir, "undisturbed");
     for (kill, action) in actions.iter().enumerate() {
         let (dir, how) = (stage.dir(&format!("at-{kill}")), format!("{mode:?} killed before action {kill}, {action}"));
-        let old = with_a_table(&first, &dir);
+        let old = with_a_table(first, &dir);
         let before = shown(&dir);
-        assert!(matches!(live(&stage, &dir, Some(kill)).end, End::Killed), "{how}");
+        assert!(matches!(live(stage, &dir, Some(kill)).end, End::Killed), "{how}");
         let facts = facts(&state(&dir), &dir);
         if facts.iter().any(|fact| matches!(fact, Fact::RunDecided(d) if d.manifest_sha256.is_some())) {
             listed(&dir, &how);
         } else {
             assert_eq!(shown(&dir), before, "{how}: VISIBLE-IS-DECIDED");
         }
-        finish(&stage, &dir, &how);
+        finish(stage, &dir, &how);
         judge(&old, &dir, &how);
         std::fs::remove_dir_all(&dir).unwrap();
     }
@@ -125,5 +129,26 @@ fn a_run_that_takes_the_place_killed_at_every_boundary() {
 fn a_run_that_fails_leaves_the_table_killed_at_every_boundary() {
     every_boundary_of(Scenario::TooManyRejects, Mode::Overwrite, |old, dir, how| {
         assert_eq!(&ended(dir, how), old, "{how}");
+    });
+}
+
+#[test]
+fn a_run_that_takes_the_place_of_folders_killed_at_every_boundary() {
+    let (first, second) = (
+        Stage::in_folders(Scenario::Plain, Mode::Error, 3),
+        Stage::in_folders(Scenario::Whole, Mode::OverwritePartition, 2),
+    );
+    every_boundary_on(&first, &second, Mode::OverwritePartition, |old, dir, how| {
+        let new = ended(dir, how);
+        let third = |file: &&SuccessFile| file.name.starts_with("jour=2024-02-03/");
+        let kept: Vec<_> = old.files.iter().filter(third).collect();
+        assert_eq!((kept.len(), old.files.len(), new.inputs.len()), (1, 4, 2), "{how}");
+        assert_eq!(new.files.iter().filter(third).collect::<Vec<_>>(), kept, "{how}");
+        let shared = old.files.iter().filter(|file| new.files.contains(file)).count();
+        assert_eq!(shared, 1, "{how}: all others are the new run's");
+        let days = |success: &Success| {
+            success.files.iter().map(|file| file.name.split('/').next().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(days(&new), days(old), "{how}");
     });
 }

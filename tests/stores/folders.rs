@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use batteuse_shared::limits::UPLOAD_PART_BYTES;
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
-use batteuse_store::{Created, Folder, Kind, PublishError, ReadError, WriteError};
+use batteuse_store::{Created, Folder, Kind, PublishError, ReadError, WriteError, tree};
 use sha2::{Digest as _, Sha256};
 
 use super::{Ground, files};
@@ -26,6 +26,7 @@ fn must_hold(ground: &Ground) {
     of_two_attempts_the_published_one_is_there(folder);
     readable_files_are_read_by_their_names(folder);
     a_tree_is_removed_whole(folder);
+    folders_by_values_are_told_whole(folder);
 }
 
 #[test]
@@ -241,4 +242,54 @@ fn a_tree_is_removed_whole(folder: &dyn Folder) {
         assert_eq!(files(folder, "tree"), [""; 0]);
     }
     assert_eq!(folder.kind("trees/c").unwrap(), Some(Kind::File), "a name that begins alike is another");
+}
+
+/// Names as they are escaped, and some that stores write in other ways in their requests.
+const BY_VALUES: [&str; 9] = [
+    "k=a%2Fb",
+    "k=a%252Fb",
+    "k=.%2E",
+    "k= a b ",
+    "k=é日",
+    "k=a+b&c;d,e",
+    "k=a~b<c>|$@!`}",
+    "a=1/b=2/c=3/d=4",
+    "k=%01%7F",
+];
+
+fn folders_by_values_are_told_whole(folder: &dyn Folder) {
+    let before = |entry: &batteuse_store::Entry| entry.name.contains('=');
+    assert!(!tree(folder).unwrap().unwrap().iter().any(before));
+    let mut wanted = Vec::new();
+    for (nth, name) in BY_VALUES.iter().enumerate() {
+        let path = format!("{name}/part-{nth}.parquet");
+        folder.make(name).unwrap();
+        folder.make("staged").unwrap();
+        let mut file = folder.stage(&format!("staged/{nth}.tmp"), &path).unwrap();
+        file.write_all(name.as_bytes()).unwrap();
+        let (bytes, _) = file.seal().unwrap();
+        let upload = file.keep();
+        folder.publish(&format!("staged/{nth}.tmp"), upload.as_ref(), &path, bytes).unwrap();
+        folder.secure(name).unwrap();
+        assert_eq!(folder.read(&path, 1_000).unwrap().unwrap(), name.as_bytes(), "{name}");
+        wanted.push(path);
+    }
+    let told = || {
+        let mut told = tree(folder).unwrap().unwrap();
+        told.retain(before);
+        told.sort_by(|one, other| one.name.cmp(&other.name));
+        assert!(told.iter().all(|entry| entry.kind == Kind::File), "{told:?}");
+        told.into_iter().map(|entry| entry.name).collect::<Vec<_>>()
+    };
+    wanted.sort();
+    assert_eq!(told(), wanted);
+    for path in &wanted {
+        let (name, _) = path.rsplit_once('/').unwrap();
+        folder.remove_empty(name).unwrap();
+        assert!(folder.size(path).unwrap().is_some(), "{path}: what lies in it keeps a folder");
+        folder.discard(path, None).unwrap();
+        folder.remove_empty(name).unwrap();
+        folder.remove_empty(name).unwrap();
+    }
+    assert_eq!(told(), [""; 0]);
 }

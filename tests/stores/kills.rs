@@ -143,6 +143,13 @@ fn killed_runs_into_s3_are_finished() {
 }
 
 #[test]
+fn killed_runs_into_folders_of_s3_are_finished() {
+    let server = Seaweed::start();
+    let (site, gate) = Site::gated(server.bucket("grain"), server.env());
+    must_survive(&(site.in_folders(), gate), 4);
+}
+
+#[test]
 fn killed_runs_into_azure_are_finished() {
     let server = Azurite::start();
     must_survive(&Site::gated(server.container("grain"), server.env()), 4);

@@ -40,8 +40,10 @@ fn stage(folder: &dyn Folder, number: u64, mode: Mode) -> Run {
     let mut parts = Seen::new();
     let link = |at: u32| {
         let attempt = AttemptId::new(Epoch(number as u32 + 1), at);
-        let (name, published) =
-            (layout::staged_part(PartitionId(at), attempt, 0), layout::part(u64::from(at), attempt));
+        // In the order of their paths.
+        let by = ["a=1/b=x%2Fy", "a=2", ""][at as usize];
+        let name = layout::staged_part(PartitionId(at), attempt, 0);
+        let published = layout::part_in(by, u64::from(at), attempt);
         let content = format!("part {at} of run {number}");
         let mut file = folder.stage(&format!("{}/{name}", layout::staging_dir(&run)), &published).unwrap();
         file.write_all(content.as_bytes()).unwrap();

@@ -12,13 +12,13 @@ use batteuse_coordinator::journal::{Journal, State, state_at};
 use batteuse_coordinator::scheduler::Fact;
 use batteuse_shared::layout;
 use batteuse_shared::limits::TEXT_BYTES_MAX;
-use batteuse_store::{Folder, Stores};
+use batteuse_store::{Folder, Stores, tree};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::files;
 use super::journals::in_database;
-use crate::recovery::{Chance, dirty};
+use crate::recovery::{Chance, dirty, dirty_over};
 use crate::support::binary::{BINARY, Ended, Process, until};
 use crate::support::gate::Gate;
 use crate::support::published;
@@ -34,6 +34,8 @@ pub struct Site {
     base: String,
     env: Vec<(String, String)>,
     stores: Arc<Stores>,
+    /// By which column files lie in folders; empty: there are none.
+    by: &'static str,
 }
 
 impl Site {
@@ -42,7 +44,13 @@ impl Site {
         let source = folder.path().join("dirty.csv");
         fs::write(&source, dirty(ROWS)).unwrap();
         let stores = Arc::new(Stores::new(env.clone()));
-        Self { folder, source, base, env, stores }
+        Self { folder, source, base, env, stores, by: "" }
+    }
+
+    /// The same with files in folders by three days.
+    pub fn in_folders(self) -> Self {
+        fs::write(&self.source, dirty_over(ROWS, 2)).unwrap();
+        Self { by: "jour", ..self }
     }
 
     /// One whose runs reach the store through a gate; who looks at it from outside does not.
@@ -79,8 +87,9 @@ impl Site {
         let path = self.folder.path().join(format!("{name}.yaml"));
         let text = format!(
             "apiVersion: batteuse.dev/v1alpha1\nkind: Ingest\nmetadata: {{name: {name}}}\nspec:\n  source: {{url: \"{}\"}}\n  \
-             output: {{parquet: {{url: \"{url}\"}}}}\n  partition: {{bytes: {bytes}}}\n  rejects: {{tolerate: {{count: 1000}}}}\n",
-            batteuse_shared::location::url_of_file(&self.source).unwrap()
+             output: {{parquet: {{url: \"{url}\", partitionBy: [{}]}}}}\n  partition: {{bytes: {bytes}}}\n  rejects: {{tolerate: {{count: 1000}}}}\n",
+            batteuse_shared::location::url_of_file(&self.source).unwrap(),
+            self.by
         );
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
@@ -130,8 +139,8 @@ pub fn table(folder: &dyn Folder, scratch: &Path) -> Table {
 
 /// The names in the output folder that a reader takes for a table.
 pub fn seen(folder: &dyn Folder) -> Vec<String> {
-    let names = folder.list("").unwrap().unwrap_or_default().into_iter().map(|entry| entry.name);
-    names.filter(|name| name.starts_with("part-") || name == layout::SUCCESS).collect()
+    let names = tree(folder).unwrap().unwrap_or_default().into_iter().map(|entry| entry.name);
+    names.filter(|name| name.contains("part-") || name == layout::SUCCESS).collect()
 }
 
 pub fn facts(state: &State, folder: &dyn Folder) -> Vec<Fact> {
@@ -155,7 +164,7 @@ pub fn must_be_swept(folder: &dyn Folder) {
     assert!(folder.pending_uploads().unwrap().unwrap_or_default().is_empty(), "no upload is left");
 }
 
-fn a_run_is_as_one_onto_a_disk(site: &Site) {
+pub fn a_run_is_as_one_onto_a_disk(site: &Site) {
     let url = site.url("plain");
     let spec = site.spec("plain", &url);
     site.ask(&["run", "-f", &spec]).expect(4);

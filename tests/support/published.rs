@@ -14,12 +14,17 @@ use batteuse_kernel::digest::RowDigester;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-/// The published parts of an output folder, in source order.
+/// The published parts of an output folder, in source order, and those in its folders by values behind each other.
 pub fn parts(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let mut parts: Vec<_> =
-        paths.filter(|p| p.file_name().unwrap().to_str().is_some_and(|name| name.starts_with("part-"))).collect();
+    let mut parts = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        match path.file_name().unwrap().to_str() {
+            Some(name) if name.starts_with("part-") => parts.push(path),
+            Some(name) if name.contains('=') && path.is_dir() => parts.extend(self::parts(&path)),
+            _ => {}
+        }
+    }
     parts.sort();
     parts
 }
@@ -68,9 +73,13 @@ impl Table {
     }
 }
 
-/// Reads every part of `dir`; all must have one schema.
+/// Reads every part of `dir`; all must have one schema. Of parts in folders by values the columns are those of the files and then those
+/// that the folders tell, rows are sorted, and the digest, which is over the columns in the table's order, is as the manifest says.
 pub fn table(dir: &Path) -> Table {
     let parts = parts(dir);
+    if parts.iter().any(|part| part.parent() != Some(dir)) {
+        return table_in_folders(dir, &parts);
+    }
     assert!(!parts.is_empty(), "{} holds no part", dir.display());
     let mut table: Option<(Table, RowDigester)> = None;
     for part in &parts {
@@ -88,6 +97,41 @@ pub fn table(dir: &Path) -> Table {
     }
     let (table, digester) = table.expect("there is a part");
     Table { digest: digester.digest().to_string(), ..table }
+}
+
+fn table_in_folders(dir: &Path, parts: &[PathBuf]) -> Table {
+    let success = json_file(&dir.join("_SUCCESS"));
+    let manifest = json_file(&dir.join(success["manifest"].as_str().unwrap()));
+    let by: Vec<&str> = manifest["partitionBy"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let mut table =
+        Table { columns: Vec::new(), rows: Vec::new(), digest: success["digest"].as_str().unwrap().to_owned() };
+    for part in parts {
+        let folder = part.parent().unwrap().strip_prefix(dir).unwrap().to_str().unwrap();
+        let pairs: Vec<_> = folder.split('/').map(|pair| pair.split_once('=').unwrap()).collect();
+        assert_eq!(pairs.iter().map(|(name, _)| *name).collect::<Vec<_>>(), by, "{folder}");
+        let (schema, batches) = parquet(part);
+        let columns = schema.fields().iter().map(|f| (f.name().clone(), type_name(f.data_type())));
+        let columns: Vec<_> = columns.chain(by.iter().map(|&name| (name.to_owned(), "folder".to_owned()))).collect();
+        assert!(table.columns.is_empty() || table.columns == columns, "{}: all parts have one schema", part.display());
+        table.columns = columns;
+        let values = pairs.iter().map(|(_, value)| (*value != "__HIVE_DEFAULT_PARTITION__").then(|| plain(value)));
+        let values: Vec<_> = values.collect();
+        let whole = |row: Vec<Option<String>>| row.into_iter().chain(values.iter().cloned()).collect();
+        table.rows.extend(batches.iter().flat_map(rows).map(whole));
+    }
+    table.rows.sort();
+    table
+}
+
+/// A value without the escapes of a folder's name.
+fn plain(value: &str) -> String {
+    let mut pieces = value.split('%');
+    let mut out = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        out.push(char::from(u8::from_str_radix(&piece[..2], 16).unwrap()));
+        out.push_str(&piece[2..]);
+    }
+    out
 }
 
 /// A type in the words of a spec.

@@ -18,6 +18,7 @@ use batteuse_shared::task::{
 };
 use batteuse_shared::time::Millis;
 
+mod folders;
 mod replacing;
 mod seams;
 mod tables;

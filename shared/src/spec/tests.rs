@@ -130,6 +130,40 @@ fn defaults_are_those_of_the_glossary() {
     assert_eq!(spec.rejects.tolerate, Tolerance::default());
 }
 
+/// Fields of the Parquet output.
+fn by(mut fields: Value) -> (&'static str, Value) {
+    fields["url"] = json!("file:///out/");
+    ("spec.output.parquet", fields)
+}
+
+#[test]
+fn columns_of_folders_are_refused_with_words() {
+    let columns = json!([{"name": "a", "type": "float64"}, {"name": "b", "type": "date(%d/%m/%Y)"}, {"name": "c"}]);
+    let of = |fields: Value, columns: Value| problems(&[by(fields), ("spec.columns", columns)]);
+    for (fields, words) in [
+        (
+            json!({"mode": "overwrite-partition"}),
+            "spec.output.parquet.mode: overwrite-partition replaces the folders of partitionBy",
+        ),
+        (json!({"partitionBy": ["b", "b"]}), "spec.output.parquet.partitionBy[1]: the column \"b\" is given twice"),
+        (json!({"partitionBy": [""]}), "spec.output.parquet.partitionBy[0]: the name of a column is empty"),
+        (json!({"partitionBy": ["z"]}), "spec.output.parquet.partitionBy[0]: \"z\" is no column of spec.columns"),
+        (json!({"partitionBy": ["a"]}), "spec.output.parquet.partitionBy[0]: \"a\" is of type float64"),
+    ] {
+        let found = of(fields.clone(), columns.clone());
+        assert!(matches!(&found[..], [one] if one.starts_with(words)), "{fields}: {found:?}");
+    }
+    assert_eq!(of(json!({"partitionBy": ["b", "c"]}), columns.clone()), [""; 0]);
+    let found = of(json!({"partitionBy": ["b", "c", "a"]}), columns);
+    assert!(found.iter().any(|one| one.contains("every column of the table is named")), "{found:?}");
+    let found = of(json!({"partitionBy": ["a", "b", "c", "d", "e"]}), json!("infer"));
+    assert!(matches!(&found[..], [one] if one.contains("name at most 4")), "{found:?}");
+    for ctype in ["decimal(5,2)", "timestamp", "timestamptz"] {
+        let found = of(json!({"partitionBy": ["k"]}), json!({"infer": true, "k": ctype}));
+        assert!(matches!(&found[..], [one] if one.contains(ctype)), "{found:?}");
+    }
+}
+
 #[test]
 fn good_specs_pass() {
     let csv = |fields: Value| ("spec.source.csv", fields);
@@ -145,6 +179,8 @@ fn good_specs_pass() {
         ("spec.columns", json!([{"name": "a", "type": "timestamp(%d/%m/%Y %H:%M:%S)"}, {"name": "b", "type": "date"}])),
         ("spec.columns", json!([{"name": "infer"}, {"name": "b", "type": "infer", "nulls": []}, {"name": ""}])),
         ("spec.rejects", json!({"tolerate": {"percent": 100}})),
+        by(json!({"partitionBy": ["a", "b", "c", "d"], "mode": "append"})),
+        by(json!({"partitionBy": ["\u{e9} =/"], "mode": "overwrite-partition"})),
     ] {
         assert_eq!(problems(std::slice::from_ref(&change)), [""; 0], "{change:?}");
     }

@@ -144,6 +144,16 @@ fn files_and_a_table_have_the_same_rows() {
     let ids = table.rows.iter().map(|row| row[0].clone().unwrap()).collect::<Vec<_>>().join("\n");
     assert_eq!(barn.sql("SELECT id FROM stock ORDER BY id"), ids);
     barn.ask(&["verify", out.to_str().unwrap()]).expect(0);
+    // The files of another run lie in folders; what the table or the folders do not take is in neither.
+    let folders = barn.out("folders");
+    let files = format!("parquet: {{url: \"{}\", partitionBy: [name]}}", location::url_of_dir(&folders).unwrap());
+    let more = "  columns: [{name: id}, {name: name, nulls: []}]\n  rejects: {tolerate: {count: 12}}\n";
+    let source = format!("id,name\n{source}90,\n91,\n");
+    barn.sql("CREATE TABLE others (LIKE stock INCLUDING ALL)");
+    barn.run(&barn.spec_of("folders", &source, 4, &files, "table: others", more), 4);
+    let in_folders = published::table(&folders);
+    assert_eq!((in_folders.rows.len(), barn.sql("SELECT count(*) FROM others").as_str()), (80, "80"));
+    barn.ask(&["verify", folders.to_str().unwrap()]).expect(0);
     barn.sql("UPDATE batteuse_ledger SET rows = 81");
     let told = barn.ask(&["verify", out.to_str().unwrap()]).expect(8);
     assert!(told.out.contains("NOT AS REPORTED: the ledger beside public.stock has 81 rows"), "{}", told.out);
