@@ -172,7 +172,8 @@ impl Folder for Disk {
         let mut folder = Some(path);
         while let Some(path) = folder.filter(|path| !path.is_empty()) {
             match fs::remove_dir(self.inside(path)?) {
-                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
+                // Systems say it in two ways.
+                Err(error) if holds_something(error.kind()) => return Ok(()),
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => folder = path.rsplit_once('/').map(|(above, _)| above),
             }
@@ -220,6 +221,10 @@ impl Folder for Disk {
             _ => Ok(()),
         }
     }
+}
+
+fn holds_something(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
 }
 
 fn kind_of(found: fs::FileType) -> Kind {

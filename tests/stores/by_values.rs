@@ -65,7 +65,8 @@ fn folders_are_replaced(site: &Site) {
         let (mut listed, mut there) =
             (files(&success).into_iter().map(|file| file.0).collect::<Vec<_>>(), seen(&*folder));
         listed.push(layout::SUCCESS.to_owned());
-        (listed.sort(), there.sort());
+        listed.sort();
+        there.sort();
         assert_eq!(listed, there, "{mode}");
         success
     };

@@ -9,7 +9,7 @@ use batteuse_shared::limits::BATCH_BYTES_MAX;
 use batteuse_shared::manifest::Success;
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::{Columns, Csv};
-use batteuse_shared::table::Digest;
+use batteuse_shared::table::{Checksum, Digest};
 use batteuse_shared::task::{FailureClass, Outcome, Parsed, Task};
 
 use super::*;
@@ -212,7 +212,10 @@ fn a_row_without_a_folder_is_a_reject_with_its_reason() {
     }
 }
 
-fn told(parsed: &Parsed) -> Vec<(Vec<Option<String>>, u64, Digest, u64, batteuse_shared::table::Checksum)> {
+/// What is decided of a part: values, rows, digest, bytes and sha256.
+type Decided = (Vec<Option<String>>, u64, Digest, u64, Checksum);
+
+fn told(parsed: &Parsed) -> Vec<Decided> {
     parsed.parts.iter().map(|part| (part.values.clone(), part.rows, part.digest, part.bytes, part.sha256)).collect()
 }
 
