@@ -351,9 +351,7 @@ impl Driver {
             }
         }
         for (run, batch) in facts {
-            let one_by_one = self.components.probe.is_some();
-            let size = if one_by_one { 1 } else { batch.len() };
-            for group in batch.chunks(size) {
+            for group in groups(&batch, self.components.probe.is_some()) {
                 self.probe("record")?;
                 let first = self.journals.get(&run).is_some_and(|journal| journal.position().next_seq == 0);
                 match self.append(&run, group.to_vec()).await {
@@ -516,6 +514,20 @@ impl Driver {
     }
 }
 
+/// The facts of one turn as they are appended: together, as far as a slot holds them.
+fn groups(batch: &[Fact], one_by_one: bool) -> Vec<&[Fact]> {
+    let (mut groups, mut begun, mut parts) = (Vec::new(), 0, 0);
+    for (at, fact) in batch.iter().enumerate() {
+        parts += fact.parts();
+        if at > begun && (one_by_one || parts > limits::JOURNAL_SLOT_PARTS_MAX) {
+            groups.push(&batch[begun..at]);
+            (begun, parts) = (at, fact.parts());
+        }
+    }
+    groups.extend(Some(&batch[begun..]).filter(|last| !last.is_empty()));
+    groups
+}
+
 /// The name of an action, for probes.
 fn name(action: &Action) -> &'static str {
     match action {
@@ -527,5 +539,38 @@ fn name(action: &Action) -> &'static str {
         Action::Close { .. } => "close",
         Action::Discard { .. } => "discard",
         Action::Publish(_) => "publish",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use batteuse_shared::ids::{AttemptId, PartitionId};
+    use batteuse_shared::table::{Checksum, Digest};
+    use batteuse_shared::task::StagedPart;
+
+    use super::*;
+
+    #[test]
+    fn facts_that_name_many_parts_are_appended_apart() {
+        let (key, values, upload) = (String::new(), Vec::new(), None);
+        let part =
+            StagedPart { key, values, bytes: 0, rows: 0, digest: Digest(0), sha256: Checksum::default(), upload };
+        let fact = |parts: usize| Fact::PartitionReplaced {
+            partition: PartitionId(0),
+            attempt: AttemptId(1),
+            parts: vec![part.clone(); parts],
+            table: None,
+            rejects: None,
+        };
+        let sizes = |parts: &[usize], one_by_one| {
+            let batch: Vec<Fact> = parts.iter().map(|&parts| fact(parts)).collect();
+            groups(&batch, one_by_one).iter().map(|group| group.len()).collect::<Vec<_>>()
+        };
+        let most = limits::JOURNAL_SLOT_PARTS_MAX;
+        assert_eq!(sizes(&[], false), [0; 0]);
+        assert_eq!(sizes(&[1, 0, most - 1], false), [3]);
+        assert_eq!(sizes(&[1, 0, most, 0, 1], false), [2, 2, 1]);
+        assert_eq!(sizes(&[most + 1, 1], false), [1, 1]);
+        assert_eq!(sizes(&[1, 0, 2], true), [1, 1, 1]);
     }
 }

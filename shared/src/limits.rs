@@ -188,6 +188,10 @@ pub const REJECTS_SHOWN: usize = 3;
 /// Largest journal slot, in bytes: a group commit of 256 reports with 16,384 columns each stays below it.
 pub const JOURNAL_SLOT_BYTES_MAX: u64 = 256 << 20;
 
+/// Parts that the facts of one journal slot name at most, if they are several facts: with long folders a part takes some 3 KB, so these
+/// stay below [`JOURNAL_SLOT_BYTES_MAX`].
+pub const JOURNAL_SLOT_PARTS_MAX: usize = 1 << 16;
+
 /// First wait of a worker or client before it connects again. Milliseconds; doubles with jitter.
 pub const RECONNECT_MS_MIN: u64 = 100;
 

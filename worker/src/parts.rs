@@ -62,6 +62,8 @@ struct InFolders<'a> {
     schema: SchemaRef,
     /// In the order of the folders' numbers.
     files: Vec<(Encoder<'a>, Digest)>,
+    /// Bytes of memory at which a row group ends, and of what is not sent at which the run does.
+    most: (usize, usize),
 }
 
 /// A file, complete and durable, that is removed unless it is kept.
@@ -103,7 +105,8 @@ impl<'a> Parts<'a> {
         let key = layout::staged_part(task.partition, attempt, 0);
         let mut model = Encoder::new(staging, key, in_files.clone(), compression, run)?;
         model.read_from(&task.source);
-        let in_folders = folders.map(|folders| InFolders { folders, schema: in_files, files: Vec::new() });
+        let most = (ROW_GROUP_MEMORY_BYTES_MAX, HIVE_UNSENT_BYTES_MAX);
+        let in_folders = folders.map(|folders| InFolders { folders, schema: in_files, files: Vec::new(), most });
         Ok(Self { staging, task, attempt, model, in_folders })
     }
 
@@ -145,7 +148,7 @@ impl<'a> Parts<'a> {
             }
             return Ok(self.model.write(rows)?);
         };
-        let InFolders { folders, schema, files } = in_folders;
+        let InFolders { folders, schema, files, .. } = in_folders;
         let Split { rows, folders: split } = folders.split(rows, numbers);
         let kept = folders.for_files(&rows, schema);
         let bytes_a_row = kept.get_array_memory_size() / rows.num_rows();
@@ -190,12 +193,16 @@ impl InFolders<'_> {
     fn bound(&mut self) -> Result<(), PartsError> {
         let mut memory: Vec<usize> = self.files.iter().map(|(encoder, _)| encoder.memory()).collect();
         let mut sum: usize = memory.iter().sum();
-        while sum >= ROW_GROUP_MEMORY_BYTES_MAX {
+        let (memory_max, unsent_max) = self.most;
+        while sum >= memory_max {
             let largest = (0..memory.len()).max_by_key(|&at| memory[at]).expect("a sum is of something");
             self.files[largest].0.end_group()?;
             sum -= std::mem::take(&mut memory[largest]);
         }
         let unsent: usize = self.files.iter().map(|(encoder, _)| encoder.unsent()).sum();
-        if unsent > HIVE_UNSENT_BYTES_MAX { Err(PartsError::Unsent { files: self.files.len() }) } else { Ok(()) }
+        if unsent > unsent_max { Err(PartsError::Unsent { files: self.files.len() }) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

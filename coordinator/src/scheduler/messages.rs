@@ -97,6 +97,18 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// How many staged parts it names.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        match self {
+            Self::Staged { parsed, .. } => parsed.parts.len(),
+            Self::PartitionReplaced { parts, .. } => parts.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// The content of [`Fact::RunAccepted`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
