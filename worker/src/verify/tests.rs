@@ -9,7 +9,7 @@ use batteuse_store::Disk;
 
 use super::*;
 use crate::encode::Encoder;
-use crate::fixture::{Table, publish};
+use crate::fixture::{Table, publish, publish_by};
 
 fn table() -> Table {
     let mut text = "id,name\n".to_owned();
@@ -196,4 +196,26 @@ fn a_success_that_lists_something_else_is_told() {
     success.files[2].sha256 = None;
     let found = verify(&table.folder.output(), &success, &table.manifest, &table.report).unwrap().discrepancies;
     assert!(matches!(&found[..], [Discrepancy::Success { .. }]), "{found:?}");
+}
+
+#[test]
+fn a_folder_under_another_value_is_found_by_the_digests() {
+    let mut text = "id,k\n".to_owned();
+    (0..60).for_each(|i| text.push_str(&format!("{i},{}\n", ["a", "b"][i % 2])));
+    let mut table = publish_by(text.as_bytes(), Columns::Infer, 2, &["k".to_owned()]);
+    assert_eq!(kinds(&table), [""; 0]);
+    let old = file(&table, 0);
+    let part = &mut table.manifest.parts[0];
+    part.values = vec![Some("c".to_owned())];
+    part.file = Some(layout::part_in("k=c", part.span.start, part.attempt));
+    fs::create_dir(table.folder.out().join("k=c")).unwrap();
+    fs::rename(old, file(&table, 0)).unwrap();
+    assert_eq!(kinds(&table), ["Digest", "TableDigest", "TableDigest"]);
+    // A value that is none of its type puts back no rows.
+    table.manifest.columns[1].ctype = ColumnType::Int64;
+    assert!(kinds(&table).iter().filter(|kind| *kind == "Digest").count() == 4, "{:?}", kinds(&table));
+    let mut gone = publish_by(text.as_bytes(), Columns::Infer, 2, &["k".to_owned()]);
+    fs::write(gone.folder.out().join("k=a/part-1.parquet"), "theirs").unwrap();
+    gone.manifest.parts[1].values.clear();
+    assert_eq!(kinds(&gone), ["Name", "Unlisted", "TableRows", "TableDigest", "TableRows", "TableDigest", "Equation"]);
 }
