@@ -56,9 +56,13 @@ impl Values {
         (code != NULL).then(|| self.texts[code as usize - 1].as_str())
     }
 
-    fn of_text(&mut self, text: &str) -> u32 {
+    /// [`NONE`] where the text has no folder.
+    fn of_text(&mut self, text: &str, column: &String) -> u32 {
         if let Some(&code) = self.by_text.get(text) {
             return code;
+        }
+        if hive::fit(std::slice::from_ref(column), [Some(text)]).is_err() {
+            return NONE;
         }
         let code = self.push(text.to_owned());
         self.by_text.insert(text.to_owned(), code);
@@ -285,10 +289,7 @@ impl Coded {
 fn codes(values: &mut Values, column: &ArrayRef, name: &str) -> Coded {
     let rows = 0..column.len();
     let name = name.to_owned();
-    let mut of_text = |text: &str| match hive::fit(std::slice::from_ref(&name), [Some(text)]) {
-        Ok(()) => values.of_text(text),
-        Err(_) => NONE,
-    };
+    let mut of_text = |text: &str| values.of_text(text, &name);
     let codes = match column.data_type() {
         DataType::Dictionary(..) => {
             let coded: &DictionaryArray<UInt16Type> = column.as_dictionary();
