@@ -358,3 +358,6 @@ pub const HIVE_OPEN_COLUMNS_MAX: usize = 1 << 16;
 /// Bytes of a partition's files that an object store has not been sent, because parts of an upload have a least size, at which the
 /// run is refused: they lie in memory. What `partition.bytes: auto` makes is an eighth of it.
 pub const HIVE_UNSENT_BYTES_MAX: usize = 1 << 30;
+
+/// Most threads that help one attempt to encode a batch. Each is started for it, which takes some 20 us of the 2 ms that a batch takes.
+pub const HELPERS_MAX: usize = 7;

@@ -28,6 +28,7 @@ use tracing::field::Empty;
 use tracing::{info, info_span, warn};
 
 use crate::pipeline::{self, Progress};
+use crate::slots::Slots;
 
 /// How to reach the coordinator; asked again for every connection, so that names are resolved anew.
 pub type Dial = Arc<dyn Fn() -> BoxFuture<'static, Result<Channel, tonic::transport::Error>> + Send + Sync>;
@@ -90,6 +91,7 @@ struct Held {
 struct Agent {
     settings: Settings,
     pool: rayon::ThreadPool,
+    slots: Arc<Slots>,
     held: BTreeMap<Key, Held>,
     ended: mpsc::Sender<(Key, Outcome)>,
     draining: bool,
@@ -105,7 +107,8 @@ pub async fn run(dial: Dial, settings: Settings, mut stop: watch::Receiver<bool>
         .thread_name(|i| format!("slot-{i}"))
         .build()?;
     let (ended, mut ends) = mpsc::channel(WORKER_QUEUE_MAX);
-    let mut agent = Agent { settings, pool, held: BTreeMap::new(), ended, draining: false };
+    let slots = Arc::new(Slots::new(settings.slots as usize));
+    let mut agent = Agent { settings, pool, slots, held: BTreeMap::new(), ended, draining: false };
     let mut waits = waits();
     loop {
         let (end, welcomed) = agent.stream(&dial, &mut ends, &mut stop).await;
@@ -264,15 +267,16 @@ impl Agent {
 
     fn start(&mut self, lease: Lease) {
         let key = (lease.run.clone(), lease.attempt);
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(Progress::within(self.slots.clone()));
         self.held.insert(key.clone(), Held { progress: progress.clone(), outcome: None });
         let (ended, worker) = (self.ended.clone(), self.settings.worker.clone());
-        let stores = self.settings.stores.clone();
+        let (stores, slots) = (self.settings.stores.clone(), self.slots.clone());
         self.pool.spawn(move || {
             let span = info_span!("attempt", run = %lease.run, partition = Empty, attempt = %lease.attempt, %worker);
             if let Task::Parse(task) = &lease.task {
                 span.record("partition", task.partition.0);
             }
+            let _occupied = slots.occupy();
             let outcome = span.in_scope(|| attempt(&lease, &progress, &stores));
             // The receiver is gone only when the agent has ended, and then nobody wants to know.
             let _ = ended.blocking_send((key, outcome));

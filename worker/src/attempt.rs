@@ -3,6 +3,7 @@
 //! Invariant: every error of an attempt has one [`FailureClass`], chosen here and nowhere else.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use batteuse_kernel::inspect::Refusal;
@@ -14,6 +15,7 @@ use crate::encode::EncodeError;
 use crate::finish::PieceError;
 use crate::parts::PartsError;
 use crate::read::ReadError;
+use crate::slots::Slots;
 use crate::stage::StageError;
 use crate::table::TableError;
 
@@ -24,6 +26,7 @@ use crate::table::TableError;
 pub struct Progress {
     bytes_done: AtomicU64,
     revoked: AtomicBool,
+    slots: Option<Arc<Slots>>,
 }
 
 impl Progress {
@@ -31,6 +34,17 @@ impl Progress {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, of an attempt in one of these slots.
+    #[must_use]
+    pub fn within(slots: Arc<Slots>) -> Self {
+        Self { slots: Some(slots), ..Self::default() }
+    }
+
+    /// The slots whose idle ones may help.
+    pub(crate) fn slots(&self) -> Option<&Arc<Slots>> {
+        self.slots.as_ref()
     }
 
     /// Bytes read so far; a parse reads a little more than its range. It only grows, and grows while there is progress.

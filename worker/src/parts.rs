@@ -3,6 +3,8 @@
 //! Invariants: files are told by their first rows; rows of a file keep the order of the source; digests are over all columns, those
 //! too that only the folder tells. The files share one budget of memory: above it the largest row group under way ends.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use batteuse_kernel::digest::RowDigester;
@@ -16,6 +18,7 @@ use batteuse_shared::{hive, layout};
 use crate::encode::{EncodeError, Encoder, Sealed};
 use crate::folders::{Folders, Split, TooManyFolders};
 use crate::phases::Phase;
+use crate::slots::Slots;
 use crate::stage::StagingDir;
 use crate::table::Refused;
 
@@ -108,6 +111,11 @@ impl<'a> Parts<'a> {
         let most = (ROW_GROUP_MEMORY_BYTES_MAX, HIVE_UNSENT_BYTES_MAX);
         let in_folders = folders.map(|folders| InFolders { folders, schema: in_files, files: Vec::new(), most });
         Ok(Self { staging, task, attempt, model, in_folders })
+    }
+
+    /// Has idle ones of these slots encode columns too.
+    pub(crate) fn helped_by(&mut self, slots: Arc<Slots>) {
+        self.model.helped_by(slots);
     }
 
     /// The attempt whose name the files are published under.

@@ -52,6 +52,9 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) 
     watch.enter(Phase::Parse);
     let mut partition = PartitionParse::new(plan(task));
     let mut output = Output::new(lease, task, &staging, &partition, stores)?;
+    if let (Some(parts), Some(slots)) = (&mut output.parts, progress.slots()) {
+        parts.helped_by(slots.clone());
+    }
     let done = loop {
         progress.check()?;
         match partition.step() {

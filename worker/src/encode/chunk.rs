@@ -4,6 +4,7 @@
 //! Coded pages are so by the one dictionary that is handed over last. What the values are it does not know.
 
 use std::cmp::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
@@ -24,7 +25,38 @@ pub(super) const PAGE_ROWS: usize = 20_000;
 /// Bytes of a dictionary at most, likewise.
 pub(super) const DICTIONARY_BYTES: usize = 1 << 20;
 
-/// One for all columns of a file: what it works on stays in the caches.
+/// Compressors of one attempt: one for all its columns, so that what it works on stays in the caches, and one more for each thread that
+/// helps.
+pub(super) struct Compressors {
+    compression: Compression,
+    unused: Mutex<Vec<Compressor>>,
+}
+
+impl Compressors {
+    /// # Errors
+    /// When there is no such codec.
+    pub(super) fn new(compression: Compression) -> Result<Self, ParquetError> {
+        Ok(Self { compression, unused: Mutex::new(vec![Compressor::new(compression)?]) })
+    }
+
+    /// Lends one.
+    ///
+    /// # Errors
+    /// As `act` has them.
+    pub(super) fn with<T>(
+        &self,
+        act: impl FnOnce(&mut Compressor) -> Result<T, ParquetError>,
+    ) -> Result<T, ParquetError> {
+        let unused = || self.unused.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = unused().pop();
+        let mut one = one.map_or_else(|| Compressor::new(self.compression), Ok)?;
+        let done = act(&mut one);
+        unused().push(one);
+        done
+    }
+}
+
+/// What compresses pages.
 pub(super) struct Compressor {
     compression: Compression,
     codec: Option<Box<dyn Codec>>,

@@ -11,10 +11,8 @@ mod fixed;
 mod slots;
 mod texts;
 
-use std::cell::RefCell;
 use std::io::{self, Cursor, Write};
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -34,8 +32,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression as Codec, ZstdLevel};
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -44,9 +43,10 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnDescPtr;
 
 pub use self::about::{RUN_KEY, SCHEMA_KEY, SOURCE_KEY};
-use self::chunk::Compressor;
+use self::chunk::{Compressor, Compressors};
 use self::fixed::FixedColumn;
 use self::texts::TextColumn;
+use crate::slots::Slots;
 use crate::stage::{StageError, StagedFile, StagingDir};
 
 /// The form `application version number` is the specification's: parquet-mr trusts no statistics of a writer whose name
@@ -92,7 +92,8 @@ pub struct Encoder<'a> {
     published: Option<String>,
     about_source: Option<KeyValue>,
     schema: SchemaRef,
-    compressor: Rc<RefCell<Compressor>>,
+    compressors: Arc<Compressors>,
+    slots: Option<Arc<Slots>>,
     properties: WriterProperties,
     /// Whether the file is begun as late as can be, because it is one of many.
     late: bool,
@@ -105,8 +106,10 @@ struct OpenFile {
     file: SerializedFileWriter<StagedFile>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
-    /// Shared by the files of an attempt: what it works on is large.
-    compressor: Rc<RefCell<Compressor>>,
+    /// Shared by the files of an attempt: what they work on is large.
+    compressors: Arc<Compressors>,
+    /// Whose idle ones encode columns too.
+    slots: Option<Arc<Slots>>,
     /// None before the group's first batch.
     columns: Vec<ColumnEncoder>,
     rows: usize,
@@ -174,19 +177,42 @@ impl ColumnEncoder {
         }
     }
 
-    fn close<W: Write + Send>(
-        self,
-        group: &mut SerializedRowGroupWriter<'_, W>,
-        compressor: &mut Compressor,
-    ) -> Result<(), ParquetError> {
+    fn close(self, compressor: &mut Compressor) -> Result<Closed, ParquetError> {
         let (chunk, close) = match self {
             Self::Texts(column) => column.close(compressor)?,
             Self::Longs(column) => column.close(compressor)?,
             Self::Doubles(column) => column.close(compressor)?,
             Self::Days(column) => column.close(compressor)?,
-            Self::Other(column) => return column.close()?.append_to_row_group(group),
+            Self::Other(column) => return Ok(Closed::Other(column.close()?)),
         };
-        group.append_column(&chunk, close)
+        Ok(Closed::Ours(chunk, Box::new(close)))
+    }
+}
+
+/// A column of a row group that has ended.
+enum Closed {
+    Ours(Bytes, Box<ColumnCloseResult>),
+    Other(ArrowColumnChunk),
+}
+
+impl Closed {
+    fn append_to<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
+        match self {
+            Self::Ours(chunk, close) => group.append_column(&chunk, *close),
+            Self::Other(chunk) => chunk.append_to_row_group(group),
+        }
+    }
+}
+
+/// Does all of `work`, where there are slots on idle ones too.
+fn each<W: Send>(
+    slots: Option<&Slots>,
+    mut work: impl ExactSizeIterator<Item = W> + Send,
+    act: impl Fn(W) -> Result<(), ParquetError> + Sync,
+) -> Result<(), ParquetError> {
+    match slots {
+        Some(slots) => slots.each(work, act),
+        None => work.try_for_each(act),
     }
 }
 
@@ -195,10 +221,11 @@ impl OpenFile {
         file: StagedFile,
         schema: SchemaRef,
         properties: WriterProperties,
-        compressor: Rc<RefCell<Compressor>>,
+        compressors: Arc<Compressors>,
+        slots: Option<Arc<Slots>>,
     ) -> Result<Self, ParquetError> {
         let (file, factory) = ArrowWriter::try_new(file, schema.clone(), Some(properties))?.into_serialized_writer()?;
-        Ok(Self { file, factory, schema, compressor, columns: Vec::new(), rows: 0, batch_bytes: 0 })
+        Ok(Self { file, factory, schema, compressors, slots, columns: Vec::new(), rows: 0, batch_bytes: 0 })
     }
 
     fn write(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), ParquetError> {
@@ -210,9 +237,10 @@ impl OpenFile {
             self.begin_group()?;
         }
         let given = std::iter::zip(self.schema.fields(), batch.columns());
-        for (column, (field, array)) in std::iter::zip(&mut self.columns, given) {
-            column.write(field, array, &mut self.compressor.borrow_mut())?;
-        }
+        let compressors = &self.compressors;
+        each(self.slots.as_deref(), std::iter::zip(&mut self.columns, given), |(column, (field, array))| {
+            compressors.with(|compressor| column.write(field, array, compressor))
+        })?;
         self.rows += batch.num_rows();
         self.batch_bytes += bytes;
         let encoded = self.columns.iter().map(ColumnEncoder::bytes).sum::<usize>();
@@ -241,10 +269,14 @@ impl OpenFile {
         if self.columns.is_empty() {
             return Ok(());
         }
+        let (columns, compressors) = (std::mem::take(&mut self.columns), &self.compressors);
+        let mut closed: Vec<Option<Closed>> = columns.iter().map(|_| None).collect();
+        each(self.slots.as_deref(), std::iter::zip(&mut closed, columns), |(closed, column)| {
+            *closed = Some(compressors.with(|compressor| column.close(compressor))?);
+            Ok(())
+        })?;
         let mut group = self.file.next_row_group()?;
-        for column in self.columns.drain(..) {
-            column.close(&mut group, &mut self.compressor.borrow_mut())?;
-        }
+        closed.into_iter().flatten().try_for_each(|column| column.append_to(&mut group))?;
         group.close()?;
         (self.rows, self.batch_bytes) = (0, 0);
         Ok(())
@@ -297,11 +329,26 @@ impl<'a> Encoder<'a> {
             // Statistics of every page, in the page index: readers skip pages without touching them.
             .set_statistics_enabled(EnabledStatistics::Page)
             .build();
-        let compressor =
-            Compressor::new(codec).map_err(|source| EncodeError::Write { path: staging.place(&key), source })?;
-        let (published, about_source, compressor) = (None, None, Rc::new(RefCell::new(compressor)));
-        let (late, file, rows) = (false, None, 0);
-        Ok(Self { staging, key, published, about_source, schema, compressor, properties, late, file, rows })
+        let compressors = Compressors::new(codec);
+        let compressors = compressors.map_err(|source| EncodeError::Write { path: staging.place(&key), source })?;
+        Ok(Self {
+            staging,
+            key,
+            published: None,
+            about_source: None,
+            schema,
+            compressors: Arc::new(compressors),
+            slots: None,
+            properties,
+            late: false,
+            file: None,
+            rows: 0,
+        })
+    }
+
+    /// Has idle ones of these slots encode columns too; the file is the same.
+    pub fn helped_by(&mut self, slots: Arc<Slots>) {
+        self.slots = Some(slots);
     }
 
     /// Says as what the file will be published; before anything is written. One of which nothing is said can be read by its name in
@@ -343,7 +390,7 @@ impl<'a> Encoder<'a> {
     /// begun when a row group ends.
     #[must_use]
     pub fn sibling(&self, key: String, published: String) -> Self {
-        let (compressor, properties) = (self.compressor.clone(), self.properties.clone());
+        let (compressors, slots, properties) = (self.compressors.clone(), self.slots.clone(), self.properties.clone());
         let (published, about_source) = (Some(published), self.about_source.clone());
         let (schema, late, file) = (self.schema.clone(), true, None);
         Self {
@@ -352,7 +399,8 @@ impl<'a> Encoder<'a> {
             published,
             about_source,
             schema,
-            compressor,
+            compressors,
+            slots,
             properties,
             late,
             file,
@@ -422,7 +470,8 @@ impl<'a> Encoder<'a> {
                     Some(published) if self.late => self.staging.create_late(&self.key, published),
                     published => self.staging.create(&self.key, published.as_deref())?,
                 };
-                let made = OpenFile::new(file, self.schema.clone(), self.properties.clone(), self.compressor.clone());
+                let (schema, properties) = (self.schema.clone(), self.properties.clone());
+                let made = OpenFile::new(file, schema, properties, self.compressors.clone(), self.slots.clone());
                 let mut made = made.map_err(|source| EncodeError::Write { path: self.path(), source })?;
                 if let Some(about) = &self.about_source {
                     made.file.append_key_value_metadata(about.clone());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use batteuse_shared::layout;
 use batteuse_shared::location::url_of_dir;
 use batteuse_shared::task::{SourceVersion, Staging};
@@ -175,4 +175,41 @@ fn a_row_group_of_many_columns_ends_when_its_dictionaries_take_the_memory() {
     let raw = (rows * batches) as usize * columns * size_of::<f64>();
     assert!(groups.len() > 1 && raw < ROW_GROUP_BYTES_MAX, "{groups:?}");
     assert_eq!(groups.iter().sum::<i64>(), rows * batches);
+}
+
+#[test]
+fn a_file_does_not_depend_on_who_helped() {
+    let columns = 12;
+    let column = |at: usize, from: i64| -> (String, ArrayRef) {
+        let ids = move |i: i64| (i + 1).wrapping_mul(at as i64 * 0x5851_f42d_4c95_7f2d + 1);
+        let rows = from..from + 7_000;
+        let array: ArrayRef = match at % 4 {
+            0 => Arc::new(Int64Array::from_iter_values(rows.map(ids))),
+            1 => Arc::new(Float64Array::from_iter(rows.map(|i| (i % 5 > 0).then(|| ids(i % 400) as f64)))),
+            2 => Arc::new(StringArray::from_iter(rows.map(|i| (i % 7 > 0).then(|| format!("{:x}", ids(i / 3)))))),
+            // In the crate's hands.
+            _ => Arc::new(BooleanArray::from_iter(rows.map(|i| Some(ids(i) % 3 == 0)))),
+        };
+        (format!("c{at}"), array)
+    };
+    let batch = |from: i64| {
+        let columns = (0..columns).map(|at| column(at, from)).map(|(name, array)| (name, array, true));
+        RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+    };
+    let written = |slots: Option<Arc<Slots>>| {
+        let (_dir, staging) = staging();
+        let schema = batch(0).schema();
+        let mut encoder = Encoder::new(&staging, "p".to_owned(), schema, Compression::Zstd(3), &run()).unwrap();
+        slots.into_iter().for_each(|slots| encoder.helped_by(slots));
+        (0..6).for_each(|at| encoder.write(&batch(at * 7_000)).unwrap());
+        // More than one row group.
+        encoder.end_group().unwrap();
+        encoder.write(&batch(42_000)).unwrap();
+        let sealed = encoder.finish().unwrap().unwrap();
+        fs::read(sealed.file.place()).unwrap()
+    };
+    let alone = written(None);
+    for slots in [1, 2, 5] {
+        assert!(written(Some(Arc::new(Slots::new(slots)))) == alone, "{slots} slots");
+    }
 }
