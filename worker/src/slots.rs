@@ -113,10 +113,18 @@ mod tests {
         let own = slots.occupy();
         // Each waits for the other two: one thread alone would wait for ever.
         let all = Barrier::new(3);
-        slots.each(0..3, |_| Ok::<_, ()>(drop(all.wait()))).unwrap();
+        let meet = |_| {
+            all.wait();
+            Ok::<(), ()>(())
+        };
+        slots.each(0..3, meet).unwrap();
         let others = [slots.occupy(), slots.occupy()];
-        let here = std::thread::current().id();
-        slots.each(0..9, |_| Ok::<_, ()>(assert_eq!(std::thread::current().id(), here))).unwrap();
+        let here = thread::current().id();
+        let stay = |_| {
+            assert_eq!(thread::current().id(), here);
+            Ok::<(), ()>(())
+        };
+        slots.each(0..9, stay).unwrap();
         drop(others);
         drop(own);
         assert_eq!(slots.busy.load(Ordering::Relaxed), 0);

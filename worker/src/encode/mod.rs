@@ -183,7 +183,7 @@ impl ColumnEncoder {
             Self::Longs(column) => column.close(compressor)?,
             Self::Doubles(column) => column.close(compressor)?,
             Self::Days(column) => column.close(compressor)?,
-            Self::Other(column) => return Ok(Closed::Other(column.close()?)),
+            Self::Other(column) => return Ok(Closed::Other(Box::new(column.close()?))),
         };
         Ok(Closed::Ours(chunk, Box::new(close)))
     }
@@ -192,7 +192,7 @@ impl ColumnEncoder {
 /// A column of a row group that has ended.
 enum Closed {
     Ours(Bytes, Box<ColumnCloseResult>),
-    Other(ArrowColumnChunk),
+    Other(Box<ArrowColumnChunk>),
 }
 
 impl Closed {

@@ -181,7 +181,7 @@ fn a_row_group_of_many_columns_ends_when_its_dictionaries_take_the_memory() {
 fn a_file_does_not_depend_on_who_helped() {
     let columns = 12;
     let column = |at: usize, from: i64| -> (String, ArrayRef) {
-        let ids = move |i: i64| (i + 1).wrapping_mul(at as i64 * 0x5851_f42d_4c95_7f2d + 1);
+        let ids = move |i: i64| (i + 1).wrapping_mul(0x5851_f42d_4c95_7f2d >> at | 1);
         let rows = from..from + 7_000;
         let array: ArrayRef = match at % 4 {
             0 => Arc::new(Int64Array::from_iter_values(rows.map(ids))),
