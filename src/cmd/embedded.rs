@@ -14,6 +14,7 @@ use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_store::Stores;
 use batteuse_worker::agent::{self, AgentError, Dial, Settings};
+use batteuse_worker::slots::Slots;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -107,9 +108,10 @@ fn hire(
     finished: &watch::Receiver<bool>,
 ) -> JoinSet<Result<(), AgentError>> {
     let mut agents = JoinSet::new();
+    let slots = Arc::new(Slots::new(workers as usize));
     for _ in 0..workers {
-        let (worker, stores) = (components::worker_id(), stores.clone());
-        let settings = Settings { worker, slots: 1, stores, drain_ms: DRAIN_MS };
+        let (worker, of_process, stores) = (components::worker_id(), slots.clone(), stores.clone());
+        let settings = Settings { worker, slots: 1, of_process, stores, drain_ms: DRAIN_MS };
         agents.spawn(agent::run(dial.clone(), settings, finished.clone()));
     }
     agents

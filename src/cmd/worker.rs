@@ -1,6 +1,9 @@
 //! `batteuse worker`: works for a coordinator until it is told to stop.
 
+use std::sync::Arc;
+
 use batteuse_worker::agent::{self, AgentError, Settings};
+use batteuse_worker::slots::Slots;
 
 use crate::cli::WorkerArgs;
 use crate::components;
@@ -15,7 +18,8 @@ pub fn worker(args: &WorkerArgs) -> Result<Code, Stop> {
     let dial = components::dial_tcp(&args.coordinator)?;
     let slots = args.slots.unwrap_or_else(components::cores);
     let (worker, stores) = (components::worker_id(), components::stores());
-    let settings = Settings { worker, slots, stores, drain_ms: DRAIN_MS };
+    let of_process = Arc::new(Slots::new(slots as usize));
+    let settings = Settings { worker, slots, of_process, stores, drain_ms: DRAIN_MS };
     components::runtime()?.block_on(async {
         let stop = components::stop_signal()?;
         match agent::run(dial, settings, stop).await {

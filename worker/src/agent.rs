@@ -40,6 +40,8 @@ pub struct Settings {
     pub worker: WorkerId,
     /// Attempts it runs at once, and threads of its pool.
     pub slots: u32,
+    /// The slots of the process, of which these are some: idle ones help.
+    pub of_process: Arc<Slots>,
     /// Opens output folders.
     pub stores: Arc<Stores>,
     /// Milliseconds that a drain waits for the coordinator to take its last reports.
@@ -91,7 +93,6 @@ struct Held {
 struct Agent {
     settings: Settings,
     pool: rayon::ThreadPool,
-    slots: Arc<Slots>,
     held: BTreeMap<Key, Held>,
     ended: mpsc::Sender<(Key, Outcome)>,
     draining: bool,
@@ -107,8 +108,7 @@ pub async fn run(dial: Dial, settings: Settings, mut stop: watch::Receiver<bool>
         .thread_name(|i| format!("slot-{i}"))
         .build()?;
     let (ended, mut ends) = mpsc::channel(WORKER_QUEUE_MAX);
-    let slots = Arc::new(Slots::new(settings.slots as usize));
-    let mut agent = Agent { settings, pool, slots, held: BTreeMap::new(), ended, draining: false };
+    let mut agent = Agent { settings, pool, held: BTreeMap::new(), ended, draining: false };
     let mut waits = waits();
     loop {
         let (end, welcomed) = agent.stream(&dial, &mut ends, &mut stop).await;
@@ -267,10 +267,10 @@ impl Agent {
 
     fn start(&mut self, lease: Lease) {
         let key = (lease.run.clone(), lease.attempt);
-        let progress = Arc::new(Progress::within(self.slots.clone()));
+        let progress = Arc::new(Progress::within(self.settings.of_process.clone()));
         self.held.insert(key.clone(), Held { progress: progress.clone(), outcome: None });
         let (ended, worker) = (self.ended.clone(), self.settings.worker.clone());
-        let (stores, slots) = (self.settings.stores.clone(), self.slots.clone());
+        let (stores, slots) = (self.settings.stores.clone(), self.settings.of_process.clone());
         self.pool.spawn(move || {
             let span = info_span!("attempt", run = %lease.run, partition = Empty, attempt = %lease.attempt, %worker);
             if let Task::Parse(task) = &lease.task {

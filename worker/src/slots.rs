@@ -1,4 +1,4 @@
-//! The slots of a worker: an attempt in each, to which those without one lend a thread for a moment.
+//! The slots of a process: an attempt in each, to which those without one lend a thread for a moment.
 //!
 //! Invariant: work is only spread; what comes of it does not depend on who did it. Which slots are idle is a hint: for a moment there
 //! may be more threads at work than slots. The threads are none of the slots' pool: one of these that waits takes another attempt
