@@ -23,7 +23,7 @@ use batteuse_shared::layout;
 use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
-use batteuse_store::{Folder, Kind, ListError, ReadError, Stores, WriteError, tree};
+use batteuse_store::{Folder, Kind, ListError, ReadError, Stores, WriteError, hides_rows, tree};
 use sha2::{Digest as _, Sha256};
 
 pub use self::table::{Entry, TableError, TablePlan, TableRows, entry, sweep_tables};
@@ -167,7 +167,7 @@ fn nobody_else(dir: &dyn Folder, plan: &PublishPlan) -> Result<(), PublishError>
         let strange = match entry.name.as_str() {
             layout::SUCCESS => !success_of(dir, entry.kind)?.is_some_and(|text| is_known(&text, plan)),
             // Whoever reads the folder reads every file of this kind.
-            name => name.ends_with(".parquet") && !known.contains(name),
+            name => hides_rows(&entry) && !known.contains(name),
         };
         if strange {
             return Err(PublishError::Foreign { path: dir.place(&entry.name) });

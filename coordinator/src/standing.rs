@@ -8,10 +8,10 @@ use std::io;
 use std::path::PathBuf;
 
 use batteuse_shared::ids::RunId;
-use batteuse_shared::layout;
 use batteuse_shared::limits::{TABLE_FILES_MAX, TEXT_BYTES_MAX};
-use batteuse_shared::manifest::{Manifest, Standing, Success};
+use batteuse_shared::manifest::{Manifest, ManifestPart, Standing, Success};
 use batteuse_shared::table::Checksum;
+use batteuse_shared::{hive, layout};
 use batteuse_store::{Folder, ListError, ReadError, tree};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
@@ -36,7 +36,7 @@ pub enum StandingError {
         reason: String,
     },
     /// Too many files to go on with.
-    #[error("the table in {} has {files} files, and at most {TABLE_FILES_MAX} are gone on from: write it anew, into another folder, with larger output.parquet.fileBytes", dir.display())]
+    #[error("the table in {} has {files} files, and at most {TABLE_FILES_MAX} are gone on from: write it anew, into another folder, with larger output.parquet.fileBytes, or fewer columns in output.parquet.partitionBy", dir.display())]
     TooMany {
         /// The folder.
         dir: PathBuf,
@@ -61,8 +61,12 @@ pub fn read(dir: &dyn Folder) -> Result<Option<(RunId, Standing)>, StandingError
         return Err(damaged(layout::SUCCESS, "it does not list what the manifest lists"));
     }
     let (run, standing) = (success.run, Standing::new(manifest, Checksum(Sha256::digest(&text).into())));
-    if let Some(file) = standing.files().find(|file| !layout::is_part(file)) {
-        return Err(damaged(&path, &format!("it lists {file:?}, which is no part's name")));
+    let named = |part: &ManifestPart| {
+        layout::part_in(&hive::folder(&standing.partition_by, &part.values), part.span.start, part.attempt)
+    };
+    let misnamed = |part: &&ManifestPart| part.file.as_ref().is_some_and(|file| *file != named(part));
+    if let Some(file) = standing.parts().find(misnamed).and_then(|part| part.file.as_ref()) {
+        return Err(damaged(&path, &format!("it lists {file:?}, which is not the name of that part")));
     }
     match standing.files().count() {
         files if files > TABLE_FILES_MAX => Err(StandingError::TooMany { dir: dir.place(""), files }),

@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use crate::limits::{HIVE_FOLDER_BYTES_MAX, HIVE_NAME_BYTES_MAX};
+use crate::limits::{HIVE_COLUMNS_MAX, HIVE_FOLDER_BYTES_MAX, HIVE_NAME_BYTES_MAX};
 use crate::table::ColumnType;
 
 /// Stands for null in the name of a folder.
@@ -112,6 +112,9 @@ fn escape_char(c: char, out: &mut String) {
 /// The columns and values that `folder` stands for; none when it is no folder of ours.
 #[must_use]
 pub fn split(path: &str) -> Option<Vec<(String, Option<String>)>> {
+    if path.split('/').count() > HIVE_COLUMNS_MAX {
+        return None;
+    }
     let pairs: Option<Vec<_>> = path.split('/').map(split_name).collect();
     // What is written in another way than ours was not written by us.
     pairs.filter(|pairs| {

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::{AttemptId, PartitionId, RunId};
 use crate::span::{ExitMap, Span, StateId};
@@ -243,6 +243,7 @@ pub struct Parsed {
     /// The staged parts, by the first row of each in source order: one for each combination of the values of `partition_by`, so at most
     /// one without it. None when no row was written (but partition 0 always stages one where there are no folders), `types` is none,
     /// or none is wanted.
+    #[serde(alias = "part", deserialize_with = "one_or_many")]
     pub parts: Vec<StagedPart>,
     /// The staging table of a database; none when no row was written, `types` is none, or none is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -352,6 +353,23 @@ pub struct StagedPart {
     pub upload: Option<Upload>,
 }
 
+/// Reads a list of parts; what was written when there was one at most too.
+///
+/// # Errors
+/// When it is neither.
+pub fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<StagedPart>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        Many(Vec<StagedPart>),
+        One(Option<Box<StagedPart>>),
+    }
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::Many(parts) => parts,
+        OneOrMany::One(part) => part.map(|part| *part).into_iter().collect(),
+    })
+}
+
 /// Rejects that an attempt staged, with numbers relative to its span.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -419,4 +437,26 @@ pub enum FailureClass {
     Released,
     /// The worker does not see the coordinator's staging folder: no fault of the task, and no use of the worker.
     Unseen,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_read_as_they_were_written_when_there_was_one_at_most() {
+        #[derive(Deserialize)]
+        struct Told {
+            #[serde(alias = "part", deserialize_with = "one_or_many")]
+            parts: Vec<StagedPart>,
+        }
+        let sum = "0".repeat(64);
+        let digest = serde_json::to_string(&Digest(7)).unwrap();
+        let part = format!(r#"{{"key": "k", "bytes": 1, "rows": 2, "digest": {digest}, "sha256": "{sum}"}}"#);
+        let read = |text: String| serde_json::from_str::<Told>(&text).unwrap().parts.len();
+        assert_eq!(read(format!(r#"{{"part": {part}}}"#)), 1);
+        assert_eq!(read(r#"{"part": null}"#.to_owned()), 0);
+        assert_eq!(read(format!(r#"{{"parts": [{part}, {part}]}}"#)), 2);
+        assert_eq!(read(r#"{"parts": []}"#.to_owned()), 0);
+    }
 }

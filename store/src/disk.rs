@@ -153,7 +153,11 @@ impl Folder for Disk {
         let mut found = Vec::new();
         let mut left: Vec<String> = folders.to_vec();
         while let Some(folder) = left.pop() {
-            let lies_in = self.list(&folder)?.unwrap_or_default();
+            let Some(lies_in) = self.list(&folder)? else {
+                // It was there: its name is none that we can say.
+                found.push(Entry { name: folder, kind: Kind::Other });
+                continue;
+            };
             if lies_in.is_empty() {
                 found.push(Entry { name: folder, kind: Kind::Folder });
                 continue;

@@ -26,7 +26,7 @@ pub use self::disk::Disk;
 pub use self::local::{CreateError, Created, ReadError, WriteError};
 pub use self::staged::StagedFile;
 pub use self::stores::{OpenError, Stores};
-pub use self::tree::tree;
+pub use self::tree::{hides_rows, tree};
 pub use self::waiter::Waiter;
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;

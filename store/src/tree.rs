@@ -6,6 +6,7 @@
 
 use std::io;
 
+use batteuse_shared::hive;
 use batteuse_shared::limits::TABLE_FILES_MAX;
 
 use crate::{Entry, Folder, Kind, ListError};
@@ -31,6 +32,19 @@ pub fn tree(dir: &dyn Folder) -> Result<Option<Vec<Entry>>, ListError> {
 /// Whether a folder may be one by the value of a column.
 pub(crate) fn is_value(entry: &Entry) -> bool {
     entry.kind == Kind::Folder && entry.name.rsplit('/').next().is_some_and(|name| name.contains('='))
+}
+
+/// Whether a reader of the table may find rows in what is none of our files, and in what lies behind it and is not told.
+#[must_use]
+pub fn hides_rows(entry: &Entry) -> bool {
+    let above = entry.name.rsplit_once('/').map_or("", |(above, _)| above);
+    match entry.kind {
+        _ if entry.name.ends_with(".parquet") => true,
+        Kind::File => false,
+        // Left empty by a crash, where it is one of ours.
+        Kind::Folder => !above.is_empty() && hive::split(&entry.name).is_none(),
+        Kind::Other => !above.is_empty() || entry.name.contains('='),
+    }
 }
 
 /// Refuses to tell more than any table has.

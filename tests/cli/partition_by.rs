@@ -3,7 +3,9 @@
 //! Invariant: what is refused has changed nothing.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use super::{Stage, must_not_be_published};
@@ -130,22 +132,41 @@ fn a_table_with_other_folders_and_what_others_left_are_not_touched() {
     };
     refused(&["--mode", "append"], &["folders by k", "no folders by columns"]);
     refused(&["--mode", "overwrite-partition", "--partition-by", "id"], &["folders by k", "folders by id"]);
-    for name in ["k=a/theirs.parquet", "k=z/notes.txt", "k=a/sub/x.parquet", "other=/part.parquet"] {
+    let deep = "k=a/b=1/c=2/d=3/e=4/x.parquet";
+    let verify = |code: i32| batteuse(["verify", out.to_str().unwrap()]).expect(code);
+    let unlisted = |name: &str| {
+        let ended = verify(8);
+        assert!(ended.out.contains(name), "{name}: {}", ended.out);
+    };
+    for name in ["k=a/theirs.parquet", "k=z/notes.txt", "k=a/sub/x.parquet", "other=/part.parquet", deep] {
         let path = out.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "theirs").unwrap();
-        let top = if name.starts_with("k=a/sub") { "k=a/sub" } else { name };
+        let top = if name.starts_with("k=a/sub") { "k=a/sub" } else { name.strip_suffix("/x.parquet").unwrap_or(name) };
         refused(&["--mode", "append", "--partition-by", "k"], &[top]);
+        if name.ends_with(".parquet") {
+            unlisted(top);
+        }
         fs::remove_file(&path).unwrap();
-        let _ = fs::remove_dir(path.parent().unwrap());
+        let mut above = path.parent().unwrap();
+        while fs::remove_dir(above).is_ok() {
+            above = above.parent().unwrap();
+        }
     }
+    let nameless = out.join(OsStr::from_bytes(b"k=\xff"));
+    fs::create_dir(&nameless).unwrap();
+    fs::write(nameless.join("theirs.parquet"), "theirs").unwrap();
+    refused(&["--mode", "append", "--partition-by", "k"], &["k=\u{fffd}"]);
+    unlisted("k=\u{fffd}");
+    fs::remove_dir_all(&nameless).unwrap();
     fs::create_dir(stage.path("elsewhere")).unwrap();
     symlink(stage.path("elsewhere"), out.join("k=c")).unwrap();
     refused(&["--mode", "append", "--partition-by", "k"], &["k=c"]);
+    unlisted("k=c");
     fs::remove_file(out.join("k=c")).unwrap();
     // An empty folder is what a crash leaves, and no stranger.
     fs::create_dir(out.join("k=c")).unwrap();
     run(&stage.source, &out, &["--mode", "append", "--partition-by", "k"]).expect(0);
-    batteuse(["verify", out.to_str().unwrap()]).expect(0);
+    verify(0);
     assert_eq!(fs::read_dir(stage.path("elsewhere")).unwrap().count(), 0);
 }

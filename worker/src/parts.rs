@@ -1,8 +1,9 @@
 //! The Parquet files of one attempt: one, or one for each combination of the values of some columns.
 //!
-//! Invariants: files are told by their first rows; rows of a file keep the order of the source; digests are over all columns, those
+//! Invariants: files are told in the order of their folders' first rows; rows of a file keep the order of the source; digests are over all columns, those
 //! too that only the folder tells. The files share one budget of memory: above it the largest row group under way ends.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -63,8 +64,8 @@ pub(crate) struct Parts<'a> {
 struct InFolders<'a> {
     folders: Folders,
     schema: SchemaRef,
-    /// In the order of the folders' numbers.
-    files: Vec<(Encoder<'a>, Digest)>,
+    /// By the folders' numbers. A folder whose rows are all refused elsewhere has none.
+    files: BTreeMap<usize, (Encoder<'a>, Digest)>,
     /// Bytes of memory at which a row group ends, and of what is not sent at which the run does.
     most: (usize, usize),
 }
@@ -109,7 +110,7 @@ impl<'a> Parts<'a> {
         let mut model = Encoder::new(staging, key, in_files.clone(), compression, run)?;
         model.read_from(&task.source);
         let most = (ROW_GROUP_MEMORY_BYTES_MAX, HIVE_UNSENT_BYTES_MAX);
-        let in_folders = folders.map(|folders| InFolders { folders, schema: in_files, files: Vec::new(), most });
+        let in_folders = folders.map(|folders| InFolders { folders, schema: in_files, files: BTreeMap::new(), most });
         Ok(Self { staging, task, attempt, model, in_folders })
     }
 
@@ -161,12 +162,11 @@ impl<'a> Parts<'a> {
         let kept = folders.for_files(&rows, schema);
         let bytes_a_row = kept.get_array_memory_size() / rows.num_rows();
         for (number, range) in split {
-            if number == files.len() {
+            let (encoder, digest) = files.entry(number).or_insert_with(|| {
                 let key = layout::staged_part(self.task.partition, self.attempt, number);
                 let folder = hive::folder(&self.task.partition_by, &folders.values(number));
-                files.push((self.model.sibling(key, layout::part_in(&folder, start, named)), Digest::default()));
-            }
-            let (encoder, digest) = &mut files[number];
+                (self.model.sibling(key, layout::part_in(&folder, start, named)), Digest::default())
+            });
             let slice = |rows: &RecordBatch| rows.slice(range.start, range.len());
             *digest = digest.plus(watch.within(Phase::Parse, || digester.add(&slice(&rows))));
             encoder.write_slice(&slice(&kept), bytes_a_row * range.len())?;
@@ -181,7 +181,7 @@ impl<'a> Parts<'a> {
     pub(crate) fn finish(mut self, empty: Option<u64>, digest: Digest) -> Result<Vec<SealedPart>, EncodeError> {
         let named = self.named();
         if let Some(InFolders { folders, files, .. }) = self.in_folders {
-            let sealed = files.into_iter().enumerate().map(|(number, (encoder, digest))| {
+            let sealed = files.into_iter().map(|(number, (encoder, digest))| {
                 let values = folders.values(number);
                 Ok(encoder.finish()?.map(|sealed| SealedPart { sealed, values, digest }))
             });
@@ -199,15 +199,15 @@ impl<'a> Parts<'a> {
 impl InFolders<'_> {
     /// Keeps what the files take in memory within bounds.
     fn bound(&mut self) -> Result<(), PartsError> {
-        let mut memory: Vec<usize> = self.files.iter().map(|(encoder, _)| encoder.memory()).collect();
-        let mut sum: usize = memory.iter().sum();
         let (memory_max, unsent_max) = self.most;
+        let mut sum: usize = self.files.values().map(|(encoder, _)| encoder.memory()).sum();
         while sum >= memory_max {
-            let largest = (0..memory.len()).max_by_key(|&at| memory[at]).expect("a sum is of something");
-            self.files[largest].0.end_group()?;
-            sum -= std::mem::take(&mut memory[largest]);
+            let largest = self.files.values_mut().map(|(encoder, _)| encoder).max_by_key(|encoder| encoder.memory());
+            let largest = largest.expect("a sum is of something");
+            sum -= largest.memory();
+            largest.end_group()?;
         }
-        let unsent: usize = self.files.iter().map(|(encoder, _)| encoder.unsent()).sum();
+        let unsent: usize = self.files.values().map(|(encoder, _)| encoder.unsent()).sum();
         if unsent > unsent_max { Err(PartsError::Unsent { files: self.files.len() }) } else { Ok(()) }
     }
 }

@@ -22,7 +22,7 @@ use batteuse_shared::report::{Equation, Report};
 use batteuse_shared::span::Span;
 use batteuse_shared::table::{Checksum, Column, ColumnType, Counts, Digest};
 use batteuse_shared::{hive, layout};
-use batteuse_store::{Folder, ListError, tree};
+use batteuse_store::{Folder, ListError, hides_rows, tree};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use sha2::{Digest as _, Sha256};
 
@@ -304,9 +304,9 @@ fn unlisted(dir: &dyn Folder, manifest: &Manifest) -> Result<Vec<Discrepancy>, V
     let listed: BTreeSet<_> = parts.filter_map(|part| part.file.as_deref()).collect();
     let entries = tree(dir).and_then(|entries| entries.ok_or(ListError::NotAFolder));
     let entries = entries.map_err(|source| VerifyError::Dir { dir: dir.place(""), source })?;
-    let names: BTreeSet<String> = entries.into_iter().map(|entry| entry.name).collect();
-    let extra = names.into_iter().filter(|name| name.ends_with(".parquet") && !listed.contains(name.as_str()));
-    Ok(extra.map(|file| Discrepancy::Unlisted { file }).collect())
+    let strange = entries.into_iter().filter(|entry| hides_rows(entry) && !listed.contains(entry.name.as_str()));
+    let extra: BTreeSet<String> = strange.map(|entry| entry.name).collect();
+    Ok(extra.into_iter().map(|file| Discrepancy::Unlisted { file }).collect())
 }
 
 /// Whether the spans that are not empty follow each other from the data's start to the source's end.

@@ -10,6 +10,7 @@ use batteuse_shared::spec::Job;
 use batteuse_shared::table::ColumnType;
 use batteuse_shared::task::{
     Failure, Finished, Inspected, Lease, Outcome, Parsed, SourceRef, StagedPart, StagedRejects, StagedTable,
+    one_or_many,
 };
 use batteuse_shared::time::Millis;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,7 @@ pub enum Fact {
         /// The attempt that holds its content now; the accepted one stays the accepted one.
         attempt: AttemptId,
         /// The parts that are published in place of its, under the same names; none where there are no files.
+        #[serde(alias = "part", deserialize_with = "one_or_many")]
         parts: Vec<StagedPart>,
         /// The same rows in another staging table; none where no table is an output.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use batteuse_shared::ids::{AttemptId, PartitionId};
-use batteuse_shared::limits::{REJECTS_SHOWN, TABLE_FILES_MAX};
+use batteuse_shared::limits::{REJECTS_SHOWN, TABLE_FILES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::manifest::{Manifest, ManifestPart, Share, Success};
 use batteuse_shared::report::{Equation, Reason, Report, Reruns, RunState};
 use batteuse_shared::spec::{Mode, unfit_columns};
@@ -107,13 +107,19 @@ impl Run {
 
     /// Why no later run could go on from the table.
     fn too_many_files(&self) -> Option<String> {
-        let files = self.proven_prefix().map(|(_, _, parsed)| parsed.parts.len()).sum::<usize>();
-        (files > TABLE_FILES_MAX).then(|| {
-            format!(
-                "the rows lie in {files} files, more than the {TABLE_FILES_MAX} of a table: give a larger partition.bytes, or fewer columns \
-                 in output.parquet.partitionBy"
-            )
-        })
+        const HINT: &str = "give a larger partition.bytes, or fewer columns in output.parquet.partitionBy";
+        let own = self.proven_prefix().map(|(_, _, parsed)| parsed.parts.len()).sum::<usize>();
+        let files = own + self.kept().iter().map(|share| share.parts.len()).sum::<usize>();
+        if files > TABLE_FILES_MAX {
+            return Some(format!(
+                "the table would lie in {files} files, more than the {TABLE_FILES_MAX} it may have: {HINT}"
+            ));
+        }
+        // `_SUCCESS` tells less of each file.
+        let bytes = self.manifest_json().len() as u64;
+        let long =
+            || format!("the manifest would have {bytes} bytes, more than the {TEXT_BYTES_MAX} it may have: {HINT}");
+        (bytes > TEXT_BYTES_MAX).then(long)
     }
 
     /// Whether a file of the table that stands in the folder stays, by the run's mode.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use batteuse_shared::ids::{AttemptId, PartitionId, RunId};
-use batteuse_shared::limits::{COLUMNS_MAX, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX};
+use batteuse_shared::limits::{COLUMNS_MAX, HIVE_FILES_MAX, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX};
 use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::table::Digest;
 use batteuse_shared::task::{FailureClass, Finished, Inspected, Parsed, Seam, StagedPart, StagedRejects, Upload};
@@ -99,17 +99,20 @@ pub(super) struct Asked<'a> {
 fn parts_fit(parts: &[StagedPart], span: Span, asked: &Asked<'_>) -> bool {
     let Asked { partition, attempt, named, ref wanted, .. } = *asked;
     let by = wanted.partition_by;
-    let own = |(nth, part): (usize, &StagedPart)| {
+    // A number may be missing: of a folder whose rows were all refused.
+    let mut numbers = 0..HIVE_FILES_MAX;
+    let mut numbered = |key: &str| numbers.any(|number| key == layout::staged_part(partition, attempt, number));
+    let own = |part: &StagedPart| {
         let values = || part.values.iter().map(Option::as_deref);
         let published = layout::part_in(&hive::folder(by, &part.values), span.start, named);
         part.values.len() == by.len()
             && hive::fit(by, values()).is_ok()
             && (part.rows > 0 || by.is_empty())
-            && part.key == layout::staged_part(partition, attempt, nth)
+            && numbered(&part.key)
             && upload(part.upload.as_ref(), &published, wanted.uploads)
     };
     let folders: BTreeSet<_> = parts.iter().map(|part| &part.values).collect();
-    folders.len() == parts.len() && parts.iter().enumerate().all(own)
+    folders.len() == parts.len() && parts.iter().all(own)
 }
 
 /// Whether a parse can be true of this partition.

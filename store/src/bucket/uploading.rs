@@ -128,7 +128,7 @@ impl Uploading {
 
     /// Bytes of the part that is being filled.
     pub(crate) fn unsent(&self) -> usize {
-        self.filling.len()
+        self.filling.capacity()
     }
 
     /// What publishing needs to know; none for what is readable already.

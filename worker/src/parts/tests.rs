@@ -42,7 +42,7 @@ fn the_largest_row_group_ends_when_all_take_too_much() {
         assert!(refused.is_empty());
         parts.write(&rows, &numbers, 7, &mut digester).unwrap();
         let in_folders = parts.in_folders.as_ref().unwrap();
-        let memory: usize = in_folders.files.iter().map(|(encoder, _)| encoder.memory()).sum();
+        let memory: usize = in_folders.files.values().map(|(encoder, _)| encoder.memory()).sum();
         assert!(memory < 1 << 18, "{memory}");
     }
     // A file is begun when a row group of it ends, not before.

@@ -1,6 +1,7 @@
 //! Runs whose files lie in folders by the values of a column: what is believed, published, kept and replaced, and what is refused.
 
 use batteuse_shared::hive;
+use batteuse_shared::limits::{HIVE_FILES_MAX, TABLE_FILES_MAX};
 use batteuse_shared::manifest::{Manifest, ManifestPart, Share, Standing, Success};
 
 use super::*;
@@ -162,6 +163,42 @@ fn standing(values: &[Option<&str>]) -> Standing {
     let share = standing.shares.pop().unwrap();
     standing.shares = values.iter().map(|value| Share { parts: vec![part(value)], ..share.clone() }).collect();
     standing
+}
+
+#[test]
+fn a_number_may_be_missing_but_not_come_twice_or_late() {
+    let told = |numbers: [usize; 2]| {
+        let (mut stage, leases) = by_k(Mode::Error, None);
+        let mut parsed = staged_in(&leases[0], &[Some("x"), Some("y")]);
+        for (part, number) in std::iter::zip(&mut parsed.parts, numbers) {
+            part.key = layout::staged_part(PartitionId(0), leases[0].attempt, number);
+        }
+        names(&stage.report("w", &leases[0], Outcome::Parsed(Box::new(parsed))))[0].clone()
+    };
+    for fine in [[0, 1], [0, 7], [5, HIVE_FILES_MAX - 1]] {
+        assert_eq!(told(fine), "record Staged", "{fine:?}");
+    }
+    for wrong in [[1, 1], [2, 1], [0, HIVE_FILES_MAX]] {
+        assert_eq!(told(wrong), "record AttemptFailed", "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_table_that_would_have_too_many_files_is_not_written() {
+    let mut old = standing(&[Some("y")]);
+    old.shares[0].parts = vec![old.shares[0].parts[0].clone(); TABLE_FILES_MAX - 4];
+    for (mode, published) in [(Mode::Append, false), (Mode::OverwritePartition, false), (Mode::Overwrite, true)] {
+        let (mut stage, leases) = by_k(mode, Some(old.clone()));
+        let mut said = Vec::new();
+        for (lease, values) in std::iter::zip(&leases, VALUES) {
+            said = stage.report("w", lease, report(lease, values));
+        }
+        let finish = grants(&said);
+        stage.report("w", &finish[0], finished(&finish[0], 0));
+        let report = stage.replayed().report();
+        assert_eq!(report.state == RunState::Failed, !published, "{mode:?}: {:?}", report.reason);
+        assert!(published || format!("{:?}", report.reason).contains("200001 files"), "{:?}", report.reason);
+    }
 }
 
 #[test]
