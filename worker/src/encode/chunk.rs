@@ -142,8 +142,9 @@ pub(super) struct Chunk {
     descending: bool,
     /// How many pages there are of each encoding.
     encoded: Vec<(Encoding, i32)>,
-    /// So many pages that follow are stored as they are.
+    /// So many pages that follow are stored as they are, if they have the encoding of the last one.
     stored_next: usize,
+    last_encoding: Option<Encoding>,
     uncompressed_bytes: usize,
     rows: usize,
     nulls: usize,
@@ -164,6 +165,7 @@ impl Chunk {
             descending: true,
             encoded: Vec::new(),
             stored_next: 0,
+            last_encoding: None,
             uncompressed_bytes: 0,
             rows: 0,
             nulls: 0,
@@ -198,6 +200,10 @@ impl Chunk {
         let (rows, nulls) = (valid.len(), valid.len() - valid.count_set_bits());
         let mut body = levels(valid);
         write(&mut body)?;
+        if self.last_encoding.replace(encoding) != Some(encoding) {
+            // How far pages of another encoding shrink tells nothing of these.
+            self.stored_next = 0;
+        }
         let (uncompressed, buf) = (body.len(), compressor.compress_page(body, &mut self.stored_next)?);
         let data = Page::DataPage {
             buf,

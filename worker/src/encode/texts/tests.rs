@@ -223,6 +223,22 @@ fn texts_are_made_into_what_is_small() {
 }
 
 #[test]
+fn pages_behind_codes_that_hardly_shrink_are_compressed() {
+    let zstd = parquet::basic::ZstdLevel::try_new(3).unwrap();
+    let mut compressor = Compressor::new(parquet::basic::Compression::ZSTD(zstd)).unwrap();
+    let mut column = column();
+    // Decode gives codes while there are few; these are as good as noise.
+    let texts: Vec<String> = (0..4_096).map(|i| format!("{:x}", super::super::slots::mix(i))).collect();
+    let noise = codes(&mut 7, 4_000, texts.len(), 0);
+    column.append(&array(&texts, &Given::Coded(texts.len(), noise)), &mut compressor).unwrap();
+    let alike = plain(20_000, |i| Some(format!("{}{}", super::super::slots::mix(i as u64), "the same in all of them")));
+    column.append(&array(&texts, &alike), &mut compressor).unwrap();
+    let (bytes, told) = column.close(&mut compressor).unwrap();
+    let uncompressed = told.metadata.uncompressed_size() as usize;
+    assert!(bytes.len() < uncompressed * 3 / 4, "{} of {uncompressed}", bytes.len());
+}
+
+#[test]
 fn bytes_behind_nulls_are_no_texts() {
     let texts = StringArray::from(vec!["one", "two", "three"]);
     let (offsets, values, _) = texts.into_parts();
