@@ -21,6 +21,17 @@ use super::partition::{Partition, phases, seams, staged};
 use super::run::Run;
 use crate::publish::{Before, Link, PublishPlan, Staged};
 
+/// What to do about a table of too many files.
+const FEWER_FILES: &str = "give a larger partition.bytes, or fewer columns in output.parquet.partitionBy";
+
+/// Why no later run could read the manifest; `_SUCCESS` tells less of each file.
+fn too_long(manifest: &str) -> Option<String> {
+    let bytes = manifest.len() as u64;
+    let long =
+        || format!("the manifest would have {bytes} bytes, more than the {TEXT_BYTES_MAX} it may have: {FEWER_FILES}");
+    (bytes > TEXT_BYTES_MAX).then(long)
+}
+
 impl Run {
     /// The decision over a run whose every partition is accepted and whose rejects are staged.
     pub(super) fn outcome(&self, now: Millis) -> Decision {
@@ -35,8 +46,12 @@ impl Run {
         if let Some(message) = self.unlike().or_else(|| self.too_many_files()) {
             return self.failed(Reason::Refused { message }, now);
         }
+        let manifest = self.manifest_json();
+        if let Some(message) = too_long(&manifest) {
+            return self.failed(Reason::Refused { message }, now);
+        }
         let state = if counts.rejected == 0 { RunState::Succeeded } else { RunState::SucceededWithRejects };
-        let manifest_sha256 = Some(format!("{:x}", Sha256::digest(self.manifest_json())));
+        let manifest_sha256 = Some(format!("{:x}", Sha256::digest(manifest)));
         Decision { state, reason: None, manifest_sha256, at: now }
     }
 
@@ -107,19 +122,12 @@ impl Run {
 
     /// Why no later run could go on from the table.
     fn too_many_files(&self) -> Option<String> {
-        const HINT: &str = "give a larger partition.bytes, or fewer columns in output.parquet.partitionBy";
         let own = self.proven_prefix().map(|(_, _, parsed)| parsed.parts.len()).sum::<usize>();
         let files = own + self.kept().iter().map(|share| share.parts.len()).sum::<usize>();
-        if files > TABLE_FILES_MAX {
-            return Some(format!(
-                "the table would lie in {files} files, more than the {TABLE_FILES_MAX} it may have: {HINT}"
-            ));
-        }
-        // `_SUCCESS` tells less of each file.
-        let bytes = self.manifest_json().len() as u64;
-        let long =
-            || format!("the manifest would have {bytes} bytes, more than the {TEXT_BYTES_MAX} it may have: {HINT}");
-        (bytes > TEXT_BYTES_MAX).then(long)
+        let many = || {
+            format!("the table would lie in {files} files, more than the {TABLE_FILES_MAX} it may have: {FEWER_FILES}")
+        };
+        (files > TABLE_FILES_MAX).then(many)
     }
 
     /// Whether a file of the table that stands in the folder stays, by the run's mode.

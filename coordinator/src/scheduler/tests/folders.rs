@@ -59,7 +59,8 @@ fn report(lease: &Lease, values: &[Option<&str>]) -> Outcome {
 /// The values of each partition's parts, and the plan that they come to.
 const VALUES: [&[Option<&str>]; 3] = [&[Some("x"), None], &[Some("x")], &[Some("a/b"), Some("x")]];
 
-fn decided(mode: Mode, standing: Option<Standing>) -> (Stage, PublishPlan) {
+/// A run by `k` whose every lease is done, and what was said to the last report.
+fn ended(mode: Mode, standing: Option<Standing>) -> (Stage, Vec<Action>) {
     let (mut stage, leases) = by_k(mode, standing);
     let mut said = Vec::new();
     for (lease, values) in std::iter::zip(&leases, VALUES) {
@@ -67,6 +68,11 @@ fn decided(mode: Mode, standing: Option<Standing>) -> (Stage, PublishPlan) {
     }
     let finish = grants(&said);
     let said = stage.report("w", &finish[0], finished(&finish[0], 0));
+    (stage, said)
+}
+
+fn decided(mode: Mode, standing: Option<Standing>) -> (Stage, PublishPlan) {
+    let (stage, said) = ended(mode, standing);
     let plan = said.iter().find_map(|action| if let Action::Publish(plan) = action { Some(plan) } else { None });
     let plan = (**plan.unwrap_or_else(|| panic!("it is decided: {:?}", names(&said)))).clone();
     (stage, plan)
@@ -188,14 +194,7 @@ fn a_table_that_would_have_too_many_files_is_not_written() {
     let mut old = standing(&[Some("y")]);
     old.shares[0].parts = vec![old.shares[0].parts[0].clone(); TABLE_FILES_MAX - 4];
     for (mode, published) in [(Mode::Append, false), (Mode::OverwritePartition, false), (Mode::Overwrite, true)] {
-        let (mut stage, leases) = by_k(mode, Some(old.clone()));
-        let mut said = Vec::new();
-        for (lease, values) in std::iter::zip(&leases, VALUES) {
-            said = stage.report("w", lease, report(lease, values));
-        }
-        let finish = grants(&said);
-        stage.report("w", &finish[0], finished(&finish[0], 0));
-        let report = stage.replayed().report();
+        let report = ended(mode, Some(old.clone())).0.replayed().report();
         assert_eq!(report.state == RunState::Failed, !published, "{mode:?}: {:?}", report.reason);
         assert!(published || format!("{:?}", report.reason).contains("200001 files"), "{:?}", report.reason);
     }
@@ -219,14 +218,7 @@ fn folders_that_the_run_writes_into_are_replaced_and_others_stay() {
     // Other columns are no folders of the same table.
     let mut other = old;
     other.columns.pop();
-    let (mut stage, leases) = by_k(Mode::OverwritePartition, Some(other));
-    let mut said = Vec::new();
-    for (lease, values) in std::iter::zip(&leases, VALUES) {
-        said = stage.report("w", lease, report(lease, values));
-    }
-    let finish = grants(&said);
-    stage.report("w", &finish[0], finished(&finish[0], 0));
-    let report = stage.replayed().report();
+    let report = ended(Mode::OverwritePartition, Some(other)).0.replayed().report();
     assert!(matches!(&report.reason, Some(Reason::Refused { message }) if message.contains("column 2 of the table")));
 }
 
