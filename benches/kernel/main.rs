@@ -1,8 +1,8 @@
 //! The kernel alone, one thread, over files warm in memory: how near it is to the machine, and beside other readers.
 //!
 //! Counts and checksums are compared before anything is timed. Both sides of a line of the table run in turns (A B A B ...), and
-//! the figure to quote is the median of the paired ratios: how many times as fast ours is. Ours checks every byte's encoding and
-//! digests every row wherever it makes Arrow, as every run does; the others do not digest.
+//! the figure to quote is the median of the paired ratios: how many times as fast ours is. Ours checks every byte's encoding wherever it
+//! makes Arrow, as every run does; none digests rows while it is timed.
 //! `BATTEUSE_BENCH_ONLY` for some lines only, by parts of their measures and with commas between them.
 #![allow(
     clippy::disallowed_methods,

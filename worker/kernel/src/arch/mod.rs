@@ -378,6 +378,10 @@ by_path! {
     texts::append(text: &[u8], gathered: &Gathered, rows: u64, out: &mut Vec<u8>)
 }
 by_path! {
+    /// The bytes of the texts that were gathered of the rows in the word `rows`; none of the others.
+    texts::lengths(gathered: &Gathered, rows: u64, out: &mut [i32; 64])
+}
+by_path! {
     /// Swaps rows and columns of a square of bits: quarters, then quarters of these (Hacker's Delight, 2nd edition, section 7-3).
     lanes::transpose(words: &mut [u64; 64])
 }

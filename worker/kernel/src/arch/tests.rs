@@ -426,6 +426,12 @@ fn texts_are_appended_one_behind_the_other() {
                 want.extend_from_slice(&text[start..start + gathered.bytes[row] as usize]);
             });
             assert_eq!(out, want, "{} {rows:x}", path.name());
+            let mut bytes = [-1; 64];
+            lengths(path, &gathered, rows, &mut bytes);
+            for (row, bytes) in bytes.into_iter().enumerate() {
+                let want = if rows >> row & 1 == 1 { gathered.bytes[row] as i32 } else { 0 };
+                assert_eq!(bytes, want, "{} {rows:x}: {row}", path.name());
+            }
         }
         // Starts that lie: nothing beyond is read.
         let mut gathered = Gathered { starts: [u32::MAX; 64], ..Gathered::default() };

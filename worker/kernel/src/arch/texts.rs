@@ -1,7 +1,8 @@
 //! Texts of one column, copied one behind the other.
 //!
 //! Invariant: no load leaves the text and no store the room made, whatever the starts and lengths say: starts are clamped, and room is
-//! made for all lengths.
+//! made for all lengths, of which 32 bits count.
+#![expect(clippy::needless_range_loop, reason = "lanes run side by side over several arrays")]
 
 use super::{COPIED_BYTES, Gathered};
 
@@ -9,14 +10,14 @@ use super::{COPIED_BYTES, Gathered};
 #[inline(always)]
 pub(super) fn append(text: &[u8], gathered: &Gathered, rows: u64, out: &mut Vec<u8>) {
     let Some(last) = text.len().checked_sub(COPIED_BYTES) else { return };
-    let lengths = (0..64).map(|row| if rows >> row & 1 == 1 { gathered.bytes[row] as usize } else { 0 });
-    out.reserve(lengths.fold(COPIED_BYTES, usize::saturating_add));
+    let lengths = (0..64).map(|row| if rows >> row & 1 == 1 { u64::from(gathered.bytes[row] as u32) } else { 0 });
+    out.reserve(COPIED_BYTES + lengths.sum::<u64>() as usize);
     let mut at = out.len();
     let mut left = rows;
     while left != 0 {
         let row = left.trailing_zeros() as usize & 63;
         left &= left - 1;
-        let (start, bytes) = (gathered.starts[row] as usize, gathered.bytes[row] as usize);
+        let (start, bytes) = (gathered.starts[row] as usize, gathered.bytes[row] as u32 as usize);
         if bytes <= COPIED_BYTES {
             // SAFETY: there are so many bytes from `last` on, and so many more than all texts together were reserved.
             unsafe {
@@ -32,4 +33,12 @@ pub(super) fn append(text: &[u8], gathered: &Gathered, rows: u64, out: &mut Vec<
     }
     // SAFETY: every byte up to there was written.
     unsafe { out.set_len(at) };
+}
+
+/// See [`super::lengths`].
+#[inline(always)]
+pub(super) fn lengths(gathered: &Gathered, rows: u64, out: &mut [i32; 64]) {
+    for row in 0..64 {
+        out[row] = if rows >> row & 1 == 1 { gathered.bytes[row] as i32 } else { 0 };
+    }
 }

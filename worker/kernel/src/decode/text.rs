@@ -248,10 +248,7 @@ impl Written {
         // Of the values that mean null, only empty ones are no candidates.
         let plain = if block.nulls.is_only_empty() { plain } else { 0 };
         let (mut valid, mut bytes, mut before) = (candidates, [0; BLOCK_ROWS], plain);
-        let gathered = &block.lanes.gathered.bytes;
-        for (row, (bytes, gathered)) in std::iter::zip(&mut bytes, gathered).enumerate() {
-            *bytes = if plain >> row & 1 == 1 { *gathered as i32 } else { 0 };
-        }
+        arch::lengths(block.path, &block.lanes.gathered, plain, &mut bytes);
         each_bit(candidates & !plain, |row| {
             let bit = 1 << row;
             arch::append(block.path, block.fields.text, &block.lanes.gathered, before & (bit - 1), &mut self.bytes);
