@@ -34,12 +34,17 @@ const SWALLOWED_RECORDS_MIN: usize = 30;
 pub(super) struct Trial {
     pub(super) dialect: Dialect,
     pub(super) automaton: Automaton,
+    /// Of each byte, whether it is the quote or a delimiter but this one: fields of a record without any tell nothing.
+    tells: [bool; 256],
 }
 
 impl Trial {
     pub(super) fn new(dialect: Dialect) -> Self {
         let automaton = Automaton::new(&dialect, limits::RECORD_BYTES_MAX);
-        Self { dialect, automaton }
+        let foreign = DELIMITERS.into_iter().filter(|byte| !dialect.delimiter.contains(byte));
+        let mut tells = [false; 256];
+        foreign.chain(dialect.quote).for_each(|byte| tells[byte as usize] = true);
+        Self { dialect, automaton, tells }
     }
 }
 
@@ -75,6 +80,9 @@ pub(super) fn walk(trial: &Trial, bytes: &[u8], mut each: impl FnMut(&Record<'_>
     for (i, &byte) in bytes.iter().enumerate() {
         let from = state;
         state = trial.automaton.next(from, byte);
+        if state == from && matches!(state, UNQUOTED | QUOTED) {
+            continue;
+        }
         if start.is_none() && open(state) {
             (start, field, broken) = (Some(i), i, false);
             fields.clear();
@@ -193,22 +201,23 @@ impl Evidence {
     }
 
     fn count(&mut self, trial: &Trial, width: Width, record: &Record<'_>, bytes: &[u8], first: bool) {
-        let (mut filled, mut quoted, mut telling) = (0, false, 0);
-        for (i, field) in record.fields.iter().enumerate() {
+        let (mut quoted, mut telling) = (false, 0);
+        let is_quoted = |raw: &[u8]| trial.dialect.quote.is_some() && raw.first().copied() == trial.dialect.quote;
+        let is_filled = |raw: &[u8]| !(raw.is_empty() || is_quoted(raw) && raw.len() == 2);
+        let last = record.fields.iter().rposition(|field| is_filled(&bytes[field.clone()]));
+        let filled = last.map_or(0, |last| last + 1);
+        let told = bytes[record.start..record.end].iter().any(|&byte| trial.tells[byte as usize]);
+        for field in record.fields.iter().filter(|_| told) {
             let raw = &bytes[field.clone()];
-            let is_quoted = trial.dialect.quote.is_some() && raw.first().copied() == trial.dialect.quote;
-            if !(raw.is_empty() || is_quoted && raw.len() == 2) {
-                filled = i + 1;
-            }
-            if is_quoted && record.ended != Ended::OpenQuote && !record.broken {
+            if !is_quoted(raw) {
+                self.muddled += u64::from(muddled(trial, raw));
+            } else if record.ended != Ended::OpenQuote && !record.broken {
                 let inside = &raw[1..raw.len() - 1];
                 let records = records_within(trial, width, inside);
                 quoted = true;
                 telling += u64::from(records == 0 && needs_quotes(trial, inside));
                 self.orderly += u64::from(records < SWALLOWED_RECORDS_MIN);
                 self.swallowing += u64::from(records >= SWALLOWED_RECORDS_MIN);
-            } else if !is_quoted && muddled(trial, raw) {
-                self.muddled += 1;
             }
         }
         let fields = record.fields.len();
@@ -357,10 +366,13 @@ fn common_start(trial: &Trial, bytes: &[u8], earlier: usize, later: usize) -> Op
 
 /// The index of the first byte of `bytes` before which a boundary lies when `state` is the state before the first one.
 fn first_boundary(automaton: &Automaton, state: StateId, bytes: &[u8]) -> Option<usize> {
-    let mut state = state;
-    bytes.iter().position(|&byte| {
-        let found = automaton.boundary(state, byte);
+    let (mut state, mut at) = (state, 0);
+    while let Some(&byte) = bytes.get(at) {
+        if automaton.boundary(state, byte) {
+            return Some(at);
+        }
         state = StateId(automaton.next(state.0, byte));
-        found
-    })
+        at = automaton.skip(state.0).find(bytes, at + 1);
+    }
+    None
 }
