@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
 use parquet::basic::{BoundaryOrder, Compression, Encoding, PageType};
-use parquet::column::page::{CompressedPage, Page, PageWriter as _};
+use parquet::column::page::Page;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::compression::{Codec, CodecOptions, create_codec};
 use parquet::errors::ParquetError;
@@ -17,8 +17,9 @@ use parquet::file::metadata::{
     ColumnChunkMetaData, ColumnIndexBuilder, LevelHistogram, OffsetIndexBuilder, PageEncodingStats,
 };
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
+
+use super::pages::Pages;
 
 /// Rows of a page at most, as in the crate's own pages.
 pub(super) const PAGE_ROWS: usize = 20_000;
@@ -60,34 +61,35 @@ impl Compressors {
 pub(super) struct Compressor {
     compression: Compression,
     codec: Option<Box<dyn Codec>>,
+    /// Of the page under way, uncompressed; kept for its room.
+    body: Vec<u8>,
 }
 
 impl Compressor {
     /// # Errors
     /// When there is no such codec.
     pub(super) fn new(compression: Compression) -> Result<Self, ParquetError> {
-        Ok(Self { compression, codec: create_codec(compression, &CodecOptions::default())? })
+        Ok(Self { compression, codec: create_codec(compression, &CodecOptions::default())?, body: Vec::new() })
     }
 
-    fn compress(&mut self, body: Vec<u8>) -> Result<Bytes, ParquetError> {
-        let Some(codec) = &mut self.codec else { return Ok(body.into()) };
-        let mut compressed = Vec::with_capacity(body.len() / 2);
-        codec.compress(&body, &mut compressed)?;
+    fn compress(&mut self, body: &[u8]) -> Result<Bytes, ParquetError> {
+        let Some(codec) = &mut self.codec else { return Ok(Bytes::copy_from_slice(body)) };
+        let mut compressed = Vec::new();
+        codec.compress(body, &mut compressed)?;
         Ok(compressed.into())
     }
 
     /// As [`Self::compress`]; a page of a chunk whose pages hardly shrink is stored as it is, where the codec has a form for that.
-    fn compress_page(&mut self, body: Vec<u8>, stored_next: &mut usize) -> Result<Bytes, ParquetError> {
+    fn compress_page(&mut self, body: &[u8], stored_next: &mut usize) -> Result<Bytes, ParquetError> {
         if !matches!(self.compression, Compression::ZSTD(_)) {
             return self.compress(body);
         }
         if *stored_next > 0 {
             *stored_next -= 1;
-            return Ok(stored(&body).into());
+            return Ok(stored(body).into());
         }
-        let bytes = body.len();
         let compressed = self.compress(body)?;
-        if compressed.len() > bytes - bytes / PAGE_SHRINKS_MIN {
+        if compressed.len() > body.len() - body.len() / PAGE_SHRINKS_MIN {
             *stored_next = PAGES_STORED;
         }
         Ok(compressed)
@@ -130,7 +132,7 @@ pub(super) struct DictionaryPage {
 pub(super) struct Chunk {
     column: ColumnDescPtr,
     /// The pages so far, without the dictionary's, which is first in the chunk and known last.
-    pages: TrackedWrite<Vec<u8>>,
+    pages: Pages,
     /// Of each: its bytes, with the header, and its rows.
     places: Vec<(usize, usize)>,
     index: ColumnIndexBuilder,
@@ -157,7 +159,7 @@ impl Chunk {
         Self {
             index: ColumnIndexBuilder::new(column.physical_type()),
             column,
-            pages: TrackedWrite::new(Vec::new()),
+            pages: Pages::default(),
             places: Vec::new(),
             compare,
             last: None,
@@ -174,7 +176,7 @@ impl Chunk {
 
     /// Bytes of the pages so far.
     pub(super) fn bytes(&self) -> usize {
-        self.pages.bytes_written()
+        self.pages.bytes()
     }
 
     /// Whether some page is coded, so that the dictionary must stay.
@@ -198,13 +200,16 @@ impl Chunk {
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), ParquetError>,
     ) -> Result<(), ParquetError> {
         let (rows, nulls) = (valid.len(), valid.len() - valid.count_set_bits());
-        let mut body = levels(valid);
+        let mut body = std::mem::take(&mut compressor.body);
+        body.clear();
+        levels(valid, &mut body);
         write(&mut body)?;
         if self.last_encoding.replace(encoding) != Some(encoding) {
             // How far pages of another encoding shrink tells nothing of these.
             self.stored_next = 0;
         }
-        let (uncompressed, buf) = (body.len(), compressor.compress_page(body, &mut self.stored_next)?);
+        let (uncompressed, buf) = (body.len(), compressor.compress_page(&body, &mut self.stored_next)?);
+        compressor.body = body;
         let data = Page::DataPage {
             buf,
             num_values: rows as u32,
@@ -213,9 +218,9 @@ impl Chunk {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        let spec = SerializedPageWriter::new(&mut self.pages).write_page(CompressedPage::new(data, uncompressed))?;
-        self.places.push((spec.compressed_size, rows));
-        self.uncompressed_bytes += spec.uncompressed_size;
+        let bytes = self.pages.add(data, uncompressed)?;
+        self.places.push((bytes.written, rows));
+        self.uncompressed_bytes += bytes.uncompressed;
         match self.encoded.iter_mut().find(|(known, _)| *known == encoding) {
             Some((_, pages)) => *pages += 1,
             None => self.encoded.push((encoding, 1)),
@@ -250,15 +255,17 @@ impl Chunk {
         dictionary: DictionaryPage,
         statistics: Statistics,
         text_bytes: Option<i64>,
-    ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
-        let mut chunk = Vec::new();
+    ) -> Result<(Pages, ColumnCloseResult), ParquetError> {
+        let mut dictionary_bytes = 0;
         if self.coded() {
-            let (page, bytes) = dictionary.written(compressor)?;
-            self.uncompressed_bytes += bytes;
-            chunk = page;
+            let (uncompressed, buf) = (dictionary.body.len(), compressor.compress(&dictionary.body)?);
+            let num_values = dictionary.values as u32;
+            let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
+            let bytes = self.pages.add_first(page, uncompressed)?;
+            self.uncompressed_bytes += bytes.uncompressed;
+            dictionary_bytes = bytes.written;
         }
-        let dictionary_bytes = chunk.len();
-        chunk.extend_from_slice(&std::mem::replace(&mut self.pages, TrackedWrite::new(Vec::new())).into_inner()?);
+        let bytes = self.pages.bytes();
         let mut offsets = OffsetIndexBuilder::new();
         let mut at = dictionary_bytes;
         for &(bytes, rows) in &self.places {
@@ -276,7 +283,7 @@ impl Chunk {
             .set_page_encoding_stats(self.encoding_stats())
             .set_compression(compressor.compression)
             .set_num_values(self.rows as i64)
-            .set_total_compressed_size(chunk.len() as i64)
+            .set_total_compressed_size(bytes as i64)
             .set_total_uncompressed_size(self.uncompressed_bytes as i64)
             .set_data_page_offset(dictionary_bytes as i64)
             .set_dictionary_page_offset((dictionary_bytes > 0).then_some(0))
@@ -290,14 +297,14 @@ impl Chunk {
             (false, false) => BoundaryOrder::UNORDERED,
         });
         let close = ColumnCloseResult {
-            bytes_written: chunk.len() as u64,
+            bytes_written: bytes as u64,
             rows_written: self.rows as u64,
             metadata,
             bloom_filter: None,
             column_index: if self.index.valid() { Some(self.index.build()?) } else { None },
             offset_index: Some(offsets.build()),
         };
-        Ok((chunk.into(), close))
+        Ok((self.pages, close))
     }
 
     fn encoding_stats(&self) -> Vec<PageEncodingStats> {
@@ -308,33 +315,20 @@ impl Chunk {
     }
 }
 
-impl DictionaryPage {
-    /// The page, with its header, and the bytes that it would have uncompressed.
-    fn written(self, compressor: &mut Compressor) -> Result<(Vec<u8>, usize), ParquetError> {
-        let (uncompressed, buf) = (self.body.len(), compressor.compress(self.body)?);
-        let num_values = self.values as u32;
-        let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
-        let mut out = TrackedWrite::new(Vec::new());
-        let spec = SerializedPageWriter::new(&mut out).write_page(CompressedPage::new(page, uncompressed))?;
-        Ok((out.into_inner()?, spec.uncompressed_size))
-    }
-}
-
-/// Definition levels of values of which the bits `valid` are no nulls, behind their length: one run.
-fn levels(valid: &BooleanBuffer) -> Vec<u8> {
+/// Writes the definition levels of values of which the bits `valid` are no nulls, behind their length: one run.
+fn levels(valid: &BooleanBuffer, out: &mut Vec<u8>) {
     let (rows, set) = (valid.len(), valid.count_set_bits());
-    let mut out = vec![0; 4];
+    out.extend_from_slice(&[0; 4]);
     if set == 0 || set == rows {
-        push_varint(&mut out, (rows as u64) << 1);
+        push_varint(out, (rows as u64) << 1);
         out.push(u8::from(set > 0));
     } else {
         // Bits of levels of one bit are packed just as validity is.
-        push_varint(&mut out, (rows.div_ceil(8) as u64) << 1 | 1);
+        push_varint(out, (rows.div_ceil(8) as u64) << 1 | 1);
         out.extend_from_slice(&valid.sliced().as_slice()[..rows.div_ceil(8)]);
     }
     let bytes = (out.len() - 4) as u32;
     out[..4].copy_from_slice(&bytes.to_le_bytes());
-    out
 }
 
 /// Bits of a code of a dictionary of `count` values.

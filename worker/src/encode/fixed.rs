@@ -17,6 +17,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, Compressor, DICTIONARY_BYTES, DictionaryPage, PAGE_ROWS, code_bits, indices};
 use super::delta;
+use super::pages::Pages;
 use super::slots::{Slots, mix};
 
 /// A value of a fixed number of bytes.
@@ -271,7 +272,7 @@ impl<T: Fixed> FixedColumn<T> {
     }
 
     /// The chunk, and what is to be said of it.
-    pub(super) fn close(mut self, compressor: &mut Compressor) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+    pub(super) fn close(mut self, compressor: &mut Compressor) -> Result<(Pages, ColumnCloseResult), ParquetError> {
         self.flush(compressor)?;
         let mut body = Vec::new();
         write(&self.known, &mut body);

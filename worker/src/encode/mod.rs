@@ -8,6 +8,7 @@ mod about;
 mod chunk;
 mod delta;
 mod fixed;
+mod pages;
 mod reader;
 mod slots;
 mod texts;
@@ -27,7 +28,6 @@ use batteuse_shared::limits::{
 use batteuse_shared::spec::Compression;
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::{SourceRef, Upload};
-use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression as Codec, ZstdLevel};
@@ -41,6 +41,7 @@ use parquet::schema::types::ColumnDescPtr;
 pub use self::about::{RUN_KEY, SCHEMA_KEY, SOURCE_KEY};
 use self::chunk::{Compressor, Compressors};
 use self::fixed::FixedColumn;
+use self::pages::Pages;
 pub use self::reader::Reader;
 use self::texts::TextColumn;
 use crate::slots::Slots;
@@ -188,7 +189,7 @@ impl ColumnEncoder {
 
 /// A column of a row group that has ended.
 enum Closed {
-    Ours(Bytes, Box<ColumnCloseResult>),
+    Ours(Pages, Box<ColumnCloseResult>),
     Other(Box<ArrowColumnChunk>),
 }
 

@@ -10,7 +10,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt16Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, StringArray};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
-use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
@@ -20,6 +19,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, Compressor, DICTIONARY_BYTES, DictionaryPage, PAGE_ROWS, PageBounds, code_bits, indices};
 use super::delta;
+use super::pages::Pages;
 use super::slots::{Head, Slots};
 
 /// Bytes of texts at which a page ends, as in the crate's own pages.
@@ -408,7 +408,7 @@ impl TextColumn {
     }
 
     /// The chunk, and what is to be said of it.
-    pub(super) fn close(mut self, compressor: &mut Compressor) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+    pub(super) fn close(mut self, compressor: &mut Compressor) -> Result<(Pages, ColumnCloseResult), ParquetError> {
         self.flush(compressor)?;
         let statistics = statistics(self.bounds, self.chunk.nulls());
         let dictionary = DictionaryPage { values: self.known.texts.len(), body: plain(&self.known.texts) };

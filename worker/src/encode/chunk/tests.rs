@@ -94,7 +94,7 @@ fn pages_that_hardly_shrink_are_followed_by_some_that_are_stored() {
     let mut stored_pages = 0;
     for page in 0..20 {
         let body = if page < 10 { noise() } else { vec![7; 30_000] };
-        let compressed = compressor.compress_page(body.clone(), &mut stored_next).unwrap();
+        let compressed = compressor.compress_page(&body, &mut stored_next).unwrap();
         assert!(decompressed(&compressed, body.len()) == body, "{page}");
         stored_pages += usize::from(compressed[..] == stored(&body));
         assert!(page > 0 || stored_next == PAGES_STORED);
@@ -102,6 +102,6 @@ fn pages_that_hardly_shrink_are_followed_by_some_that_are_stored() {
     // Pages 1 to 7, and after page 8 the next seven, of which the last shrink but nobody looked.
     assert_eq!(stored_pages, 2 * PAGES_STORED);
     let (mut plain, mut never) = (Compressor::new(Compression::SNAPPY).unwrap(), 0);
-    (0..3).for_each(|_| drop(plain.compress_page(noise(), &mut never).unwrap()));
+    (0..3).for_each(|_| drop(plain.compress_page(&noise(), &mut never).unwrap()));
     assert_eq!(never, 0, "only frames of Zstandard have such a form");
 }
