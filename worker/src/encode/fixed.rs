@@ -29,8 +29,11 @@ pub(super) trait Fixed: ArrowNativeType {
     fn bytes(self) -> Self::Bytes;
     /// What it is told from others by: bits, so that a NaN is one value and the zeros are two.
     fn word(self) -> u64;
+    /// A number that no other value has, below [`DIRECT_MAX`] for those that tables have most of: whole numbers and hundredths that are
+    /// small, and not negative. Others may share what is not below it.
+    fn ordinal(self) -> usize;
     /// The least and the greatest, if there are any.
-    fn bounds(values: impl IntoIterator<Item = Self>) -> Option<(Self, Self)>;
+    fn bounds(values: &[Self]) -> Option<(Self, Self)>;
     /// The order of two that are given as bytes.
     fn compare(a: &[u8], b: &[u8]) -> Ordering;
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics;
@@ -51,10 +54,14 @@ macro_rules! whole {
                 u64::from(self as $word)
             }
 
-            fn bounds(values: impl IntoIterator<Item = Self>) -> Option<(Self, Self)> {
-                let (least, greatest) = values
-                    .into_iter()
-                    .fold((Self::MAX, Self::MIN), |(least, greatest), value| (least.min(value), greatest.max(value)));
+            #[inline]
+            fn ordinal(self) -> usize {
+                usize::try_from(self).unwrap_or(usize::MAX)
+            }
+
+            fn bounds(values: &[Self]) -> Option<(Self, Self)> {
+                let least = chosen(values, Self::MAX, Self::min);
+                let greatest = chosen(values, Self::MIN, Self::max);
                 (least <= greatest).then_some((least, greatest))
             }
 
@@ -90,12 +97,19 @@ impl Fixed for f64 {
         self.to_bits()
     }
 
+    #[inline]
+    fn ordinal(self) -> usize {
+        // What a quotient rounds to is what its decimal digits are read as. NaN and the negative zero are told apart by their bits.
+        let hundredths = (self * 100.0 + 0.5) as i32;
+        let same = (f64::from(hundredths) / 100.0).to_bits() == self.to_bits();
+        if same { usize::try_from(hundredths).unwrap_or(usize::MAX) } else { usize::MAX }
+    }
+
     /// NaN has no place among bounds, and both zeros lie between those that are told: so the format wants it.
-    fn bounds(values: impl IntoIterator<Item = Self>) -> Option<(Self, Self)> {
-        let (least, greatest) =
-            values.into_iter().fold((Self::INFINITY, Self::NEG_INFINITY), |(least, greatest), value| {
-                (if value < least { value } else { least }, if value > greatest { value } else { greatest })
-            });
+    fn bounds(values: &[Self]) -> Option<(Self, Self)> {
+        let least = chosen(values, Self::INFINITY, |value, least| if value < least { value } else { least });
+        let greatest =
+            chosen(values, Self::NEG_INFINITY, |value, greatest| if value > greatest { value } else { greatest });
         // Infinities alone are kept too: then one of both is none of these.
         let seen = least <= greatest;
         seen.then_some((if least == 0.0 { -0.0 } else { least }, if greatest == 0.0 { 0.0 } else { greatest }))
@@ -117,6 +131,20 @@ impl Fixed for f64 {
     }
 }
 
+/// The one of `values`, and of `none`, that `choose` chooses of two; many are looked at side by side.
+fn chosen<T: Copy>(values: &[T], none: T, choose: impl Fn(T, T) -> T) -> T {
+    const LANES: usize = 16;
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [none; LANES];
+    for chunk in chunks {
+        std::iter::zip(&mut lanes, chunk).for_each(|(lane, &value)| *lane = choose(value, *lane));
+    }
+    lanes.iter().chain(rest).fold(none, |chosen, &value| choose(value, chosen))
+}
+
+/// Ordinals of values whose codes are found without a hash: hundredths to 327, and days to 2059. A table of 128 KiB at most.
+const DIRECT_MAX: usize = 1 << 15;
+
 /// What a page is made into.
 enum Form {
     Coded,
@@ -131,6 +159,8 @@ pub(super) struct FixedColumn<T> {
     known: Vec<T>,
     /// None when there are to be no more of these.
     slots: Option<Slots>,
+    /// By ordinal: the code of a value that has one, and one more.
+    direct: Vec<u32>,
     bounds: Option<(T, T)>,
     /// Of the page under way.
     valid: BooleanBufferBuilder,
@@ -145,6 +175,7 @@ impl<T: Fixed> FixedColumn<T> {
             chunk: Chunk::new(column, T::compare),
             known: Vec::new(),
             slots: dictionary.then(Slots::new),
+            direct: Vec::new(),
             bounds: None,
             valid: BooleanBufferBuilder::new(0),
             values: Vec::new(),
@@ -192,7 +223,8 @@ impl<T: Fixed> FixedColumn<T> {
     pub(super) fn memory(&self) -> usize {
         let slots = self.slots.as_ref().map_or(0, Slots::memory);
         let values = (self.values.capacity() + self.known.capacity()) * size_of::<T>();
-        size_of::<Self>() + self.chunk.bytes() + slots + values + self.codes.capacity() * size_of::<u32>()
+        let codes = self.codes.capacity() + self.direct.capacity();
+        size_of::<Self>() + self.chunk.bytes() + slots + values + codes * size_of::<u32>()
     }
 
     /// Ends the page.
@@ -201,7 +233,7 @@ impl<T: Fixed> FixedColumn<T> {
             return Ok(());
         }
         let valid = self.valid.finish();
-        let bounds = T::bounds(self.values.iter().copied());
+        let bounds = T::bounds(&self.values);
         let told =
             bounds.map(|(least, greatest)| (least.bytes().as_ref().to_vec(), greatest.bytes().as_ref().to_vec()));
         let form = self.form()?;
@@ -220,7 +252,8 @@ impl<T: Fixed> FixedColumn<T> {
             Ok(())
         })?;
         self.values.clear();
-        self.bounds = T::bounds([self.bounds, bounds].into_iter().flatten().flat_map(|(a, b)| [a, b]));
+        let both: Vec<T> = [self.bounds, bounds].into_iter().flatten().flat_map(|(a, b)| [a, b]).collect();
+        self.bounds = T::bounds(&both);
         Ok(())
     }
 
@@ -245,7 +278,7 @@ impl<T: Fixed> FixedColumn<T> {
             return Ok(Form::Coded);
         }
         self.known.truncate(before);
-        self.slots = None;
+        (self.slots, self.direct) = (None, Vec::new());
         Ok(differences.map_or(Form::Plain, Form::Differences))
     }
 
@@ -257,12 +290,22 @@ impl<T: Fixed> FixedColumn<T> {
         self.codes.clear();
         self.codes.reserve(self.values.len());
         for &value in &self.values {
+            let ordinal = value.ordinal();
+            let direct = self.direct.get(ordinal).copied().unwrap_or(0);
+            if direct > 0 {
+                self.codes.push(direct - 1);
+                continue;
+            }
             let word = value.word();
             let Some((code, new)) = slots.code(mix(word) as u32, |code| known[code as usize].word() == word) else {
                 break;
             };
             if new {
                 known.push(value);
+            }
+            if ordinal < DIRECT_MAX {
+                self.direct.resize(self.direct.len().max((ordinal + 1).next_power_of_two()), 0);
+                self.direct[ordinal] = code + 1;
             }
             self.codes.push(code);
         }

@@ -167,3 +167,30 @@ fn floats_have_bounds_without_nan_and_around_both_zeros() {
     let nan = std::iter::repeat_n(f64::NAN, 20_000);
     both::<Float64Type>(vec![doubles(nan), doubles((0..10).map(f64::from))]);
 }
+
+#[test]
+fn values_with_an_ordinal_are_no_others() {
+    // Neighbours of hundredths, and what their products and quotients may be rounded to.
+    let mut values =
+        vec![f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, f64::MAX, f64::MIN_POSITIVE, 1e300];
+    for hundredths in (-70..70_000).chain([i32::MAX - 1, i32::MAX, i32::MIN]) {
+        let value = f64::from(hundredths) / 100.0;
+        values.extend([value, value.next_up(), value.next_down(), value + 0.005, value * 1e7]);
+    }
+    let mut of = vec![None; DIRECT_MAX];
+    for value in values {
+        if value.ordinal() < DIRECT_MAX {
+            assert_eq!(*of[value.ordinal()].get_or_insert(value.to_bits()), value.to_bits(), "{value}");
+        }
+    }
+    // All that were meant to have one, as their digits are read.
+    for (ordinal, bits) in of.iter().enumerate() {
+        let value: f64 = format!("{}.{:02}", ordinal / 100, ordinal % 100).parse().unwrap();
+        assert_eq!((value.ordinal(), *bits), (ordinal, Some(value.to_bits())));
+    }
+    assert!([-1, i64::MIN, DIRECT_MAX as i64].iter().all(|value| value.ordinal() >= DIRECT_MAX));
+    assert!([0, 7, DIRECT_MAX as i32 - 1].iter().all(|value| value.ordinal() == *value as usize));
+    // Some with an ordinal and some without, coded in one page.
+    let mixed = (0..20_000).map(|i| [-0.0, 0.0, f64::NAN, 1.25, -1.25, 400.0, 1e-9, 3.0][i % 8]);
+    assert_eq!(both::<Float64Type>(vec![doubles(mixed)]), [(PLAIN, 1), (CODED, 1)]);
+}
