@@ -230,7 +230,7 @@ pub struct GcArgs {
 /// Flags of `doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
-    /// A folder in the store: a path or a URL
+    /// A folder in the store, a path or a URL; or a database, postgres://user@host/database
     #[arg(value_name = "STORE")]
     pub store: String,
 

@@ -7,6 +7,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a nonce is drawn for each slot: by it the writer knows its slot again")]
 
+mod doctor;
 mod postgres;
 mod slots;
 

@@ -311,6 +311,9 @@ pub const PROBE_TRIES_MAX: u32 = 10;
 /// Writers at once in the race of `batteuse doctor`: more coordinators than anybody starts, enough to meet a race in a store.
 pub const PROBE_WRITERS: usize = 64;
 
+/// Sessions on which these writers race in a database: it gives some hundred to everybody.
+pub const PROBE_SESSIONS: usize = 8;
+
 /// How far the clocks of a store and a machine may lie apart before that is told. Milliseconds: a third of what S3 bears.
 pub const CLOCK_SKEW_MS_MAX: u64 = 300_000;
 

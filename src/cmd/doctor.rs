@@ -3,19 +3,25 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use batteuse_coordinator::journal;
 use batteuse_shared::limits::PROBE_WRITERS;
+use batteuse_shared::location;
 use batteuse_store::probe::{self, Check, Found};
 
 use crate::cli::{DoctorArgs, OutputForm};
-use crate::cmd::output::OutputDir;
+use crate::cmd::output::url_of;
 use crate::components;
 use crate::exit::{Code, Stop};
 
 /// Tries one store.
 pub fn doctor(args: &DoctorArgs) -> Result<Code, Stop> {
     components::logs("warn");
-    let dir = OutputDir::given("STORE", Path::new(&args.store))?;
-    let checks = probe::full(&*dir.folder, PROBE_WRITERS, components::wall_clock());
+    let refused =
+        |error: anyhow::Error| Stop::refused(error.context(format!("STORE {}", location::shown(&args.store))));
+    let url = url_of(Path::new(&args.store)).map_err(refused)?;
+    let store = journal::state_at(&url, &components::stores()).map_err(|error| refused(error.into()))?;
+    let place = location::shown(&url);
+    let checks = store.examine(PROBE_WRITERS, components::wall_clock());
     match args.output {
         OutputForm::Text => checks.iter().for_each(|check| println!("{}", line(check))),
         OutputForm::Json => println!("{}", serde_json::Value::from(checks.iter().map(json).collect::<Vec<_>>())),
@@ -24,9 +30,9 @@ pub fn doctor(args: &DoctorArgs) -> Result<Code, Stop> {
         return Ok(Code::Ok);
     }
     if checks.iter().any(|check| matches!(check.found, Found::Fails(_))) {
-        return Err(Stop::refused(anyhow!("{dir} is not fit for runs")));
+        return Err(Stop::refused(anyhow!("{place} is not fit for runs")));
     }
-    Err(Stop::unreachable(anyhow!("{dir} cannot be tried")))
+    Err(Stop::unreachable(anyhow!("{place} cannot be tried")))
 }
 
 /// The outcome in a word, and what more is to be said.

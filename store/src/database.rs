@@ -150,6 +150,19 @@ impl Database {
         Ok(Self { place, config, tls, waiter, patience, session: Mutex::new(None) })
     }
 
+    /// The same database, with a session of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self {
+            place: self.place.clone(),
+            config: self.config.clone(),
+            tls: self.tls.clone(),
+            waiter: self.waiter.clone(),
+            patience: self.patience,
+            session: Mutex::new(None),
+        }
+    }
+
     /// How it is told to people.
     #[must_use]
     pub fn place(&self) -> &Path {

@@ -5,12 +5,16 @@ use std::io::Write;
 use std::process::Command;
 use std::sync::Arc;
 
+use batteuse_coordinator::journal::{Journal, Position, state_at};
+use batteuse_shared::ids::RunId;
 use batteuse_store::{Folder, Stores};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::files;
+use super::journals::in_database;
 use crate::support::binary::{BINARY, Ended, Process};
-use crate::support::servers::{Azurite, S3rver, Seaweed};
+use crate::support::servers::{Azurite, Postgres, S3rver, Seaweed};
 
 fn ask(env: &[(String, String)], args: &[&str]) -> Ended {
     let mut command = Command::new(BINARY);
@@ -77,6 +81,48 @@ fn a_store_without_conditional_writes_is_refused_by_all() {
     assert!(refused.err.contains("not fit for journals"), "{}", refused.err);
     let folder = Stores::new(env).folder(&url).unwrap();
     assert_eq!(files(&*folder, ""), [""; 0], "nothing was written before the refusal");
+}
+
+#[test]
+fn postgresql_is_fit_unless_it_forgets_or_denies() {
+    let mut server = Postgres::start();
+    let (url, env) = in_database(&server);
+    let doctor = |url: &str, env: &[(String, String)], code| ask(env, &["doctor", url, "-o", "json"]).expect(code);
+    let words = |ended: &Ended| found(ended).into_iter().map(|(found, _)| found).collect::<Vec<_>>();
+    let fresh = doctor(&url, &env, 0);
+    assert_eq!(words(&fresh), ["ok", "ok", "ok", "note", "ok", "ok"], "{}", fresh.out);
+    assert_eq!(
+        server.psql("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'batteuse%'"),
+        "0",
+        "it drops its table"
+    );
+    let state = state_at(&url, &Stores::new(env.clone())).unwrap();
+    Journal::open(&*state, &RunId::new("job-1").unwrap(), Uuid::new_v4(), Position::default()).unwrap();
+    assert_eq!(words(&doctor(&url, &env, 0)), ["ok"; 6]);
+
+    // Somebody who may do nothing; then one who may.
+    server.psql("CREATE ROLE miller LOGIN PASSWORD 'threshed'");
+    let as_miller = url.replace("//batteuse@", "//miller@");
+    let denied = doctor(&as_miller, &env, 12);
+    assert_eq!(words(&denied), ["fails", "fails", "ok", "ok"], "{}", denied.out);
+    assert!(denied.out.contains("GRANT CREATE") && denied.out.contains("GRANT SELECT, INSERT"), "{}", denied.out);
+    server.psql("GRANT CREATE ON SCHEMA public TO miller; GRANT SELECT, INSERT ON batteuse_journal TO miller");
+    assert_eq!(words(&doctor(&as_miller, &env, 0)), ["ok"; 6]);
+
+    server.psql("ALTER SYSTEM SET fsync = off");
+    server.kill();
+    server.restart();
+    let forgetful = doctor(&url, &env, 12);
+    assert!(forgetful.out.contains("fsync = on"), "{}", forgetful.out);
+    let refused = ask(&env, &["coordinator", "--listen", "127.0.0.1:0", "--state", &url]).expect(12);
+    assert!(refused.err.contains("not fit for journals") && refused.err.contains("fsync"), "{}", refused.err);
+
+    server.kill9();
+    let gone = doctor(&url, &env, 16);
+    assert!(found(&gone).iter().all(|(found, _)| found == "untried"), "{}", gone.out);
+    ask(&env, &["coordinator", "--listen", "127.0.0.1:0", "--state", &url]).expect(16);
+    let wrong = ask(&env, &["doctor", "postgres://me:secret@127.0.0.1/db"]).expect(12);
+    assert!(wrong.err.contains("PGPASSWORD") && !wrong.err.contains("secret"), "{}", wrong.err);
 }
 
 #[test]

@@ -6,13 +6,15 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::{JOURNAL_SLOT_BYTES_MAX, JOURNAL_STATEMENT_MS_MAX};
-use batteuse_store::probe::Found;
+use batteuse_store::probe::{Check, Found};
 use batteuse_store::{CreateError, Created, Database, DatabaseError, DatabaseUrlError, ReadError, Stores};
 use tokio_postgres::error::SqlState;
 
+use super::doctor;
 use super::{JournalError, Slots, StateStore};
 
 /// Made by the first coordinator. `seq` counts from 0.
@@ -46,9 +48,13 @@ impl StateStore for PostgresState {
         self.database.with(async |client| client.query_one(KNOWN, &[]).await?.try_get(0)).map_err(io::Error::from)
     }
 
-    /// A primary key makes sure of it; what cannot be connected to is told by the first read.
+    /// A primary key makes sure that a slot is made once, if what is committed stays.
     fn probe(&self) -> Found {
-        Found::Holds
+        doctor::quick(&self.database)
+    }
+
+    fn examine(&self, writers: usize, now: SystemTime) -> Vec<Check> {
+        doctor::full(&self.database, writers, now)
     }
 
     fn journal(&self, run: &RunId) -> Box<dyn Slots> {

@@ -5,11 +5,12 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::JOURNAL_SLOT_BYTES_MAX;
-use batteuse_store::probe::{self, Found};
+use batteuse_store::probe::{self, Check, Found};
 use batteuse_store::{CreateError, Created, DatabaseUrlError, Folder, Kind, ListError, OpenError, ReadError, Stores};
 
 use super::JournalError;
@@ -62,8 +63,11 @@ pub trait StateStore: Send + Sync {
     /// When that cannot be found out.
     fn exists(&self) -> io::Result<bool>;
 
-    /// Whether a name is made once in it.
+    /// Tries whether journals may be trusted to it, in a few requests.
     fn probe(&self) -> Found;
+
+    /// Tries all that runs need of it, with so many writers at once; `now` is the clock of this process.
+    fn examine(&self, writers: usize, now: SystemTime) -> Vec<Check>;
 
     /// The slots of the journal of `run`, which may have none yet.
     fn journal(&self, run: &RunId) -> Box<dyn Slots>;
@@ -112,6 +116,10 @@ impl StateStore for StateFolder {
 
     fn probe(&self) -> Found {
         probe::quick(&*self.folder)
+    }
+
+    fn examine(&self, writers: usize, now: SystemTime) -> Vec<Check> {
+        probe::full(&*self.folder, writers, now)
     }
 
     fn journal(&self, run: &RunId) -> Box<dyn Slots> {

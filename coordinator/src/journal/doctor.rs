@@ -1,0 +1,153 @@
+//! What a database must do to hold journals and waiting rows: tried on the database itself, said in words.
+//!
+//! Invariant: it works in a table of its own, which it drops, and touches nothing that was there.
+#![expect(clippy::disallowed_methods, reason = "a shell: it sets threads against each other and draws a name")]
+
+use std::sync::Barrier;
+use std::time::{Duration, SystemTime};
+
+use batteuse_shared::limits::{CLOCK_SKEW_MS_MAX, PROBE_SESSIONS};
+use batteuse_store::probe::{Check, Found};
+use batteuse_store::{Database, DatabaseError};
+use tokio_postgres::error::SqlState;
+use uuid::Uuid;
+
+const NOT_DURABLE: &str = "the server syncs nothing (fsync is off): after a crash a decided run could be undecided, and rows could be \
+                           there twice or not at all; set fsync = on";
+const MAY_NOT_MAKE: &str = "the user may not create tables, as the first coordinator and every run into a table do: GRANT CREATE ON \
+                            SCHEMA ... TO the user";
+
+/// The one check without which no coordinator may begin.
+pub(super) fn quick(database: &Database) -> Found {
+    durable(database).unwrap_or_else(untried)
+}
+
+/// Tries everything, with `writers` at once in the race. `now` is the clock of this process.
+pub(super) fn full(database: &Database, writers: usize, now: SystemTime) -> Vec<Check> {
+    let table = format!("batteuse_doctor_{}", Uuid::new_v4().simple());
+    let access = access(database, &table).unwrap_or_else(untried);
+    let made = access == Found::Holds;
+    let mut checks = vec![Check { what: "tables can be made, written and read", found: access }];
+    let mut check = |what, found: Result<Found, DatabaseError>| {
+        checks.push(Check { what, found: found.unwrap_or_else(untried) });
+    };
+    if made {
+        check("a slot is made once", once(database, &table));
+        check("of many writers at once one makes the slot", race(database, &table, writers));
+    }
+    check("the journal that is there can be read and appended to", journal(database));
+    check("what is committed outlives a crash", durable(database));
+    check("the clocks agree", clocks(database, now));
+    if made {
+        let dropped = database.with(async |client| client.batch_execute(&format!("DROP TABLE {table}")).await);
+        if let Err(error) = dropped {
+            check("nothing is left behind", Ok(Found::Note(format!("the table {table} is left: {error}"))));
+        }
+    }
+    checks
+}
+
+fn untried(error: DatabaseError) -> Found {
+    Found::Untried(error.to_string())
+}
+
+fn access(database: &Database, table: &str) -> Result<Found, DatabaseError> {
+    let make = format!("CREATE TABLE {table} (seq bigint NOT NULL, slot text NOT NULL, PRIMARY KEY (seq))");
+    match database.with(async |client| client.batch_execute(&make).await) {
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            return Ok(Found::Fails(format!("{error}: {MAY_NOT_MAKE}")));
+        }
+        made => made?,
+    }
+    insert(database, table, 0, "x")?;
+    Ok(match slot(database, table, 0)?.as_deref() {
+        Some("x") => Found::Holds,
+        _ => Found::Fails("a row that was just committed is not read back".to_owned()),
+    })
+}
+
+fn once(database: &Database, table: &str) -> Result<Found, DatabaseError> {
+    let both = [insert(database, table, 1, "first")?, insert(database, table, 1, "second")?];
+    Ok(match (both, slot(database, table, 1)?.as_deref()) {
+        ([true, false], Some("first")) => Found::Holds,
+        _ => Found::Fails("a second writer replaced what the first one made".to_owned()),
+    })
+}
+
+fn race(database: &Database, table: &str, writers: usize) -> Result<Found, DatabaseError> {
+    let sessions: Vec<Database> = (0..PROBE_SESSIONS).map(|_| database.another()).collect();
+    let barrier = Barrier::new(writers);
+    let enter = |i: usize| {
+        barrier.wait();
+        insert(&sessions[i % sessions.len()], table, 2, &format!("writer {i}"))
+    };
+    let told: Result<Vec<bool>, DatabaseError> = std::thread::scope(|scope| {
+        let enter = &enter;
+        let writers: Vec<_> = (0..writers).map(|i| scope.spawn(move || enter(i))).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap_or(Err(DatabaseError::Silent))).collect()
+    });
+    let winners: Vec<usize> = told?.into_iter().enumerate().filter(|(_, told)| *told).map(|(i, _)| i).collect();
+    let there = slot(database, table, 2)?;
+    Ok(match (&winners[..], there) {
+        ([winner], Some(there)) if there == format!("writer {winner}") => Found::Holds,
+        _ => Found::Fails(format!(
+            "of {writers} writers at once, {} were told that they had made the slot",
+            winners.len()
+        )),
+    })
+}
+
+/// Whether a journal that others made is open to this user.
+fn journal(database: &Database) -> Result<Found, DatabaseError> {
+    let may = "SELECT has_table_privilege(to_regclass('batteuse_journal'), 'SELECT') \
+               AND has_table_privilege(to_regclass('batteuse_journal'), 'INSERT')";
+    let may: Option<bool> = database.with(async |client| client.query_one(may, &[]).await?.try_get(0))?;
+    Ok(match may {
+        Some(true) => Found::Holds,
+        Some(false) => Found::Fails(
+            "the user may not use the table batteuse_journal: GRANT SELECT, INSERT ON batteuse_journal TO the user"
+                .to_owned(),
+        ),
+        None => Found::Note("there is none yet: the first coordinator makes it".to_owned()),
+    })
+}
+
+fn durable(database: &Database) -> Result<Found, DatabaseError> {
+    let settings = "SELECT current_setting('fsync') = 'on', current_setting('full_page_writes') = 'on'";
+    let (syncs, pages): (bool, bool) = database.with(async |client| {
+        let row = client.query_one(settings, &[]).await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    })?;
+    Ok(match (syncs, pages) {
+        (true, true) => Found::Holds,
+        (true, false) => Found::Note(
+            "full_page_writes is off: that is sound only where the file system under the database writes whole pages"
+                .to_owned(),
+        ),
+        (false, _) => Found::Fails(NOT_DURABLE.to_owned()),
+    })
+}
+
+fn clocks(database: &Database, now: SystemTime) -> Result<Found, DatabaseError> {
+    let there: SystemTime =
+        database.with(async |client| client.query_one("SELECT clock_timestamp()", &[]).await?.try_get(0))?;
+    let apart = there.duration_since(now).unwrap_or_else(|earlier| earlier.duration());
+    Ok(match apart > Duration::from_millis(CLOCK_SKEW_MS_MAX) {
+        false => Found::Holds,
+        true => Found::Note(format!("the database's clock is {} s apart from this machine's", apart.as_secs())),
+    })
+}
+
+/// Whether this call made the row.
+fn insert(database: &Database, table: &str, seq: i64, slot: &str) -> Result<bool, DatabaseError> {
+    let insert = format!("INSERT INTO {table} (seq, slot) VALUES ($1, $2)");
+    match database.with(async |client| client.execute(&insert, &[&seq, &slot]).await) {
+        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(false),
+        made => made.map(|_| true),
+    }
+}
+
+fn slot(database: &Database, table: &str, seq: i64) -> Result<Option<String>, DatabaseError> {
+    let select = format!("SELECT slot FROM {table} WHERE seq = $1");
+    database.with(async |client| client.query_opt(&select, &[&seq]).await?.map(|row| row.try_get(0)).transpose())
+}
