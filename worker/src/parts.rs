@@ -16,6 +16,7 @@ use batteuse_shared::table::Digest;
 use batteuse_shared::task::{ParseTask, StagedPart};
 use batteuse_shared::{hive, layout};
 
+use crate::attempt::{AttemptError, Progress};
 use crate::encode::{EncodeError, Encoder, Sealed};
 use crate::folders::{Folders, Split, TooManyFolders};
 use crate::phases::Phase;
@@ -177,11 +178,17 @@ impl<'a> Parts<'a> {
     /// Completes the files. `empty`: where there are no folders, an empty table has a file, in the span that begins there.
     ///
     /// # Errors
-    /// When one cannot be written.
-    pub(crate) fn finish(mut self, empty: Option<u64>, digest: Digest) -> Result<Vec<SealedPart>, EncodeError> {
+    /// When one cannot be written, or the attempt is revoked: of many files each may take a while.
+    pub(crate) fn finish(
+        mut self,
+        empty: Option<u64>,
+        digest: Digest,
+        progress: &Progress,
+    ) -> Result<Vec<SealedPart>, AttemptError> {
         let named = self.named();
         if let Some(InFolders { folders, files, .. }) = self.in_folders {
             let sealed = files.into_iter().map(|(number, (encoder, digest))| {
+                progress.check()?;
                 let values = folders.values(number);
                 Ok(encoder.finish()?.map(|sealed| SealedPart { sealed, values, digest }))
             });

@@ -21,7 +21,7 @@ use batteuse_store::Stores;
 
 use crate::attempt::AttemptError;
 pub use crate::attempt::Progress;
-use crate::encode::{EncodeError, Encoder, Sealed};
+use crate::encode::{Encoder, Sealed};
 use crate::parts::{Parts, SealedPart};
 use crate::phases::Phase;
 use crate::read::Source;
@@ -74,7 +74,7 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) 
             Step::Done(done) => break *done,
         }
     };
-    let staged = output.stage(&done)?;
+    let staged = output.stage(&done, progress)?;
     watch.enter(Phase::Read);
     source.still_same()?;
     Ok(staged.keep(task, done, watch.phases()))
@@ -226,14 +226,14 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    fn stage(mut self, done: &Done) -> Result<Staged, EncodeError> {
+    fn stage(mut self, done: &Done, progress: &Progress) -> Result<Staged, AttemptError> {
         self.staging.watch().enter(Phase::Encode);
         let fits = done.fits && self.fits;
         let empty = (self.task.partition.0 == 0).then_some(done.span.start);
         let wanted = fits && self.parts.is_some();
         let digest = self.digester.digest();
         let parts = self.parts.take().filter(|_| fits);
-        let parts = parts.map(|parts| parts.finish(empty, digest)).transpose()?.unwrap_or_default();
+        let parts = parts.map(|parts| parts.finish(empty, digest, progress)).transpose()?.unwrap_or_default();
         let table = self.table.take().filter(|_| fits);
         let rejects = self.rejects.finish()?;
         let in_parts: u64 = parts.iter().map(SealedPart::rows).sum();

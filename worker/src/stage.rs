@@ -155,6 +155,14 @@ impl StagingDir {
         }
     }
 
+    /// A staging folder in an object store in memory.
+    #[cfg(test)]
+    pub(crate) fn in_memory(run: &RunId) -> Self {
+        let waiter = batteuse_store::Waiter::start().unwrap();
+        let output = Arc::new(batteuse_store::Bucket::in_memory(waiter));
+        Self { output, dir: layout::staging_dir(run), watch: Stopwatch::start(Phase::Stage) }
+    }
+
     /// The stopwatch of the attempt that entered the folder.
     #[must_use]
     pub fn watch(&self) -> &Stopwatch {

@@ -4,6 +4,8 @@
 //! one that failed makes the upload useless.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use batteuse_shared::limits::UPLOAD_PART_BYTES;
 use batteuse_shared::task::Upload;
@@ -25,6 +27,8 @@ pub(crate) struct Uploading {
     id: Option<String>,
     parts: Vec<Option<PartId>>,
     sending: JoinSet<object_store::Result<(usize, PartId)>>,
+    /// Bytes of the parts that are under way.
+    under_way: Arc<AtomicUsize>,
     filling: Vec<u8>,
     completed: bool,
 }
@@ -52,6 +56,7 @@ impl Uploading {
             id: None,
             parts: Vec::new(),
             sending: JoinSet::new(),
+            under_way: Arc::default(),
             filling: Vec::new(),
             completed: false,
         }
@@ -75,7 +80,14 @@ impl Uploading {
         let (number, payload) = (self.parts.len(), PutPayload::from_bytes(std::mem::take(&mut self.filling).into()));
         self.parts.push(None);
         let (uploads, key) = (self.client.uploads.clone(), self.key.clone());
-        let part = async move { uploads.put_part(&key, &id, number, payload).await.map(|part| (number, part)) };
+        let (under_way, bytes) = (self.under_way.clone(), payload.content_length());
+        // A count that guards nothing.
+        under_way.fetch_add(bytes, Ordering::Relaxed);
+        let part = async move {
+            let sent = uploads.put_part(&key, &id, number, payload).await;
+            under_way.fetch_sub(bytes, Ordering::Relaxed);
+            sent.map(|part| (number, part))
+        };
         self.sending.spawn_on(part, self.client.runtime.handle());
         Ok(())
     }
@@ -126,9 +138,9 @@ impl Uploading {
         }
     }
 
-    /// Bytes of the part that is being filled.
+    /// Bytes of the part that is being filled, with the room that it has, and of those under way.
     pub(crate) fn unsent(&self) -> usize {
-        self.filling.capacity()
+        self.filling.capacity() + self.under_way.load(Ordering::Relaxed)
     }
 
     /// What publishing needs to know; none for what is readable already.

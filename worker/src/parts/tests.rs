@@ -47,7 +47,7 @@ fn the_largest_row_group_ends_when_all_take_too_much() {
     }
     // A file is begun when a row group of it ends, not before.
     assert!((1..5).contains(&folder.staged_names().len()), "{:?}", folder.staged_names());
-    let sealed = parts.finish(None, Digest::default()).unwrap();
+    let sealed = parts.finish(None, Digest::default(), &Progress::new()).unwrap();
     let kept: Vec<StagedPart> = sealed.into_iter().map(SealedPart::keep).collect();
     assert_eq!(kept.iter().fold(Digest::default(), |sum, part| sum.plus(part.digest)), digester.digest());
     let (mut ids, mut groups) = (Vec::new(), Vec::new());
@@ -78,10 +78,37 @@ fn what_waits_to_be_sent_is_bounded() {
     let found = folder.inspected(Csv::default(), Columns::Infer);
     let mut task = folder.parse_task(&found, 0, Span::new(found.data_start, 14), Some(found.start));
     task.partition_by = vec!["k".to_owned()];
+    let (staging, schema) = (StagingDir::in_memory(&run()), batch(0, 1).schema());
+    let mut parts = Parts::new(&staging, &task, AttemptId(7), &run(), &schema, Compression::default()).unwrap();
+    // A row group of each file ends with each batch, so that bytes wait; a part holds back no less than its room.
+    let in_folders = parts.in_folders.as_mut().unwrap();
+    in_folders.most = (1, 4 * 4_096);
+    let mut digester = RowDigester::new(&schema).unwrap();
+    let refused = (0..1_000).find_map(|at| {
+        let rows = batch(at * 100, 100);
+        let (numbers, _) = parts.look(&rows).unwrap();
+        parts.write(&rows, &numbers, 7, &mut digester).err()
+    });
+    let error = refused.expect("some files hold back more than that");
+    assert!(matches!(error, PartsError::Unsent { files: 5 }), "{error}");
+    assert!(error.is_of_the_rows() && error.to_string().contains("give a smaller partition.bytes"), "{error}");
+    let waiting: usize = parts.in_folders.as_ref().unwrap().files.values().map(|(encoder, _)| encoder.unsent()).sum();
+    assert!(waiting > 4 * 4_096, "{waiting}");
+}
+
+#[test]
+fn files_are_not_completed_for_an_attempt_that_is_revoked() {
+    let folder = Folder::new(b"id,k,t\n1,k0,x\n");
+    let found = folder.inspected(Csv::default(), Columns::Infer);
+    let mut task = folder.parse_task(&found, 0, Span::new(found.data_start, 14), Some(found.start));
+    task.partition_by = vec!["k".to_owned()];
     let (staging, schema) = (folder.entered(), batch(0, 1).schema());
     let mut parts = Parts::new(&staging, &task, AttemptId(7), &run(), &schema, Compression::default()).unwrap();
-    let in_folders = parts.in_folders.as_mut().unwrap();
-    assert!(in_folders.bound().is_ok(), "no file waits");
-    let error = PartsError::Unsent { files: 3 };
-    assert!(error.is_of_the_rows() && error.to_string().contains("give a smaller partition.bytes"), "{error}");
+    let rows = batch(0, 100);
+    let (numbers, _) = parts.look(&rows).unwrap();
+    parts.write(&rows, &numbers, 7, &mut RowDigester::new(&schema).unwrap()).unwrap();
+    let progress = Progress::new();
+    progress.revoke();
+    assert!(matches!(parts.finish(None, Digest::default(), &progress), Err(AttemptError::Revoked)));
+    assert_eq!(folder.staged_names(), [""; 0], "and nothing is left");
 }
