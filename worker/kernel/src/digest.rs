@@ -19,13 +19,19 @@ use arrow_array::{Array, BooleanArray, RecordBatch, StringArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Schema, TimeUnit};
 use batteuse_shared::table::{ColumnType, Digest};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
+use xxhash_rust::const_xxh3::const_custom_default_secret;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_secret, xxh3_128_with_seed};
 
 use crate::arch::each_bit;
 use crate::frame::BLOCK_ROWS;
 
 /// Texts up to this length are written at full width.
 const SHORT_TEXT_BYTES: usize = size_of::<u128>();
+
+/// Longer inputs XXH3 hashes by a secret, which with a seed it makes anew each time: its `XXH3_MIDSIZE_MAX`.
+const SEEDED_BYTES_MAX: usize = 240;
+/// Bytes of such a secret.
+const SECRET_BYTES: usize = 192;
 
 /// A column whose type has no canonical bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +47,8 @@ pub struct NoCanonicalForm {
 #[derive(Debug, Clone)]
 pub struct RowDigester {
     seed: u64,
+    /// Made of the seed.
+    secret: [u8; SECRET_BYTES],
     types: Vec<ColumnType>,
     bytes: Vec<u8>,
     /// Of each column, which rows of the block under way are not null.
@@ -81,7 +89,9 @@ impl RowDigester {
                 header.extend(text.as_bytes());
             }
         }
-        Ok(Self { seed: xxh3_64(&header), types, bytes: Vec::new(), valid: Vec::new(), sum: Digest::default() })
+        let seed = xxh3_64(&header);
+        let (secret, sum) = (const_custom_default_secret(seed), Digest::default());
+        Ok(Self { seed, secret, types, bytes: Vec::new(), valid: Vec::new(), sum })
     }
 
     /// Adds the rows of a batch, and returns the digest of these alone.
@@ -98,7 +108,7 @@ impl RowDigester {
             let rows = start..batch.num_rows().min(start + BLOCK_ROWS);
             let (starts, ends) = self.lay_out(&columns, rows.clone());
             for (start, end) in std::iter::zip(starts, ends).take(rows.len()) {
-                sum = sum.plus(Digest(xxh3_128_with_seed(&self.bytes[start..end], self.seed)));
+                sum = sum.plus(Digest(hash(&self.bytes[start..end], self.seed, &self.secret)));
             }
         }
         self.sum = self.sum.plus(sum);
@@ -135,6 +145,12 @@ impl RowDigester {
     pub fn digest(&self) -> Digest {
         self.sum
     }
+}
+
+/// XXH3-128 with a seed, of which `secret` is made.
+#[inline]
+fn hash(bytes: &[u8], seed: u64, secret: &[u8; SECRET_BYTES]) -> u128 {
+    if bytes.len() > SEEDED_BYTES_MAX { xxh3_128_with_secret(bytes, secret) } else { xxh3_128_with_seed(bytes, seed) }
 }
 
 /// The digest of the rows of one batch.
@@ -394,6 +410,18 @@ mod tests {
             sum = sum.wrapping_add(xxh3_128_with_seed(&bytes, xxh3_64(&header)));
         }
         Digest(sum)
+    }
+
+    #[test]
+    fn a_hash_is_that_with_the_seed() {
+        let bytes: Vec<u8> = (0..2_000_u32).map(|i| (i * 31 % 251) as u8).collect();
+        for seed in [0, 1, 0x9e37_79b9_7f4a_7c15, u64::MAX] {
+            let secret = const_custom_default_secret(seed);
+            for length in (0..600).chain([1_023, 1_024, 1_025, 2_000]) {
+                let bytes = &bytes[..length];
+                assert_eq!(hash(bytes, seed, &secret), xxh3_128_with_seed(bytes, seed), "{length}");
+            }
+        }
     }
 
     #[test]
