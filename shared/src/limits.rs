@@ -100,22 +100,22 @@ pub const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
 /// value: 128 MiB an attempt at this many, 1 GiB at [`COLUMNS_MAX`].
 pub const DICTIONARY_COLUMNS_MAX: usize = 2_048;
 
-/// Most values of a dictionary made in decoding: its entries and slots take some 200 KB, so a few columns' stay in a core's cache.
+/// Most values of a dictionary made in decoding: its entries and slots take some 400 KB, so a few columns' stay in a core's cache.
 /// Less than 65,535, so that a code and one more fit 16 bits.
-pub const DICTIONARY_VALUES_MAX: usize = 4_096;
+pub const DICTIONARY_VALUES_MAX: usize = 8_192;
 
 /// Most bytes of the texts of such a dictionary: the page that the Parquet writer makes of it holds a MiB too.
 pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 
 /// Most values, and most bytes of texts, of all these dictionaries of an attempt together: its columns share them evenly. With slots
-/// and arrays that is some 220 MB at most, and what a file of 54 columns needs is not cut.
-pub const DICTIONARIES_VALUES_MAX: usize = 1 << 18;
+/// and arrays that is some 250 MB at most, and what a file of 54 columns needs is not cut.
+pub const DICTIONARIES_VALUES_MAX: usize = 1 << 19;
 
 /// See [`DICTIONARIES_VALUES_MAX`].
 pub const DICTIONARIES_BYTES_MAX: usize = 64 << 20;
 
 /// Distinct values from which on a dictionary must pay: an eighth of the values seen at most. So many that those of a column with
-/// a few hundred are all there by then; a table of 128 columns or more has no room for more anyway.
+/// a few hundred are all there by then; a table of 256 columns or more has no room for more anyway.
 pub const DICTIONARY_VALUES_FREE: usize = 2_048;
 
 /// Slots of a dictionary looked at before a value is called one too many: at most half are in use, so more would be somebody's intent.
@@ -272,6 +272,10 @@ pub const UPLOAD_PART_BYTES: usize = 8 << 20;
 
 /// Parts of one upload that are under way at once: while one is sent the next is filled, and memory stays at a few parts a slot.
 pub const UPLOAD_PARTS_IN_FLIGHT_MAX: usize = 2;
+
+/// Parts of all uploads of a process into one bucket that are under way at once: 512 MiB. Attempts with a file in each of hundreds of
+/// folders would have thousands; they wait instead.
+pub const PARTS_IN_FLIGHT_MAX: usize = 64;
 
 /// Uploads of a decided run that are completed at once. Each is two requests of some 100 ms: 10,000 parts take two minutes, not half an
 /// hour, and no store slows sixteen clients down.

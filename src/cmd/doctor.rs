@@ -20,7 +20,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<Code, Stop> {
         |error: anyhow::Error| Stop::refused(error.context(format!("STORE {}", location::shown(&args.store))));
     let url = url_of(Path::new(&args.store)).map_err(refused)?;
     let store = journal::state_at(&url, &components::stores()).map_err(|error| refused(error.into()))?;
-    let place = location::shown(&url);
+    let place = store.place();
     let checks = store.examine(PROBE_WRITERS, components::wall_clock());
     match args.output {
         OutputForm::Text => checks.iter().for_each(|check| println!("{}", line(check))),
@@ -30,9 +30,9 @@ pub fn doctor(args: &DoctorArgs) -> Result<Code, Stop> {
         return Ok(Code::Ok);
     }
     if checks.iter().any(|check| matches!(check.found, Found::Fails(_))) {
-        return Err(Stop::refused(anyhow!("{place} is not fit for runs")));
+        return Err(Stop::refused(anyhow!("{} is not fit for runs", place.display())));
     }
-    Err(Stop::unreachable(anyhow!("{place} cannot be tried")))
+    Err(Stop::unreachable(anyhow!("{} cannot be tried", place.display())))
 }
 
 /// The outcome in a word, and what more is to be said.

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, TEXT_BYTES_MAX, UPLOAD_PARTS_IN_FLIGHT_MAX};
+use batteuse_shared::limits::{
+    COMPLETIONS_IN_FLIGHT_MAX, PARTS_IN_FLIGHT_MAX, TEXT_BYTES_MAX, UPLOAD_PARTS_IN_FLIGHT_MAX,
+};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use bytes::Bytes;
@@ -21,6 +23,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 
 pub(crate) use self::pending::Lister;
 pub(crate) use self::uploading::Uploading;
@@ -49,20 +52,30 @@ pub(crate) struct Client {
     lister: Option<Arc<Lister>>,
     /// Parts of one upload that are sent at once.
     in_flight: usize,
+    /// Room for parts of all uploads that are under way.
+    parts: Arc<Semaphore>,
     runtime: Waiter,
 }
 
 impl Client {
     pub(crate) fn new<S: ObjectStore + MultipartStore>(store: S, runtime: Waiter) -> Self {
         let store = Arc::new(store);
-        let in_flight = UPLOAD_PARTS_IN_FLIGHT_MAX;
-        Self { objects: store.clone(), uploads: store, lister: None, in_flight, runtime }
+        Self::of(store.clone(), store, None, runtime)
     }
 
     /// The same, with a list of its pending uploads.
     pub(crate) fn listing(store: &Arc<AmazonS3>, lister: Lister, runtime: Waiter) -> Self {
-        let (lister, in_flight) = (Some(Arc::new(lister)), UPLOAD_PARTS_IN_FLIGHT_MAX);
-        Self { objects: store.clone(), uploads: store.clone(), lister, in_flight, runtime }
+        Self::of(store.clone(), store.clone(), Some(Arc::new(lister)), runtime)
+    }
+
+    fn of(
+        objects: Arc<dyn ObjectStore>,
+        uploads: Arc<dyn MultipartStore>,
+        lister: Option<Arc<Lister>>,
+        runtime: Waiter,
+    ) -> Self {
+        let parts = Arc::new(Semaphore::new(PARTS_IN_FLIGHT_MAX));
+        Self { objects, uploads, lister, in_flight: UPLOAD_PARTS_IN_FLIGHT_MAX, parts, runtime }
     }
 }
 

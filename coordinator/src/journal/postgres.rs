@@ -48,7 +48,7 @@ impl StateStore for PostgresState {
         self.database.with(async |client| client.query_one(KNOWN, &[]).await?.try_get(0)).map_err(io::Error::from)
     }
 
-    /// A primary key makes sure that a slot is made once, if what is committed stays.
+    /// A primary key makes sure that a slot is made once, where there is one and what is committed stays.
     fn probe(&self) -> Found {
         doctor::quick(&self.database)
     }

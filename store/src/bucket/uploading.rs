@@ -1,11 +1,9 @@
 //! An upload in parts while it is written.
 //!
-//! Invariant: parts are sent in order of their numbers, few at a time, so memory is bounded;
+//! Invariant: parts are sent in order of their numbers, few at a time, of one upload and of all together, so memory is bounded;
 //! one that failed makes the upload useless.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use batteuse_shared::limits::UPLOAD_PART_BYTES;
 use batteuse_shared::task::Upload;
@@ -27,8 +25,6 @@ pub(crate) struct Uploading {
     id: Option<String>,
     parts: Vec<Option<PartId>>,
     sending: JoinSet<object_store::Result<(usize, PartId)>>,
-    /// Bytes of the parts that are under way.
-    under_way: Arc<AtomicUsize>,
     filling: Vec<u8>,
     completed: bool,
 }
@@ -56,7 +52,6 @@ impl Uploading {
             id: None,
             parts: Vec::new(),
             sending: JoinSet::new(),
-            under_way: Arc::default(),
             filling: Vec::new(),
             completed: false,
         }
@@ -77,15 +72,14 @@ impl Uploading {
         while self.sending.len() >= self.client.in_flight {
             self.landed()?;
         }
+        // Parts land whoever waits here, so some room comes.
+        let room = self.client.runtime.wait(self.client.parts.clone().acquire_owned()).map_err(io::Error::other)?;
         let (number, payload) = (self.parts.len(), PutPayload::from_bytes(std::mem::take(&mut self.filling).into()));
         self.parts.push(None);
         let (uploads, key) = (self.client.uploads.clone(), self.key.clone());
-        let (under_way, bytes) = (self.under_way.clone(), payload.content_length());
-        // A count that guards nothing.
-        under_way.fetch_add(bytes, Ordering::Relaxed);
         let part = async move {
             let sent = uploads.put_part(&key, &id, number, payload).await;
-            under_way.fetch_sub(bytes, Ordering::Relaxed);
+            drop(room);
             sent.map(|part| (number, part))
         };
         self.sending.spawn_on(part, self.client.runtime.handle());
@@ -138,9 +132,9 @@ impl Uploading {
         }
     }
 
-    /// Bytes of the part that is being filled, with the room that it has, and of those under way.
+    /// Bytes of the part that is being filled, with the room that it has. Those under way have a bound of their own.
     pub(crate) fn unsent(&self) -> usize {
-        self.filling.capacity() + self.under_way.load(Ordering::Relaxed)
+        self.filling.capacity()
     }
 
     /// What publishing needs to know; none for what is readable already.

@@ -26,6 +26,9 @@ pub(super) const PAGE_ROWS: usize = 20_000;
 /// Bytes of a dictionary at most, likewise.
 pub(super) const DICTIONARY_BYTES: usize = 1 << 20;
 
+/// Room that a compressor keeps for the next page: what most pages take.
+const BODY_BYTES_KEPT: usize = 2 << 20;
+
 /// Compressors of one attempt: one for all its columns, so that what it works on stays in the caches, and one more for each thread that
 /// helps.
 pub(super) struct Compressors {
@@ -209,6 +212,7 @@ impl Chunk {
             self.stored_next = 0;
         }
         let (uncompressed, buf) = (body.len(), compressor.compress_page(&body, &mut self.stored_next)?);
+        body.shrink_to(BODY_BYTES_KEPT);
         compressor.body = body;
         let data = Page::DataPage {
             buf,
@@ -317,7 +321,7 @@ impl Chunk {
 
 /// Writes the definition levels of values of which the bits `valid` are no nulls, behind their length: one run.
 fn levels(valid: &BooleanBuffer, out: &mut Vec<u8>) {
-    let (rows, set) = (valid.len(), valid.count_set_bits());
+    let (rows, set, at) = (valid.len(), valid.count_set_bits(), out.len());
     out.extend_from_slice(&[0; 4]);
     if set == 0 || set == rows {
         push_varint(out, (rows as u64) << 1);
@@ -327,8 +331,8 @@ fn levels(valid: &BooleanBuffer, out: &mut Vec<u8>) {
         push_varint(out, (rows.div_ceil(8) as u64) << 1 | 1);
         out.extend_from_slice(&valid.sliced().as_slice()[..rows.div_ceil(8)]);
     }
-    let bytes = (out.len() - 4) as u32;
-    out[..4].copy_from_slice(&bytes.to_le_bytes());
+    let bytes = (out.len() - at - 4) as u32;
+    out[at..at + 4].copy_from_slice(&bytes.to_le_bytes());
 }
 
 /// Bits of a code of a dictionary of `count` values.

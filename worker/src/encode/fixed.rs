@@ -145,6 +145,9 @@ fn chosen<T: Copy>(values: &[T], none: T, choose: impl Fn(T, T) -> T) -> T {
 /// Ordinals of values whose codes are found without a hash: hundredths to 327, and days to 2059. A table of 128 KiB at most.
 const DIRECT_MAX: usize = 1 << 15;
 
+/// Values of a page from which on that table is made: files of folders have small pages, and there are many.
+const DIRECT_VALUES_MIN: usize = 4_096;
+
 /// What a page is made into.
 enum Form {
     Coded,
@@ -287,6 +290,7 @@ impl<T: Fixed> FixedColumn<T> {
         let Some(slots) = &mut self.slots else { return false };
         let before = self.known.len();
         let known = &mut self.known;
+        let direct_pays = self.values.len() >= DIRECT_VALUES_MIN;
         self.codes.clear();
         self.codes.reserve(self.values.len());
         for &value in &self.values {
@@ -303,7 +307,7 @@ impl<T: Fixed> FixedColumn<T> {
             if new {
                 known.push(value);
             }
-            if ordinal < DIRECT_MAX {
+            if direct_pays && ordinal < DIRECT_MAX {
                 self.direct.resize(self.direct.len().max((ordinal + 1).next_power_of_two()), 0);
                 self.direct[ordinal] = code + 1;
             }

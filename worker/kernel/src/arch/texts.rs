@@ -11,7 +11,8 @@ use super::{COPIED_BYTES, Gathered};
 pub(super) fn append(text: &[u8], gathered: &Gathered, rows: u64, out: &mut Vec<u8>) {
     let Some(last) = text.len().checked_sub(COPIED_BYTES) else { return };
     let lengths = (0..64).map(|row| if rows >> row & 1 == 1 { u64::from(gathered.bytes[row] as u32) } else { 0 });
-    out.reserve(COPIED_BYTES + lengths.sum::<u64>() as usize);
+    let bytes = usize::try_from(lengths.sum::<u64>()).unwrap_or(usize::MAX);
+    out.reserve(bytes.saturating_add(COPIED_BYTES));
     let mut at = out.len();
     let mut left = rows;
     while left != 0 {

@@ -81,6 +81,7 @@ pub(super) fn walk(trial: &Trial, bytes: &[u8], mut each: impl FnMut(&Record<'_>
         let from = state;
         state = trial.automaton.next(from, byte);
         if state == from && matches!(state, UNQUOTED | QUOTED) {
+            // Within a field nothing begins or ends; the byte that entered the state was looked at.
             continue;
         }
         if start.is_none() && open(state) {
