@@ -1,12 +1,10 @@
 //! `batteuse coordinator`: serves workers and operators, and goes on with every run of its state folder.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit::Ground;
 use batteuse_coordinator::driver::{Driver, Until};
-use batteuse_coordinator::journal;
 use batteuse_coordinator::rpc;
 use batteuse_shared::location;
 use batteuse_store::probe::Found;
@@ -22,16 +20,14 @@ use crate::exit::{Code, Stop};
 /// Serves until it is told to stop.
 pub fn coordinator(args: &CoordinatorArgs) -> Result<Code, Stop> {
     allowed(args.listen, args.insecure)?;
-    let refused =
-        |error: anyhow::Error| Stop::refused(error.context(format!("--state {}", location::shown(&args.state))));
-    let claimed_as = output::url_of(Path::new(&args.state)).map_err(refused)?;
     let stores = components::stores();
-    let state = journal::state_at(&claimed_as, &stores).map_err(|error| refused(error.into()))?;
+    let (claimed_as, state) = output::state_given("--state", &args.state, &stores)?;
     components::logs("info");
     match state.probe() {
         Found::Holds | Found::Note(_) => {}
         Found::Fails(why) => {
-            return Err(refused(anyhow!("not fit for journals: {why}; `batteuse doctor` tells all")));
+            let unfit = anyhow!("not fit for journals: {why}; `batteuse doctor` tells all");
+            return Err(output::refused("--state", &args.state, unfit));
         }
         Found::Untried(why) => {
             return Err(Stop::unreachable(anyhow!("--state {} cannot be tried: {why}", location::shown(&claimed_as))));

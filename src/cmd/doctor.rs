@@ -1,25 +1,18 @@
 //! `batteuse doctor`: tries whether a store is fit for runs, and says in words what is missing.
 
-use std::path::Path;
-
 use anyhow::anyhow;
-use batteuse_coordinator::journal;
 use batteuse_shared::limits::PROBE_WRITERS;
-use batteuse_shared::location;
 use batteuse_store::probe::{self, Check, Found};
 
 use crate::cli::{DoctorArgs, OutputForm};
-use crate::cmd::output::url_of;
+use crate::cmd::output::state_given;
 use crate::components;
 use crate::exit::{Code, Stop};
 
 /// Tries one store.
 pub fn doctor(args: &DoctorArgs) -> Result<Code, Stop> {
     components::logs("warn");
-    let refused =
-        |error: anyhow::Error| Stop::refused(error.context(format!("STORE {}", location::shown(&args.store))));
-    let url = url_of(Path::new(&args.store)).map_err(refused)?;
-    let store = journal::state_at(&url, &components::stores()).map_err(|error| refused(error.into()))?;
+    let (_, store) = state_given("STORE", &args.store, &components::stores())?;
     let place = store.place();
     let checks = store.examine(PROBE_WRITERS, components::wall_clock());
     match args.output {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use batteuse_coordinator::journal::{self, State};
 use batteuse_shared::location;
 use batteuse_store::{Folder, Stores};
 
@@ -47,6 +48,21 @@ impl OutputDir {
     pub fn given(flag: &str, text: &Path) -> Result<Self, Stop> {
         Self::at(&url_of(text).with_context(|| flag.to_owned()).map_err(Stop::refused)?)
     }
+}
+
+/// The state store that `text` names, and its URL; `flag` is how it was given.
+///
+/// # Errors
+/// When it names none.
+pub fn state_given(flag: &str, text: &str, stores: &Stores) -> Result<(String, State), Stop> {
+    let url = url_of(Path::new(text)).map_err(|error| refused(flag, text, error))?;
+    let state = journal::state_at(&url, stores).map_err(|error| refused(flag, text, error.into()))?;
+    Ok((url, state))
+}
+
+/// A refusal of a store that was given as `text`.
+pub fn refused(flag: &str, text: &str, error: anyhow::Error) -> Stop {
+    Stop::refused(error.context(format!("{flag} {}", location::shown(text))))
 }
 
 /// The URL of a folder that `text` names: itself, or of a path from here.

@@ -136,10 +136,9 @@ fn once(folder: &dyn Folder, at: &str) -> Result<Found, String> {
 }
 
 fn race(folder: &dyn Folder, at: &str, writers: usize) -> Result<Found, String> {
-    let (path, barrier) = (format!("{at}/race"), Barrier::new(writers));
+    let path = format!("{at}/race");
     let enter = |i: usize| -> Result<(bool, Vec<u8>), String> {
         let mine = format!("writer {i}").into_bytes();
-        barrier.wait();
         let mut told = false;
         for _ in 0..PROBE_TRIES_MAX {
             told |= matches!(folder.create_if_absent(&path, &mine), Ok(Created::Done));
@@ -149,12 +148,8 @@ fn race(folder: &dyn Folder, at: &str, writers: usize) -> Result<Found, String> 
         }
         Err("nobody made the name".to_owned())
     };
-    let ended: Result<Vec<_>, String> = std::thread::scope(|scope| {
-        let enter = &enter;
-        let writers: Vec<_> = (0..writers).map(|i| scope.spawn(move || enter(i))).collect();
-        writers.into_iter().map(|writer| writer.join().map_err(|_| "a writer died".to_owned())?).collect()
-    });
-    let ended = ended?;
+    let ended = at_once(writers, enter).into_iter().map(|ended| ended.map_err(|_| "a writer died".to_owned())?);
+    let ended = ended.collect::<Result<Vec<_>, String>>()?;
     let deceived = ended.iter().filter(|(deceived, _)| *deceived).count();
     let contents = ended.iter().filter(|(_, there)| *there != ended[0].1).count();
     Ok(match (deceived, contents) {
@@ -237,12 +232,32 @@ fn clocks(folder: &dyn Folder, at: &str, now: SystemTime) -> Result<Found, Strin
     let path = format!("{at}/clock");
     folder.create_if_absent(&path, b"x").map_err(|error| error.to_string())?;
     let Some(there) = folder.modified(&path).map_err(|error| error.to_string())? else { return Ok(Found::Holds) };
-    let apart = there.duration_since(now).unwrap_or_else(|earlier| earlier.duration());
-    Ok(match apart > Duration::from_millis(CLOCK_SKEW_MS_MAX) {
-        false => Found::Holds,
-        true => Found::Note(format!(
+    Ok(match apart(there, now) {
+        None => Found::Holds,
+        Some(apart) => Found::Note(format!(
             "the store's clock is {} s apart from this machine's: S3 refuses requests signed more than 15 minutes apart",
             apart.as_secs()
         )),
     })
+}
+
+/// Has so many threads do `act` at the same time; what each came to, an error for one that died.
+pub fn at_once<T: Send>(count: usize, act: impl Fn(usize) -> T + Sync) -> Vec<std::thread::Result<T>> {
+    let barrier = Barrier::new(count);
+    let act = |i| {
+        barrier.wait();
+        act(i)
+    };
+    std::thread::scope(|scope| {
+        let act = &act;
+        let threads: Vec<_> = (0..count).map(|i| scope.spawn(move || act(i))).collect();
+        threads.into_iter().map(|thread| thread.join()).collect()
+    })
+}
+
+/// How far two clocks lie apart, if that is to be told.
+#[must_use]
+pub fn apart(there: SystemTime, now: SystemTime) -> Option<Duration> {
+    let apart = there.duration_since(now).unwrap_or_else(|earlier| earlier.duration());
+    (apart > Duration::from_millis(CLOCK_SKEW_MS_MAX)).then_some(apart)
 }

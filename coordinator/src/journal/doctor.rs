@@ -1,14 +1,13 @@
 //! What a database must do to hold journals: tried on the database itself, said in words.
 //!
 //! Invariant: it works in a table of its own, which it drops, and touches nothing that was there.
-#![expect(clippy::disallowed_methods, reason = "a shell: it sets threads against each other and draws a name")]
+#![expect(clippy::disallowed_methods, reason = "a shell: it draws a name")]
 
 use std::panic::resume_unwind;
-use std::sync::Barrier;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use batteuse_shared::limits::{CLOCK_SKEW_MS_MAX, PROBE_SESSIONS};
-use batteuse_store::probe::{Check, Found};
+use batteuse_shared::limits::PROBE_SESSIONS;
+use batteuse_store::probe::{Check, Found, apart, at_once};
 use batteuse_store::{Database, DatabaseError};
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
@@ -100,17 +99,9 @@ fn race(database: &Database, table: &str, writers: usize) -> Result<Found, Datab
     let sessions: Vec<Database> = (0..PROBE_SESSIONS).map(|_| database.another()).collect();
     // Connected first: or each writer would connect, and all come at different times.
     sessions.iter().try_for_each(|session| session.with(async |client| client.batch_execute("").await))?;
-    let barrier = Barrier::new(writers);
-    let enter = |i: usize| {
-        barrier.wait();
-        insert(&sessions[i % sessions.len()], table, 2, &format!("writer {i}"))
-    };
-    let told: Result<Vec<bool>, DatabaseError> = std::thread::scope(|scope| {
-        let enter = &enter;
-        let writers: Vec<_> = (0..writers).map(|i| scope.spawn(move || enter(i))).collect();
-        let joined = writers.into_iter().map(|writer| writer.join().unwrap_or_else(|died| resume_unwind(died)));
-        joined.collect()
-    });
+    let enter = |i: usize| insert(&sessions[i % sessions.len()], table, 2, &format!("writer {i}"));
+    let ended = at_once(writers, enter).into_iter().map(|ended| ended.unwrap_or_else(|died| resume_unwind(died)));
+    let told: Result<Vec<bool>, DatabaseError> = ended.collect();
     let winners: Vec<usize> = told?.into_iter().enumerate().filter(|(_, told)| *told).map(|(i, _)| i).collect();
     let there = slot(database, table, 2)?;
     Ok(match (&winners[..], there) {
@@ -168,10 +159,9 @@ fn durable(database: &Database) -> Result<Found, DatabaseError> {
 fn clocks(database: &Database, now: SystemTime) -> Result<Found, DatabaseError> {
     let there: SystemTime =
         database.with(async |client| client.query_one("SELECT clock_timestamp()", &[]).await?.try_get(0))?;
-    let apart = there.duration_since(now).unwrap_or_else(|earlier| earlier.duration());
-    Ok(match apart > Duration::from_millis(CLOCK_SKEW_MS_MAX) {
-        false => Found::Holds,
-        true => Found::Note(format!("the database's clock is {} s apart from this machine's", apart.as_secs())),
+    Ok(match apart(there, now) {
+        None => Found::Holds,
+        Some(apart) => Found::Note(format!("the database's clock is {} s apart from this machine's", apart.as_secs())),
     })
 }
 

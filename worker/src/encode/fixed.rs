@@ -255,8 +255,10 @@ impl<T: Fixed> FixedColumn<T> {
             Ok(())
         })?;
         self.values.clear();
-        let both: Vec<T> = [self.bounds, bounds].into_iter().flatten().flat_map(|(a, b)| [a, b]).collect();
-        self.bounds = T::bounds(&both);
+        self.bounds = match (self.bounds, bounds) {
+            (Some((a, b)), Some((c, d))) => T::bounds(&[a, b, c, d]),
+            (known, new) => known.or(new),
+        };
         Ok(())
     }
 

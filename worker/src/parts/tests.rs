@@ -24,13 +24,19 @@ fn batch(from: i64, rows: i64) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
-#[test]
-fn the_largest_row_group_ends_when_all_take_too_much() {
-    const ROWS: i64 = 50_000;
+/// A partition whose rows go into folders by `k`.
+fn by_k() -> (Folder, ParseTask) {
     let folder = Folder::new(b"id,k,t\n1,k0,x\n");
     let found = folder.inspected(Csv::default(), Columns::Infer);
     let mut task = folder.parse_task(&found, 0, Span::new(found.data_start, 14), Some(found.start));
     task.partition_by = vec!["k".to_owned()];
+    (folder, task)
+}
+
+#[test]
+fn the_largest_row_group_ends_when_all_take_too_much() {
+    const ROWS: i64 = 50_000;
+    let (folder, task) = by_k();
     let (staging, attempt) = (folder.entered(), AttemptId(7));
     let schema = batch(0, 1).schema();
     let mut parts = Parts::new(&staging, &task, attempt, &run(), &schema, Compression::default()).unwrap();
@@ -74,10 +80,7 @@ fn the_largest_row_group_ends_when_all_take_too_much() {
 
 #[test]
 fn what_waits_to_be_sent_is_bounded() {
-    let folder = Folder::new(b"id,k,t\n1,k0,x\n");
-    let found = folder.inspected(Csv::default(), Columns::Infer);
-    let mut task = folder.parse_task(&found, 0, Span::new(found.data_start, 14), Some(found.start));
-    task.partition_by = vec!["k".to_owned()];
+    let (_folder, task) = by_k();
     let (staging, schema) = (StagingDir::in_memory(&run()), batch(0, 1).schema());
     let mut parts = Parts::new(&staging, &task, AttemptId(7), &run(), &schema, Compression::default()).unwrap();
     // A row group of each file ends with each batch, so that bytes wait; a part holds back no less than its room.
@@ -98,10 +101,7 @@ fn what_waits_to_be_sent_is_bounded() {
 
 #[test]
 fn files_are_not_completed_for_an_attempt_that_is_revoked() {
-    let folder = Folder::new(b"id,k,t\n1,k0,x\n");
-    let found = folder.inspected(Csv::default(), Columns::Infer);
-    let mut task = folder.parse_task(&found, 0, Span::new(found.data_start, 14), Some(found.start));
-    task.partition_by = vec!["k".to_owned()];
+    let (folder, task) = by_k();
     let (staging, schema) = (folder.entered(), batch(0, 1).schema());
     let mut parts = Parts::new(&staging, &task, AttemptId(7), &run(), &schema, Compression::default()).unwrap();
     let rows = batch(0, 100);
