@@ -84,11 +84,11 @@ fn open_files() {
     _ = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed });
 }
 
-/// The runtime of everything asynchronous.
+/// The runtime of everything asynchronous: one thread, which only passes on what is said. What computes or waits has threads of its
+/// own, and two that wake each other for every message cost more than they bring.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
     open_files();
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the asynchronous runtime cannot be started")

@@ -61,8 +61,8 @@ mod tests {
         for (source, measured, slots, want) in [
             (100 << 30, fifth, 2, 640 * M),
             (100 << 30, unmeasured, 2, 64 * M),
-            (1 << 30, fifth, 2, 64 * M),
-            (1 << 30, fifth, 0, 128 * M),
+            (1 << 30, fifth, 2, (1u64 << 30).div_ceil(20)),
+            (1 << 30, fifth, 0, (1u64 << 30).div_ceil(10)),
             (100 * M, fifth, 4, 16 * M),
             (0, fifth, 4, 16 * M),
             (100 << 30, Measured { read_bytes: 1_000, encoded_bytes: 1 }, 2, 1 << 30),

@@ -16,16 +16,16 @@ use batteuse_proto::{
     Cancellation, CoordinatorSays, FILE_DESCRIPTOR_SET, Hello, PROTOCOL, RunList, RunStatus, Submission, WorkerSays,
 };
 use batteuse_shared::ids::{RunId, WorkerId};
-use batteuse_shared::limits::{MESSAGE_BYTES_MAX, RUNS_LISTED_MAX, WORKER_QUEUE_MAX};
+use batteuse_shared::limits::{MESSAGE_BYTES_MAX, RUNS_LISTED_MAX, WATCH_MS_MIN, WORKER_QUEUE_MAX};
 use futures::{Stream, StreamExt};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, WatchStream};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Router;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
 
 use crate::admit::{self, Admission, AdmitError, Ground};
-use crate::driver::{Handle, Input, Submitted};
+use crate::driver::{Handle, Input, Statuses, Submitted};
 use crate::scheduler::{Event, Status as Glance};
 
 /// Interval of HTTP/2 keepalive pings: a peer that vanished without a word is noticed within twice this time.
@@ -192,14 +192,8 @@ impl ControlService for Control {
     async fn watch(&self, request: Request<StatusRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let run = RunId::try_from(request.into_inner())?;
         self.glance(&run)?;
-        let seen = WatchStream::new(self.handle.statuses())
-            .filter_map(move |all| futures::future::ready(all.get(&run).cloned()))
-            .scan(false, |ended, glance| {
-                let go_on = !*ended;
-                *ended = glance.report.is_some();
-                futures::future::ready(go_on.then(|| Ok(wire(glance, true).into())))
-            });
-        Ok(Response::new(Box::pin(seen)))
+        let seen = futures::stream::unfold((self.handle.statuses(), run, None), next_glance);
+        Ok(Response::new(Box::pin(seen.map(|glance| Ok(wire(glance, true).into())))))
     }
 
     async fn list(&self, _: Request<ListRequest>) -> Result<Response<ListReply>, Status> {
@@ -220,12 +214,30 @@ impl ControlService for Control {
         }
         let mut statuses = self.handle.statuses();
         // A decided run is given up even where its report cannot be written now.
-        let decided = |all: &crate::driver::Statuses| {
+        let decided = |all: &Statuses| {
             all.get(&run).is_some_and(|g| g.report.is_some() || g.decided && g.publish_failures.is_some())
         };
         statuses.wait_for(decided).await.map_err(|_| Status::unavailable("the coordinator is stopping"))?;
         Ok(Response::new(wire(self.glance(&run)?, true).into()))
     }
+}
+
+type Watched = (watch::Receiver<Statuses>, RunId, Option<Glance>);
+
+/// The next glance at a run that is unlike the one before: its last one at once, others when [`WATCH_MS_MIN`] have passed.
+async fn next_glance((mut all, run, last): Watched) -> Option<(Glance, Watched)> {
+    let ended = |all: &Statuses| all.get(&run).is_none_or(|glance| glance.report.is_some());
+    if let Some(last) = &last {
+        if last.report.is_some() {
+            return None;
+        }
+        let _ = tokio::time::timeout(Duration::from_millis(WATCH_MS_MIN), all.wait_for(ended)).await;
+        while all.borrow_and_update().get(&run) == Some(last) {
+            all.changed().await.ok()?;
+        }
+    }
+    let glance = all.borrow_and_update().get(&run).cloned()?;
+    Some((glance.clone(), (all, run, Some(glance))))
 }
 
 fn refusal(error: &AdmitError) -> Status {

@@ -39,9 +39,9 @@ pub const PARTITION_BYTES_AUTO_MIN: u64 = 16 << 20;
 /// Most bytes of a partition under `auto`: losing one costs some seconds of a core.
 pub const PARTITION_BYTES_AUTO_MAX: u64 = 1 << 30;
 
-/// Partitions that each slot has under `auto`, at least: the last ones to run leave slots idle for an eighth of their work at most, and
-/// who resumes does no more than that again.
-pub const PARTITIONS_PER_SLOT_MIN: u64 = 8;
+/// Partitions that each slot has under `auto`, at least: the last ones to run leave slots idle for a tenth of their work at most, and
+/// who resumes does no more than that again. More would cost the coordinator more, some millisecond each.
+pub const PARTITIONS_PER_SLOT_MIN: u64 = 10;
 
 /// Default `output.parquet.fileBytes`: what readers of Parquet like best.
 pub const FILE_BYTES_DEFAULT: u64 = 128 << 20;
@@ -201,6 +201,10 @@ pub const RECONNECT_MS_MAX: u64 = 2_000;
 
 /// Deadline of a unary call to the coordinator. Milliseconds.
 pub const CALL_MS_MAX: u64 = 10_000;
+
+/// Least time between two glances at a run that are told to who watches it, but for its last. Milliseconds: a progress bar moves five
+/// times a second.
+pub const WATCH_MS_MIN: u64 = 200;
 
 /// Runs that `list` shows.
 pub const RUNS_LISTED_MAX: usize = 1_000;

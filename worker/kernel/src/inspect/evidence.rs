@@ -36,6 +36,8 @@ pub(super) struct Trial {
     pub(super) automaton: Automaton,
     /// Of each byte, whether it is the quote or a delimiter but this one: fields of a record without any tell nothing.
     tells: [bool; 256],
+    /// Of each byte, whether it changes nothing within a field, quoted or not.
+    plain: [bool; 256],
 }
 
 impl Trial {
@@ -44,7 +46,14 @@ impl Trial {
         let foreign = DELIMITERS.into_iter().filter(|byte| !dialect.delimiter.contains(byte));
         let mut tells = [false; 256];
         foreign.chain(dialect.quote).for_each(|byte| tells[byte as usize] = true);
-        Self { dialect, automaton, tells }
+        let stays = |byte: u8| [UNQUOTED, QUOTED].iter().all(|state| automaton.next(*state, byte) == *state);
+        let plain = std::array::from_fn(|byte| stays(byte as u8));
+        Self { dialect, automaton, tells, plain }
+    }
+
+    /// How many of the first bytes change nothing within a field.
+    fn plain_bytes(&self, bytes: &[u8]) -> usize {
+        bytes.iter().position(|byte| !self.plain[*byte as usize]).unwrap_or(bytes.len())
     }
 }
 
@@ -77,12 +86,17 @@ pub(super) fn walk(trial: &Trial, bytes: &[u8], mut each: impl FnMut(&Record<'_>
     let delimiter_bytes = trial.dialect.delimiter.len();
     let mut fields: Vec<Range<usize>> = Vec::new();
     let (mut state, mut start, mut field, mut broken) = (RECORD_START, None, 0, false);
-    for (i, &byte) in bytes.iter().enumerate() {
-        let from = state;
+    let mut next = 0;
+    while let Some(&byte) = bytes.get(next) {
+        let (i, from) = (next, state);
+        next += 1;
         state = trial.automaton.next(from, byte);
-        if state == from && matches!(state, UNQUOTED | QUOTED) {
-            // Within a field nothing begins or ends; the byte that entered the state was looked at.
-            continue;
+        if matches!(state, UNQUOTED | QUOTED) {
+            // Within a field nothing begins or ends; the byte that entered the state is looked at.
+            next += trial.plain_bytes(&bytes[next..]);
+            if state == from {
+                continue;
+            }
         }
         if start.is_none() && open(state) {
             (start, field, broken) = (Some(i), i, false);
