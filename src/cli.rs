@@ -266,6 +266,14 @@ pub struct CoordinatorArgs {
     #[arg(long, value_name = "URL")]
     pub state: String,
 
+    /// Where others reach this coordinator [default: where it listens]
+    #[arg(long, value_name = "URL")]
+    pub advertise: Option<String>,
+
+    /// Seconds that a lease lives without a word from its worker
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::LEASE_TTL_MS / 1_000, value_parser = clap::value_parser!(u64).range(1..=limits::LEASE_TTL_MS_MAX / 1_000))]
+    pub lease_ttl: u64,
+
     /// Listen beyond this machine although nothing is encrypted and nobody is authenticated
     #[arg(long)]
     pub insecure: bool,
@@ -274,9 +282,13 @@ pub struct CoordinatorArgs {
 /// Flags of `worker`.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerArgs {
-    /// The coordinator
-    #[arg(long, value_name = "URL")]
-    pub coordinator: String,
+    /// The coordinator; given several times: all that may lead
+    #[arg(long, value_name = "URL", required = true)]
+    pub coordinator: Vec<String>,
+
+    /// Seconds that a worker which is told to stop has to finish what it runs, and to give back what does not fit
+    #[arg(long, value_name = "SECONDS", default_value_t = 25)]
+    pub grace: u32,
 
     /// Attempts at once [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]

@@ -5,6 +5,7 @@
 
 use std::io::IsTerminal;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -152,12 +153,13 @@ pub async fn connect(url: &str) -> Result<Channel, Stop> {
     endpoint.connect().await.with_context(no).map_err(Stop::unreachable)
 }
 
-/// Connections of a worker over TCP.
-pub fn dial_tcp(url: &str) -> Result<Dial, Stop> {
-    // A clone has no connection yet: the name is resolved anew each time.
-    let endpoint = endpoint(url)?;
+/// Connections of a worker over TCP: to each of these coordinators in turn, since one that waits to lead refuses.
+pub fn dial_tcp(urls: &[String]) -> Result<Dial, Stop> {
+    let endpoints = urls.iter().map(|url| endpoint(url)).collect::<Result<Vec<_>, _>>()?;
+    let turn = AtomicUsize::new(0);
     Ok(Arc::new(move || {
-        let endpoint = endpoint.clone();
+        // A clone has no connection yet: the name is resolved anew each time.
+        let endpoint = endpoints[turn.fetch_add(1, Ordering::Relaxed) % endpoints.len()].clone();
         Box::pin(async move { endpoint.connect().await })
     }))
 }

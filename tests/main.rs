@@ -14,6 +14,7 @@ mod readers;
 mod recovery;
 mod seams;
 mod servers;
+mod simulation;
 mod stores;
 mod support;
 mod tidy;

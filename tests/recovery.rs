@@ -13,6 +13,7 @@ mod lost;
 mod modes;
 mod processes;
 mod rivals;
+mod succession;
 
 pub use life::{dirty, dirty_over};
 
@@ -102,6 +103,7 @@ fn must_be_swept(dir: &Path, how: &str) {
 }
 
 /// Chance that is the same in every run of the tests.
+#[derive(Default)]
 pub struct Chance(pub u64);
 
 impl Chance {

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "the shell: it starts tasks for blocking I/O")]
 
 mod inputs;
+mod leading;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -23,9 +24,11 @@ use tracing::{error, info, warn};
 
 use self::inputs::Waiting;
 pub use self::inputs::{Handle, Input, Statuses, Submitted};
+pub use self::leading::{Leading, LeadingError, Serving};
 use crate::journal::{AppendError, Journal, JournalError, Position, State};
 use crate::publish::{self, PublishPlan};
-use crate::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler};
+use crate::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler, Timing};
+use crate::turn::{Step, Turn};
 
 /// Called before each fact is journalled and before each other action, with its name; `Break` stops the driver dead, as a
 /// kill would. Tests put it in; nobody else does.
@@ -41,6 +44,8 @@ pub struct Components {
     pub clock: fn() -> Millis,
     /// Names this process in the journal.
     pub writer: uuid::Uuid,
+    /// How long things may take.
+    pub timing: Timing,
     /// See [`Probe`].
     pub probe: Option<Probe>,
 }
@@ -102,12 +107,20 @@ pub enum Until {
     SteppedDown,
 }
 
+/// Where to talk to a worker.
+struct Sink {
+    stream: uuid::Uuid,
+    /// The how-manieth of the worker.
+    number: u64,
+    sink: mpsc::Sender<CoordinatorSays>,
+}
+
 /// The loop and what it holds.
 pub struct Driver {
     components: Components,
     scheduler: Scheduler,
     journals: BTreeMap<RunId, Journal>,
-    sinks: BTreeMap<WorkerId, (uuid::Uuid, mpsc::Sender<CoordinatorSays>)>,
+    sinks: BTreeMap<WorkerId, Sink>,
     inputs: mpsc::Receiver<Input>,
     own: mpsc::WeakSender<Input>,
     statuses: watch::Sender<Statuses>,
@@ -124,9 +137,10 @@ impl Driver {
     pub fn new(components: Components) -> (Self, Handle) {
         let (sender, inputs) = mpsc::channel(EVENT_QUEUE_MAX);
         let (statuses, watched) = watch::channel(Statuses::default());
+        let timing = components.timing;
         let driver = Self {
             components,
-            scheduler: Scheduler::default(),
+            scheduler: Scheduler::new(timing),
             journals: BTreeMap::new(),
             sinks: BTreeMap::new(),
             inputs,
@@ -136,7 +150,7 @@ impl Driver {
             lost: BTreeMap::new(),
             returned: Vec::new(),
         };
-        (driver, Handle { inputs: sender, statuses: watched })
+        (driver, Handle { inputs: sender, statuses: watched, timing })
     }
 
     /// Takes over a run that was rebuilt from its journal.
@@ -287,18 +301,28 @@ impl Driver {
                 Some(Event::Reported { worker, run, attempt, outcome: Outcome::Failed(failure) })
             }
             Input::Event(event) => Some(event),
-            Input::Attached { worker, slots, running, sink, stream } => {
-                self.sinks.insert(worker.clone(), (stream, sink));
+            // Its greeting was long under way: the worker has left that stream for the one that it talks on.
+            Input::Attached { worker, number, .. } if self.sinks.get(&worker).is_some_and(|s| s.number > number) => {
+                None
+            }
+            Input::Attached { worker, slots, running, sink, stream, number } => {
+                self.sinks.insert(worker.clone(), Sink { stream, number, sink });
                 Some(Event::WorkerJoined { worker, slots, running })
             }
             Input::Detached { worker, stream } => {
-                let current = self.sinks.get(&worker).is_some_and(|(s, _)| *s == stream);
+                let current = self.sinks.get(&worker).is_some_and(|s| s.stream == stream);
                 current.then(|| {
                     self.sinks.remove(&worker);
                     Event::WorkerLeft { worker }
                 })
             }
             Input::Submit { accepted, answer } => self.take_submission(accepted, answer).await,
+            Input::Known { run, answer } => {
+                let taken = self.take_known(&run).await?;
+                self.tell();
+                let _ = answer.send(taken);
+                None
+            }
         })
     }
 
@@ -313,6 +337,25 @@ impl Driver {
         }
         self.waiting.push(Waiting { answer, accepted: accepted.clone(), same_job: known.unwrap_or(true) });
         known.is_none().then_some(Event::Submitted(accepted))
+    }
+
+    /// A run whose first slot landed after this coordinator had taken all runs over, of a writer that is gone: nobody else has it.
+    async fn take_known(&mut self, run: &RunId) -> Result<Submitted, DriverError> {
+        let waits = self.waiting.iter().any(|waiting| waiting.accepted.run == *run);
+        if self.scheduler.knows(run) || waits {
+            return Ok(Submitted::Durable);
+        }
+        let (state, id) = (self.components.state.clone(), run.clone());
+        match tokio::task::spawn_blocking(move || Journal::read::<Fact>(&*state, &id)).await? {
+            Err(error) => Ok(Submitted::Unavailable(error.to_string())),
+            Ok(read) => match Run::replay(read.facts.into_iter().map(|(_, fact)| fact)) {
+                None => Ok(Submitted::Taken),
+                Some(run) => {
+                    self.adopt(run, read.position).await?;
+                    Ok(Submitted::Durable)
+                }
+            },
+        }
     }
 
     /// A worker that does not see the staging folder is not to blame when there is none: then the run has lost it.
@@ -336,42 +379,38 @@ impl Driver {
         Ok(Failure { class: FailureClass::Environment, message })
     }
 
-    /// Performs actions. Facts come first: within a turn none of them depends on another action, and each of the others
-    /// may depend on a fact, so one group commit serves the whole turn.
+    /// Performs actions, facts first.
     async fn perform(&mut self, actions: Vec<Action>) -> Result<(), DriverError> {
-        let mut facts: Vec<(RunId, Vec<Fact>)> = Vec::new();
-        let mut rest = Vec::new();
-        for action in actions {
-            match action {
-                Action::Record { run, fact } => match facts.iter_mut().find(|(r, _)| *r == run) {
-                    Some((_, batch)) => batch.push(fact),
-                    None => facts.push((run, vec![fact])),
-                },
-                other => rest.push(other),
-            }
-        }
-        for (run, batch) in facts {
-            for group in groups(&batch, self.components.probe.is_some()) {
-                self.probe("record")?;
-                let first = self.journals.get(&run).is_some_and(|journal| journal.position().next_seq == 0);
-                match self.append(&run, group.to_vec()).await {
-                    Err(DriverError::Superseded { run, source }) if first => {
-                        self.scheduler.forget(&run);
-                        rest.retain(|action| !matches!(action, Action::Grant { lease, .. } if lease.run == run));
-                        self.lost.insert(run, source);
-                        break;
-                    }
-                    appended => appended?,
+        let mut turn = Turn::of(actions, self.components.probe.is_some());
+        while let Some(step) = turn.take_next() {
+            match step {
+                Step::Append { run, facts } => {
+                    self.probe("record")?;
+                    self.append_step(run, facts, &mut turn).await?;
+                }
+                Step::Act(action) => {
+                    self.probe(name(&action))?;
+                    self.act(*action).await?;
                 }
             }
-            if self.scheduler.accepted(&run).is_none() {
-                // That was its last fact.
-                self.journals.remove(&run);
-            }
         }
-        for action in rest {
-            self.probe(name(&action))?;
-            self.act(action).await?;
+        Ok(())
+    }
+
+    async fn append_step(&mut self, run: RunId, facts: Vec<Fact>, turn: &mut Turn) -> Result<(), DriverError> {
+        let first = self.journals.get(&run).is_some_and(|journal| journal.position().next_seq == 0);
+        match self.append(&run, facts).await {
+            Err(DriverError::Superseded { run, source }) if first => {
+                self.scheduler.forget(&run);
+                turn.leave_out(&run);
+                self.lost.insert(run, source);
+                return Ok(());
+            }
+            appended => appended?,
+        }
+        if self.scheduler.accepted(&run).is_none() && !turn.appends(&run) {
+            // That was its last fact.
+            self.journals.remove(&run);
         }
         Ok(())
     }
@@ -420,6 +459,7 @@ impl Driver {
             Action::Grant { worker, lease } => self.grant(worker, lease),
             Action::Revoke { worker, run, attempt } => self.say(&worker, CoordinatorSays::Revoke { run, attempt }),
             Action::Ack { worker, run, attempt } => self.say(&worker, CoordinatorSays::Ack { run, attempt }),
+            Action::Alive { worker, beat } => self.say(&worker, CoordinatorSays::Alive { beat }),
             Action::Refuse { worker, reason } => self.say(&worker, CoordinatorSays::Refused { reason }),
             Action::Close { worker } => {
                 self.sinks.remove(&worker);
@@ -478,8 +518,8 @@ impl Driver {
     }
 
     fn say(&mut self, worker: &WorkerId, says: CoordinatorSays) {
-        let Some((_, sink)) = self.sinks.get(worker) else { return };
-        if sink.try_send(says).is_err() {
+        let Some(found) = self.sinks.get(worker) else { return };
+        if found.sink.try_send(says).is_err() {
             warn!(%worker, "a worker does not read its stream: it is closed");
             self.sinks.remove(worker);
         }
@@ -514,20 +554,6 @@ impl Driver {
     }
 }
 
-/// The facts of one turn as they are appended: together, as far as a slot holds them.
-fn groups(batch: &[Fact], one_by_one: bool) -> Vec<&[Fact]> {
-    let (mut groups, mut begun, mut parts) = (Vec::new(), 0, 0);
-    for (at, fact) in batch.iter().enumerate() {
-        parts += fact.parts();
-        if at > begun && (one_by_one || parts > limits::JOURNAL_SLOT_PARTS_MAX) {
-            groups.push(&batch[begun..at]);
-            (begun, parts) = (at, fact.parts());
-        }
-    }
-    groups.extend(Some(&batch[begun..]).filter(|last| !last.is_empty()));
-    groups
-}
-
 /// The name of an action, for probes.
 fn name(action: &Action) -> &'static str {
     match action {
@@ -535,42 +561,10 @@ fn name(action: &Action) -> &'static str {
         Action::Grant { .. } => "grant",
         Action::Revoke { .. } => "revoke",
         Action::Ack { .. } => "ack",
+        Action::Alive { .. } => "alive",
         Action::Refuse { .. } => "refuse",
         Action::Close { .. } => "close",
         Action::Discard { .. } => "discard",
         Action::Publish(_) => "publish",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use batteuse_shared::ids::{AttemptId, PartitionId};
-    use batteuse_shared::table::{Checksum, Digest};
-    use batteuse_shared::task::StagedPart;
-
-    use super::*;
-
-    #[test]
-    fn facts_that_name_many_parts_are_appended_apart() {
-        let (key, values, upload) = (String::new(), Vec::new(), None);
-        let part =
-            StagedPart { key, values, bytes: 0, rows: 0, digest: Digest(0), sha256: Checksum::default(), upload };
-        let fact = |parts: usize| Fact::PartitionReplaced {
-            partition: PartitionId(0),
-            attempt: AttemptId(1),
-            parts: vec![part.clone(); parts],
-            table: None,
-            rejects: None,
-        };
-        let sizes = |parts: &[usize], one_by_one| {
-            let batch: Vec<Fact> = parts.iter().map(|&parts| fact(parts)).collect();
-            groups(&batch, one_by_one).iter().map(|group| group.len()).collect::<Vec<_>>()
-        };
-        let most = limits::JOURNAL_SLOT_PARTS_MAX;
-        assert_eq!(sizes(&[], false), [0; 0]);
-        assert_eq!(sizes(&[1, 0, most - 1], false), [3]);
-        assert_eq!(sizes(&[1, 0, most, 0, 1], false), [2, 2, 1]);
-        assert_eq!(sizes(&[most + 1, 1], false), [1, 1]);
-        assert_eq!(sizes(&[1, 0, 2], true), [1, 1, 1]);
     }
 }

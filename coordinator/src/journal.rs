@@ -16,13 +16,14 @@ use std::path::{Path, PathBuf};
 
 use batteuse_shared::ids::{Epoch, RunId};
 use batteuse_shared::limits::JOURNAL_SLOT_BYTES_MAX;
+use batteuse_shared::mutants::{Mutant, planted};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub(crate) use self::slots::slot_number;
-pub use self::slots::{Slots, State, StateError, StateFolder, StateStore, state_at};
+pub use self::slots::{LeaderError, Slots, State, StateError, StateFolder, StateStore, state_at};
 use batteuse_store::{CreateError, Created, ReadError};
 
 /// The only format there is. A reader refuses any other.
@@ -327,6 +328,14 @@ impl Journal {
     fn conclude(&mut self, reply: Result<Created, CreateError>) -> Result<(), AppendError> {
         let Some(pending) = self.pending.take() else { return Ok(()) };
         let path = self.slots.place(self.position.next_seq);
+        let reply = match reply {
+            Ok(Created::Exists) if planted(Mutant::ExistsIsWon) => Ok(Created::Done),
+            reply => reply,
+        };
+        if matches!(reply, Ok(Created::Exists)) && planted(Mutant::ExistsIsLost) {
+            let (seq, epoch, writer) = (self.position.next_seq, pending.epoch, "nobody looked".to_owned());
+            return Err(conflict(self.rival.insert(Rival { seq, epoch, writer })));
+        }
         let error = match reply {
             Ok(Created::Done) => {
                 self.position.advance(pending.epoch, &pending.bytes);
@@ -344,6 +353,11 @@ impl Journal {
                 }
                 Err(error) => AppendError::Unknown { path, error },
             },
+            Ok(Some(Owner::Other { .. })) if planted(Mutant::NoFencing) => {
+                self.position.next_seq += 1;
+                self.pending = Some(Pending { in_doubt: false, ..pending });
+                return self.settle();
+            }
             Ok(Some(Owner::Other { epoch, writer })) => {
                 let rival = self.rival.insert(Rival { seq: self.position.next_seq, epoch, writer });
                 return Err(conflict(rival));
@@ -352,7 +366,9 @@ impl Journal {
             Err(JournalError::Io { path, error }) => AppendError::Unknown { path, error },
             Err(damaged) => AppendError::Unreadable(damaged),
         };
-        self.pending = Some(Pending { in_doubt: true, ..pending });
+        if !planted(Mutant::UnknownIsFailed) {
+            self.pending = Some(Pending { in_doubt: true, ..pending });
+        }
         Err(unclear)
     }
 

@@ -6,6 +6,7 @@ use batteuse_shared::limits::{
     PARTITION_BYTES_AUTO_MAX, PARTITION_BYTES_AUTO_MIN, PARTITION_BYTES_DEFAULT, PARTITIONS_MAX,
     PARTITIONS_PER_SLOT_MIN, TABLE_PARTITIONS_MAX,
 };
+use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::Output;
 use batteuse_shared::task::Measured;
@@ -42,7 +43,7 @@ pub fn ranges(data_start: u64, source_bytes: u64, partition_bytes: u64) -> Vec<S
     let mut out = Vec::new();
     while cut < source_bytes {
         out.push(Span::new(start, cut));
-        start = cut;
+        start = if planted(Mutant::OffByOneTile) && cut + 1 < source_bytes { cut + 1 } else { cut };
         cut = cut.saturating_add(partition_bytes);
     }
     out.push(Span::new(start, source_bytes));

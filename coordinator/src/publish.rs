@@ -21,6 +21,7 @@ use crate::claim;
 use batteuse_shared::ids::{AttemptId, RunId};
 use batteuse_shared::layout;
 use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use batteuse_store::{Folder, Kind, ListError, ReadError, Stores, WriteError, hides_rows, tree};
@@ -253,6 +254,12 @@ pub fn publish(
     }
     let folders: BTreeSet<&str> = plan.parts.iter().filter_map(|part| folder_of(&part.published)).collect();
     folders.iter().try_for_each(|folder| make(dir, folder))?;
+    if planted(Mutant::SweptEarly) {
+        sweep(dir, &plan.run)?;
+    }
+    if let Some(success) = plan.success.as_ref().filter(|_| planted(Mutant::SuccessEarly)) {
+        write(dir, layout::SUCCESS, plan.before.as_ref(), success)?;
+    }
     link_parts(dir, plan, &mut done)?;
     folders.into_iter().chain([""]).try_for_each(|folder| dir.secure(folder).map_err(at(dir, folder)))?;
     if let Some(rejects) = &plan.rejects {

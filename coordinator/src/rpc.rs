@@ -13,10 +13,11 @@ use batteuse_proto::v1::{
     SubmitRequest, WorkerMessage,
 };
 use batteuse_proto::{
-    Cancellation, CoordinatorSays, FILE_DESCRIPTOR_SET, Hello, PROTOCOL, RunList, RunStatus, Submission, WorkerSays,
+    Cancellation, CoordinatorSays, FILE_DESCRIPTOR_SET, Hello, PROTOCOL, Progress, RunList, RunStatus, Submission,
+    WorkerSays,
 };
 use batteuse_shared::ids::{RunId, WorkerId};
-use batteuse_shared::limits::{MESSAGE_BYTES_MAX, RUNS_LISTED_MAX, WATCH_MS_MIN, WORKER_QUEUE_MAX};
+use batteuse_shared::limits::{LEAD_WAIT_MS_MAX, MESSAGE_BYTES_MAX, RUNS_LISTED_MAX, WATCH_MS_MIN, WORKER_QUEUE_MAX};
 use futures::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -25,8 +26,8 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
 
 use crate::admit::{self, Admission, AdmitError, Ground};
-use crate::driver::{Handle, Input, Statuses, Submitted};
-use crate::scheduler::{Event, Status as Glance};
+use crate::driver::{Handle, Input, Serving, Statuses, Submitted};
+use crate::scheduler::{Done, Event, Status as Glance, Timing};
 
 /// Interval of HTTP/2 keepalive pings: a peer that vanished without a word is noticed within twice this time.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -35,16 +36,19 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the descriptor set cannot be served by reflection: a build that is broken.
-pub async fn router(handle: Handle, ground: Ground) -> Result<Router, tonic_reflection::server::Error> {
-    let workers = WorkerServiceServer::new(Workers { handle: handle.clone() })
+pub async fn router(
+    handle: Handle,
+    ground: Ground,
+    serving: watch::Receiver<Serving>,
+) -> Result<Router, tonic_reflection::server::Error> {
+    let workers = WorkerServiceServer::new(Workers { handle: handle.clone(), serving: serving.clone() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let control = ControlServiceServer::new(Control { handle, ground })
+    let control = ControlServiceServer::new(Control { handle, ground, serving: serving.clone() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<WorkerServiceServer<Workers>>().await;
-    health.set_serving::<ControlServiceServer<Control>>().await;
+    tokio::spawn(tell_health(health, serving));
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -58,10 +62,43 @@ pub async fn router(handle: Handle, ground: Ground) -> Result<Router, tonic_refl
         .add_service(reflection))
 }
 
+/// Health follows who leads: what balances load sends nobody to one that waits.
+async fn tell_health(health: tonic_health::server::HealthReporter, mut serving: watch::Receiver<Serving>) {
+    loop {
+        let leads = *serving.borrow_and_update() == Serving::Leads;
+        if leads {
+            health.set_serving::<WorkerServiceServer<Workers>>().await;
+            health.set_serving::<ControlServiceServer<Control>>().await;
+        } else {
+            health.set_not_serving::<WorkerServiceServer<Workers>>().await;
+            health.set_not_serving::<ControlServiceServer<Control>>().await;
+        }
+        if serving.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Refuses what is asked of a coordinator that waits, when it is known who leads; else it is waited for: one that was just started, also
+/// in the place of one that was killed, leads within seconds.
+async fn leads(serving: &watch::Receiver<Serving>) -> Result<(), Status> {
+    let mut serving = serving.clone();
+    let known = |serving: &Serving| !matches!(serving, Serving::Waits { leader: None });
+    let told = tokio::time::timeout(Duration::from_millis(LEAD_WAIT_MS_MAX), serving.wait_for(known)).await;
+    match told.as_ref().map(|told| told.as_deref()) {
+        Ok(Ok(Serving::Leads)) => Ok(()),
+        Ok(Ok(Serving::Waits { leader: Some(leader) })) => {
+            Err(Status::unavailable(format!("this coordinator waits to lead; {leader} leads: ask there")))
+        }
+        _ => Err(Status::unavailable("this coordinator does not lead yet: ask again")),
+    }
+}
+
 /// Serves workers.
 #[derive(Clone)]
 pub struct Workers {
     handle: Handle,
+    serving: watch::Receiver<Serving>,
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -71,13 +108,14 @@ impl WorkerService for Workers {
     type AttachStream = Outgoing<CoordinatorMessage>;
 
     async fn attach(&self, request: Request<Streaming<WorkerMessage>>) -> Result<Response<Self::AttachStream>, Status> {
+        leads(&self.serving).await?;
         let mut incoming = request.into_inner();
         let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("a stream begins with Hello"))?;
         let WorkerSays::Hello(hello) = WorkerSays::try_from(first)? else {
             return Err(Status::invalid_argument("a stream begins with Hello"));
         };
         let (sink, outgoing) = mpsc::channel::<CoordinatorSays>(WORKER_QUEUE_MAX);
-        let greeting = greet(&hello);
+        let greeting = greet(&hello, self.handle.timing());
         let welcome = matches!(greeting, CoordinatorSays::Welcome { .. });
         let _ = sink.try_send(greeting);
         if welcome {
@@ -89,9 +127,9 @@ impl WorkerService for Workers {
     }
 }
 
-fn greet(hello: &Hello) -> CoordinatorSays {
+fn greet(hello: &Hello, timing: Timing) -> CoordinatorSays {
     if hello.protocol == PROTOCOL {
-        return CoordinatorSays::Welcome { protocol: PROTOCOL };
+        return CoordinatorSays::Welcome { protocol: PROTOCOL, lease_ttl_ms: timing.lease_ttl_ms };
     }
     let reason = format!(
         "this coordinator speaks protocol {PROTOCOL}, the worker (version {}) speaks {}: run the same version on both",
@@ -107,9 +145,9 @@ async fn listen(
     sink: mpsc::Sender<CoordinatorSays>,
     mut incoming: Streaming<WorkerMessage>,
 ) {
-    let Hello { worker, slots, running, .. } = hello;
+    let Hello { worker, slots, running, stream: number, .. } = hello;
     let stream = uuid::Uuid::new_v4();
-    let mut well = handle.send(Input::Attached { worker: worker.clone(), slots, running, sink, stream }).await;
+    let mut well = handle.send(Input::Attached { worker: worker.clone(), slots, running, sink, stream, number }).await;
     while well {
         let says = match incoming.message().await {
             Ok(Some(message)) => WorkerSays::try_from(message),
@@ -136,9 +174,9 @@ fn event(worker: &WorkerId, says: WorkerSays) -> Option<Event> {
     Some(match says {
         WorkerSays::Hello(_) => return None,
         WorkerSays::Wanted { slots } => Event::Offered { worker, slots },
-        WorkerSays::Heartbeat(progress) => {
-            let progress = progress.into_iter().map(|p| (p.run, p.attempt, p.bytes_done)).collect();
-            Event::Heartbeat { worker, progress }
+        WorkerSays::Heartbeat { beat, progress } => {
+            let done = |p: Progress| (p.run, p.attempt, Done { bytes: p.bytes_done, work: p.work });
+            Event::Heartbeat { worker, beat, progress: progress.into_iter().map(done).collect() }
         }
         WorkerSays::Report { run, attempt, outcome } => Event::Reported { worker, run, attempt, outcome },
     })
@@ -149,9 +187,22 @@ fn event(worker: &WorkerId, says: WorkerSays) -> Option<Event> {
 pub struct Control {
     handle: Handle,
     ground: Ground,
+    serving: watch::Receiver<Serving>,
 }
 
 impl Control {
+    /// Whoever is told that a run is durable relies on a leader that has it. Where another one had taken over before the run was
+    /// journalled, it does not: then the client submits again, there. One that takes over from now on finds the run in the store.
+    async fn must_lead_still(&self) -> Result<(), Status> {
+        let (state, writer) = (self.ground.state.clone(), self.ground.writer.to_string());
+        let found = tokio::task::spawn_blocking(move || state.leader()).await;
+        match found.map_err(|died| Status::internal(died.to_string()))? {
+            Ok(Some(leader)) if leader.writer == writer => Ok(()),
+            Ok(_) => Err(Status::unavailable("another coordinator leads now: submit again")),
+            Err(error) => Err(Status::unavailable(format!("who leads cannot be told now ({error}): submit again"))),
+        }
+    }
+
     fn glance(&self, run: &RunId) -> Result<Glance, Status> {
         let statuses = self.handle.statuses();
         let found = statuses.borrow().get(run).cloned();
@@ -164,32 +215,35 @@ impl ControlService for Control {
     type WatchStream = Outgoing<WireStatus>;
 
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitReply>, Status> {
+        leads(&self.serving).await?;
         let Submission { job, client_request_id } = Submission::try_from(request.into_inner())?;
         let ground = self.ground.clone();
         let admitted = tokio::task::spawn_blocking(move || admit::admit(job, &client_request_id, &ground)).await;
-        let run = match admitted.map_err(|died| Status::internal(died.to_string()))? {
-            Ok(Admission::New(accepted)) => {
-                let run = accepted.run.clone();
-                match self.handle.submit(*accepted).await {
-                    Some(Submitted::Durable) => run,
-                    Some(Submitted::OtherJob) => return Err(refusal(&AdmitError::Reused { run })),
-                    Some(Submitted::Taken) => return Err(refusal(&AdmitError::GivenUp { run })),
-                    Some(Submitted::Unavailable(why)) => return Err(Status::unavailable(why)),
-                    None => return Err(Status::unavailable("the coordinator is stopping; submit again")),
-                }
-            }
-            Ok(Admission::Known(run)) => run,
+        let (run, taken) = match admitted.map_err(|died| Status::internal(died.to_string()))? {
+            Ok(Admission::New(accepted)) => (accepted.run.clone(), self.handle.submit(*accepted).await),
+            Ok(Admission::Known(run)) => (run.clone(), self.handle.known(run).await),
             Err(error) => return Err(refusal(&error)),
         };
-        Ok(Response::new(run.into()))
+        match taken {
+            Some(Submitted::Durable) => {
+                self.must_lead_still().await?;
+                Ok(Response::new(run.into()))
+            }
+            Some(Submitted::OtherJob) => Err(refusal(&AdmitError::Reused { run })),
+            Some(Submitted::Taken) => Err(refusal(&AdmitError::GivenUp { run })),
+            Some(Submitted::Unavailable(why)) => Err(Status::unavailable(why)),
+            None => Err(Status::unavailable("the coordinator is stopping; submit again")),
+        }
     }
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<WireStatus>, Status> {
+        leads(&self.serving).await?;
         let run = RunId::try_from(request.into_inner())?;
         Ok(Response::new(wire(self.glance(&run)?, true).into()))
     }
 
     async fn watch(&self, request: Request<StatusRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        leads(&self.serving).await?;
         let run = RunId::try_from(request.into_inner())?;
         self.glance(&run)?;
         let seen = futures::stream::unfold((self.handle.statuses(), run, None), next_glance);
@@ -197,6 +251,7 @@ impl ControlService for Control {
     }
 
     async fn list(&self, _: Request<ListRequest>) -> Result<Response<ListReply>, Status> {
+        leads(&self.serving).await?;
         let statuses = self.handle.statuses();
         let mut glances: Vec<Glance> = statuses.borrow().values().cloned().collect();
         glances.sort_by_key(|g| (std::cmp::Reverse(g.accepted_at), g.run.clone()));
@@ -207,6 +262,7 @@ impl ControlService for Control {
     }
 
     async fn cancel(&self, request: Request<CancelRequest>) -> Result<Response<WireStatus>, Status> {
+        leads(&self.serving).await?;
         let Cancellation { run, message } = Cancellation::try_from(request.into_inner())?;
         self.glance(&run)?;
         if !self.handle.send(Input::Event(Event::Cancelled { run: run.clone(), message })).await {

@@ -3,7 +3,7 @@
 //! Invariant: what is said is read back as the same value. The order in which things may be said is not judged here.
 
 use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
-use batteuse_shared::limits::{FAILURE_MESSAGE_BYTES_MAX, SLOTS_MAX};
+use batteuse_shared::limits::{FAILURE_MESSAGE_BYTES_MAX, LEASE_TTL_MS_MAX, SLOTS_MAX};
 use batteuse_shared::task::{Lease, Outcome};
 
 use crate::convert::{Read, attempt_ref, cut, list, messages, name, present, run_id, size, text, within};
@@ -17,7 +17,7 @@ pub fn wire_bytes(message: &impl prost::Message) -> usize {
 }
 
 /// Version of the messages. Raised by one whenever an old side would misread a new one; then both must be replaced.
-pub const PROTOCOL: u32 = 8;
+pub const PROTOCOL: u32 = 9;
 
 /// What a worker says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,13 @@ pub enum WorkerSays {
         /// At most [`SLOTS_MAX`].
         slots: u32,
     },
-    /// It lives, and its attempts have come so far. At most [`SLOTS_MAX`] of them.
-    Heartbeat(Vec<Progress>),
+    /// It lives.
+    Heartbeat {
+        /// Which heartbeat of the worker, from 1 on: what answers it names it.
+        beat: u64,
+        /// How far its attempts have come. At most [`SLOTS_MAX`] of them.
+        progress: Vec<Progress>,
+    },
     /// How an attempt ended; repeated after a reconnection until it is acknowledged.
     Report {
         /// Whose task.
@@ -55,6 +60,8 @@ pub struct Hello {
     pub protocol: u32,
     /// Attempts it holds: running, or ended and not acknowledged. At most [`SLOTS_MAX`].
     pub running: Vec<(RunId, AttemptId)>,
+    /// Which stream of this worker, from 1 on. A greeting that was long under way may come after that of a later stream.
+    pub stream: u64,
 }
 
 /// How far one attempt has come.
@@ -66,6 +73,8 @@ pub struct Progress {
     pub attempt: AttemptId,
     /// Bytes of its range that it has read and parsed.
     pub bytes_done: u64,
+    /// A count that grows with whatever it does: reading, encoding, staging. One that stands still tells that the attempt hangs.
+    pub work: u64,
 }
 
 /// What the coordinator says.
@@ -75,6 +84,9 @@ pub enum CoordinatorSays {
     Welcome {
         /// The coordinator's [`PROTOCOL`].
         protocol: u32,
+        /// How long a lease lives without a word from the worker. Milliseconds, 1 to [`LEASE_TTL_MS_MAX`]. A worker speaks five times
+        /// as often, and stops its attempts when nothing it said for so long was answered.
+        lease_ttl_ms: u64,
     },
     /// The worker is not taken in.
     Refused {
@@ -97,6 +109,11 @@ pub enum CoordinatorSays {
         /// Which try.
         attempt: AttemptId,
     },
+    /// This heartbeat was heard.
+    Alive {
+        /// Its number.
+        beat: u64,
+    },
     /// Finish what runs, ask for nothing more.
     Drain,
 }
@@ -107,7 +124,9 @@ impl From<WorkerSays> for v1::WorkerMessage {
         let kind = match says {
             WorkerSays::Hello(hello) => Kind::Hello(hello.into()),
             WorkerSays::Wanted { slots } => Kind::Wanted(v1::Wanted { slots }),
-            WorkerSays::Heartbeat(progress) => Kind::Heartbeat(v1::Heartbeat { progress: messages(progress) }),
+            WorkerSays::Heartbeat { beat, progress } => {
+                Kind::Heartbeat(v1::Heartbeat { progress: messages(progress), beat })
+            }
             WorkerSays::Report { run, attempt, outcome } => {
                 Kind::Report(v1::Report { run: run.into(), attempt: attempt.0, outcome: Some(outcome.into()) })
             }
@@ -127,8 +146,8 @@ impl TryFrom<v1::WorkerMessage> for WorkerSays {
                 within("Wanted.slots", slots.into(), 0, SLOTS_MAX.into())?;
                 Self::Wanted { slots }
             }
-            Kind::Heartbeat(v1::Heartbeat { progress }) => {
-                Self::Heartbeat(list("Heartbeat.progress", progress, SLOTS_MAX as usize)?)
+            Kind::Heartbeat(v1::Heartbeat { progress, beat }) => {
+                Self::Heartbeat { beat, progress: list("Heartbeat.progress", progress, SLOTS_MAX as usize)? }
             }
             Kind::Report(v1::Report { run, attempt, outcome }) => Self::Report {
                 run: run_id("Report.run", &run)?,
@@ -141,9 +160,9 @@ impl TryFrom<v1::WorkerMessage> for WorkerSays {
 
 impl From<Hello> for v1::Hello {
     fn from(hello: Hello) -> Self {
-        let Hello { worker, slots, version, protocol, running } = hello;
+        let Hello { worker, slots, version, protocol, running, stream } = hello;
         let running = running.into_iter().map(|(run, attempt)| attempt_ref(run, attempt)).collect();
-        Self { worker: worker.into(), slots, version, protocol, running }
+        Self { worker: worker.into(), slots, version, protocol, running, stream }
     }
 }
 
@@ -158,6 +177,7 @@ impl TryFrom<v1::Hello> for Hello {
             version: name("Hello.version", wire.version)?,
             protocol: wire.protocol,
             running: list("Hello.running", wire.running, SLOTS_MAX as usize)?,
+            stream: wire.stream,
         })
     }
 }
@@ -172,8 +192,8 @@ impl TryFrom<v1::AttemptRef> for (RunId, AttemptId) {
 
 impl From<Progress> for v1::Progress {
     fn from(progress: Progress) -> Self {
-        let Progress { run, attempt, bytes_done } = progress;
-        Self { run: run.into(), attempt: attempt.0, bytes_done }
+        let Progress { run, attempt, bytes_done, work } = progress;
+        Self { run: run.into(), attempt: attempt.0, bytes_done, work }
     }
 }
 
@@ -185,6 +205,7 @@ impl TryFrom<v1::Progress> for Progress {
             run: run_id("Progress.run", &wire.run)?,
             attempt: AttemptId(wire.attempt),
             bytes_done: size("Progress.bytes_done", wire.bytes_done)?,
+            work: wire.work,
         })
     }
 }
@@ -193,13 +214,16 @@ impl From<CoordinatorSays> for v1::CoordinatorMessage {
     fn from(says: CoordinatorSays) -> Self {
         use v1::coordinator_message::Kind;
         let kind = match says {
-            CoordinatorSays::Welcome { protocol } => Kind::Welcome(v1::Welcome { protocol }),
+            CoordinatorSays::Welcome { protocol, lease_ttl_ms } => {
+                Kind::Welcome(v1::Welcome { protocol, lease_ttl_ms })
+            }
             CoordinatorSays::Refused { reason } => {
                 Kind::Refused(v1::Refused { reason: cut(reason, FAILURE_MESSAGE_BYTES_MAX) })
             }
             CoordinatorSays::Grant(lease) => Kind::Grant((*lease).into()),
             CoordinatorSays::Revoke { run, attempt } => Kind::Revoke(attempt_ref(run, attempt)),
             CoordinatorSays::Ack { run, attempt } => Kind::Ack(attempt_ref(run, attempt)),
+            CoordinatorSays::Alive { beat } => Kind::Alive(v1::Alive { beat }),
             CoordinatorSays::Drain => Kind::Drain(v1::Drain {}),
         };
         Self { kind: Some(kind) }
@@ -212,7 +236,10 @@ impl TryFrom<v1::CoordinatorMessage> for CoordinatorSays {
     fn try_from(wire: v1::CoordinatorMessage) -> Read<Self> {
         use v1::coordinator_message::Kind;
         Ok(match wire.kind.ok_or(WireError::Missing("CoordinatorMessage.kind"))? {
-            Kind::Welcome(v1::Welcome { protocol }) => Self::Welcome { protocol },
+            Kind::Welcome(v1::Welcome { protocol, lease_ttl_ms }) => {
+                within("Welcome.lease_ttl_ms", lease_ttl_ms, 1, LEASE_TTL_MS_MAX)?;
+                Self::Welcome { protocol, lease_ttl_ms }
+            }
             Kind::Refused(v1::Refused { reason }) => {
                 Self::Refused { reason: text("Refused.reason", reason, FAILURE_MESSAGE_BYTES_MAX)? }
             }
@@ -225,6 +252,7 @@ impl TryFrom<v1::CoordinatorMessage> for CoordinatorSays {
                 let (run, attempt) = of.try_into()?;
                 Self::Ack { run, attempt }
             }
+            Kind::Alive(v1::Alive { beat }) => Self::Alive { beat },
             Kind::Drain(v1::Drain {}) => Self::Drain,
         })
     }

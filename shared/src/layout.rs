@@ -94,6 +94,9 @@ pub fn is_part(path: &str) -> bool {
     named && folder.is_none_or(|folder| hive::split(folder).is_some())
 }
 
+/// File of a state folder that says which coordinator leads.
+pub const LEADER: &str = "leader.json";
+
 /// Folder of a run's journal inside a state folder.
 #[must_use]
 pub fn journal_dir(run: &RunId) -> String {

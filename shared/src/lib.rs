@@ -9,6 +9,7 @@ pub mod layout;
 pub mod limits;
 pub mod location;
 pub mod manifest;
+pub mod mutants;
 pub mod report;
 pub mod span;
 pub mod spec;

@@ -133,14 +133,36 @@ pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
 /// mostly new: slots and hashes take more than such values, and room grows by doubling. Each slot of a worker holds one row group.
 pub const ROW_GROUP_MEMORY_BYTES_MAX: usize = 2 * ROW_GROUP_BYTES_MAX;
 
-/// Interval of a worker's heartbeat. Milliseconds. A fifth of the lease TTL: four may be lost.
-pub const HEARTBEAT_MS: u64 = 3_000;
+/// Heartbeats in the time that a lease lives without a word: so many less one may be lost.
+pub const HEARTBEATS_PER_TTL: u64 = 5;
 
-/// A worker that has said nothing for this long is treated as gone. Milliseconds.
+/// How long a lease lives without a word from its worker. Milliseconds. A worker that was not answered for so long stops; one that was
+/// not heard for twice this long has stopped, and others may begin what it had.
 pub const LEASE_TTL_MS: u64 = 15_000;
+
+/// Longest such time that may be asked for. Milliseconds: with an hour nobody is given up in a night.
+pub const LEASE_TTL_MS_MAX: u64 = 3_600_000;
+
+/// Times that a lease's time may pass without any work while the worker's heartbeats go on: then the attempt hangs. Four are a minute:
+/// longer than a store's client goes on trying one request.
+pub const HUNG_TTLS: u64 = 4;
 
 /// How long the attempts of a closed stream are kept for its worker to come back. Milliseconds.
 pub const SUSPECT_MS: u64 = 2_000;
+
+/// How long a call waits for the coordinator that it reached to lead. Milliseconds: longer than a leader may be silent, shorter than
+/// [`CALL_MS_MAX`].
+pub const LEAD_WAIT_MS_MAX: u64 = 8_000;
+
+/// Largest record of who leads, in bytes: a URL and a few numbers.
+pub const LEADER_BYTES_MAX: u64 = 64 << 10;
+
+/// Beats of a leading coordinator in its state store in the time that a lease lives: one a second. Each is a small write, 86,400 a day.
+pub const LEADER_BEATS_PER_TTL: u64 = 15;
+
+/// Beats that a leader may miss before another coordinator takes over: a store that stalls for a few seconds moves nobody, and workers
+/// have new leases within ten.
+pub const LEADER_BEATS_MISSED_MAX: u64 = 5;
 
 /// Interval of the driver's tick. Milliseconds. Bounds how late an expiry is noticed.
 pub const TICK_MS: u64 = 250;
@@ -151,6 +173,9 @@ pub const FAILURES_ENVIRONMENT_MAX: u32 = 5;
 
 /// Attempts of one task that may panic before the run fails: a bug is deterministic, so trying on is waste.
 pub const FAILURES_CRASH_MAX: u32 = 3;
+
+/// Attempts of one task that may hang before the run fails: each takes a minute and a slot of a worker.
+pub const FAILURES_HUNG_MAX: u32 = 3;
 
 /// Attempts of one task that may be lost with their worker before the run fails. High, because a lost worker says
 /// little about the partition (pods come and go); finite, because a poison record must not kill workers for ever.

@@ -429,6 +429,8 @@ pub enum FailureClass {
     Crash,
     /// The worker was lost. Only the coordinator says this.
     Lost,
+    /// The attempt has done nothing for long, while its worker lives. Only the coordinator says this.
+    Hung,
     /// The source cannot be read as the spec asks: trying again is no use.
     Refused,
     /// The source is no longer the version of the run.

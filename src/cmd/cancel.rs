@@ -2,6 +2,7 @@
 
 use anyhow::anyhow;
 use batteuse_coordinator::driver::{Driver, Until};
+use batteuse_coordinator::scheduler::Timing;
 use batteuse_proto::Cancellation;
 use batteuse_proto::v1::CancelRequest;
 use batteuse_shared::report::Reason;
@@ -54,7 +55,7 @@ fn in_folder(text: &str) -> Result<batteuse_proto::RunStatus, Stop> {
     }
     let ground = embedded::ground(&dir);
     components::runtime()?.block_on(async {
-        let (mut driver, handle) = Driver::new(embedded::components(&ground));
+        let (mut driver, handle) = Driver::new(embedded::components(&ground, Timing::default()));
         let run = held.run.id().clone();
         driver.adopt(held.run, held.position).await.map_err(Stop::unreachable)?;
         driver.cancel(&run, BY_OPERATOR).await.map_err(Stop::unreachable)?;

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit::Ground;
-use batteuse_coordinator::driver::{Driver, Until};
+use batteuse_coordinator::driver::{Driver, Leading, Until};
 use batteuse_coordinator::rpc;
+use batteuse_coordinator::scheduler::Timing;
 use batteuse_shared::location;
 use batteuse_store::probe::Found;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tracing::info;
 
@@ -35,7 +37,7 @@ pub fn coordinator(args: &CoordinatorArgs) -> Result<Code, Stop> {
     }
     let ground = Ground { claimed_as, state, stores, clock: components::now, writer: components::writer() };
     let runtime = components::runtime()?;
-    let ended = runtime.block_on(serve(args.listen, ground));
+    let ended = runtime.block_on(serve(args, ground));
     // Publishing may be at work: its successor redoes it, so nobody waits for it.
     runtime.shutdown_background();
     ended
@@ -52,22 +54,55 @@ fn allowed(listen: SocketAddr, insecure: bool) -> Result<(), Stop> {
     )))
 }
 
-async fn serve(listen: SocketAddr, ground: Ground) -> Result<Code, Stop> {
+async fn serve(args: &CoordinatorArgs, ground: Ground) -> Result<Code, Stop> {
+    let listen = args.listen;
     let stop = components::stop_signal()?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("--listen {listen}: is another coordinator running?"))
         .map_err(Stop::unreachable)?;
     let address = listener.local_addr().context("the listening address").map_err(Stop::unreachable)?;
-    let (mut driver, handle) = Driver::new(embedded::components(&ground));
-    driver.recover().await.map_err(Stop::unreachable)?;
-    let router = rpc::router(handle, ground.clone()).await.context("the protocol").map_err(Stop::unreachable)?;
+    let url = args.advertise.clone().unwrap_or_else(|| format!("http://{address}"));
+    let timing = Timing::with_ttl(args.lease_ttl * 1_000);
+    let (driver, handle) = Driver::new(embedded::components(&ground, timing));
+    let (leading, serving) =
+        Leading::new(ground.state.clone(), ground.clock, &ground.writer.to_string(), &url, timing.lease_ttl_ms);
+    let router =
+        rpc::router(handle, ground.clone(), serving).await.context("the protocol").map_err(Stop::unreachable)?;
     info!(%address, state = ground.claimed_as, "the coordinator listens");
     println!("listening on http://{address}");
     tokio::select! {
-        ended = driver.run(Until::SteppedDown, stop) => ended.map(|_| Code::Ok).map_err(Stop::unreachable),
+        ended = lead(driver, leading, stop) => ended,
         served = router.serve_with_incoming(TcpListenerStream::new(listener)) => {
             Err(Stop::unreachable(served.err().map_or_else(|| anyhow!("the server has ended"), Into::into)))
         }
     }
+}
+
+/// Waits to lead, then leads until it is told to stop or another coordinator leads.
+async fn lead(mut driver: Driver, mut leading: Leading, mut stop: watch::Receiver<bool>) -> Result<Code, Stop> {
+    tokio::select! {
+        waited = leading.wait() => waited.map_err(Stop::unreachable)?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(Code::Ok),
+    }
+    let ended = tokio::select! {
+        kept = leading.keep() => {
+            kept.map_err(Stop::unreachable)?;
+            return Err(Stop::unreachable(anyhow!("another coordinator leads on this state now: this one stops")));
+        }
+        recovered = driver.recover() => recovered,
+    };
+    ended.map_err(Stop::unreachable)?;
+    leading.serve();
+    let ended = tokio::select! {
+        kept = leading.keep() => {
+            kept.map_err(Stop::unreachable)?;
+            return Err(Stop::unreachable(anyhow!("another coordinator leads on this state now: this one stops")));
+        }
+        ended = driver.run(Until::SteppedDown, stop) => ended,
+    };
+    if ended.is_ok() {
+        leading.leave().await;
+    }
+    ended.map(|_| Code::Ok).map_err(Stop::unreachable)
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit::Ground;
-use batteuse_coordinator::driver::{Components, Driver, DriverError, Handle, Until};
+use batteuse_coordinator::driver::{Components, Driver, DriverError, Handle, Serving, Until};
 use batteuse_coordinator::journal::{Position, StateFolder};
 use batteuse_coordinator::publish;
 use batteuse_coordinator::rpc;
-use batteuse_coordinator::scheduler::{Accepted, Run};
+use batteuse_coordinator::scheduler::{Accepted, Run, Timing};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_store::Stores;
@@ -54,9 +54,9 @@ pub fn ground(dir: &OutputDir) -> Ground {
 }
 
 /// What the driver of such a run is given.
-pub fn components(ground: &Ground) -> Components {
+pub fn components(ground: &Ground, timing: Timing) -> Components {
     let (state, stores) = (ground.state.clone(), ground.stores.clone());
-    Components { state, stores, clock: ground.clock, writer: ground.writer, probe: None }
+    Components { state, stores, clock: ground.clock, writer: ground.writer, timing, probe: None }
 }
 
 /// Carries a run to its end with `workers` workers, and prints its report.
@@ -68,7 +68,7 @@ pub fn execute(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) ->
 async fn carry(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) -> Result<Code, Stop> {
     let stop = components::stop_signal()?;
     let ground = ground(dir);
-    let (mut driver, handle) = Driver::new(components(&ground));
+    let (mut driver, handle) = Driver::new(components(&ground, Timing::default()));
     let run = start.run().clone();
     let new = matches!(start, Start::New(_));
     let begun = match start {
@@ -84,7 +84,9 @@ async fn carry(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) ->
     begun.map_err(stopped)?;
     let (finish, finished) = watch::channel(false);
     let (dial, accepted) = components::dial_inside();
-    let router = rpc::router(handle.clone(), ground).await.context("the protocol").map_err(Stop::unreachable)?;
+    let (_serving, served) = watch::channel(Serving::Leads);
+    let router =
+        rpc::router(handle.clone(), ground, served).await.context("the protocol").map_err(Stop::unreachable)?;
     let server = tokio::spawn(router.serve_with_incoming(ReceiverStream::new(accepted)));
     let mut agents = hire(workers, &dir.stores, &dial, &finished);
     let progress = tokio::spawn(render::progress(handle.clone(), run.clone()));
@@ -111,7 +113,7 @@ fn hire(
     let slots = Arc::new(Slots::new(workers as usize));
     for _ in 0..workers {
         let (worker, of_process, stores) = (components::worker_id(), slots.clone(), stores.clone());
-        let settings = Settings { worker, slots: 1, of_process, stores, drain_ms: DRAIN_MS };
+        let settings = Settings { worker, slots: 1, of_process, stores, grace_ms: 0, drain_ms: DRAIN_MS };
         agents.spawn(agent::run(dial.clone(), settings, finished.clone()));
     }
     agents

@@ -9,8 +9,8 @@ use crate::cli::WorkerArgs;
 use crate::components;
 use crate::exit::{Code, Stop};
 
-/// How long a stopped worker waits for the coordinator to take its leases back. Milliseconds; within a pod's grace.
-const DRAIN_MS: u64 = 10_000;
+/// How long a worker that was given its grace then waits for the coordinator to take its leases back. Milliseconds.
+const DRAIN_MS: u64 = 3_000;
 
 /// Works.
 pub fn worker(args: &WorkerArgs) -> Result<Code, Stop> {
@@ -19,7 +19,8 @@ pub fn worker(args: &WorkerArgs) -> Result<Code, Stop> {
     let slots = args.slots.unwrap_or_else(components::cores);
     let (worker, stores) = (components::worker_id(), components::stores());
     let of_process = Arc::new(Slots::new(slots as usize));
-    let settings = Settings { worker, slots, of_process, stores, drain_ms: DRAIN_MS };
+    let grace_ms = u64::from(args.grace).saturating_mul(1_000).saturating_sub(DRAIN_MS);
+    let settings = Settings { worker, slots, of_process, stores, grace_ms, drain_ms: DRAIN_MS };
     components::runtime()?.block_on(async {
         let stop = components::stop_signal()?;
         match agent::run(dial, settings, stop).await {

@@ -75,6 +75,7 @@ pub struct Crew {
     mishaps: Vec<Mishap>,
     stop: watch::Sender<bool>,
     workers: u32,
+    streams: u64,
     /// Each lease, with the number of facts that were durable when it came.
     leases: Vec<(usize, Task)>,
 }
@@ -88,7 +89,7 @@ pub struct Worked {
 
 impl Crew {
     pub fn new(handle: Handle, dir: &Path, mishaps: Vec<Mishap>, stop: watch::Sender<bool>) -> Self {
-        Self { handle, dir: dir.to_owned(), mishaps, stop, workers: 0, leases: Vec::new() }
+        Self { handle, dir: dir.to_owned(), mishaps, stop, workers: 0, streams: 0, leases: Vec::new() }
     }
 
     /// Works until the driver is gone.
@@ -120,7 +121,8 @@ impl Crew {
         WorkerId::new(&format!("worker-{}", self.workers)).unwrap()
     }
 
-    async fn attach(&self, worker: &WorkerId) -> mpsc::Receiver<CoordinatorSays> {
+    async fn attach(&mut self, worker: &WorkerId) -> mpsc::Receiver<CoordinatorSays> {
+        self.streams += 1;
         let (sink, stream) = mpsc::channel(WORKER_QUEUE_MAX);
         let input = Input::Attached {
             worker: worker.clone(),
@@ -128,6 +130,7 @@ impl Crew {
             running: Vec::new(),
             sink,
             stream: uuid::Uuid::new_v4(),
+            number: self.streams,
         };
         self.handle.send(input).await;
         stream

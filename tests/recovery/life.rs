@@ -12,7 +12,7 @@ use std::time::Duration;
 use batteuse_coordinator::admit::{Admission, Ground, admit};
 use batteuse_coordinator::driver::{Components, Driver, DriverError, Probe, Until};
 use batteuse_coordinator::journal::{Journal, Position};
-use batteuse_coordinator::scheduler::{Fact, Run};
+use batteuse_coordinator::scheduler::{Fact, Run, Timing};
 use batteuse_shared::spec::{Job, Mode};
 use batteuse_shared::task::Task;
 use batteuse_shared::time::Millis;
@@ -199,7 +199,7 @@ async fn one_life(stage: &Stage, dir: &Path, kill_at: Option<usize>) -> Life {
     let (probe, writer) = (trap.clone(), uuid::Uuid::new_v4());
     let (kept, stores) = (kept_in(&state(dir)), Arc::new(Stores::new([])));
     let probe: Option<Probe> = Some(Arc::new(move |action| probe.meet(action)));
-    let components = Components { state: kept, stores, clock, writer, probe };
+    let components = Components { state: kept, stores, clock, writer, timing: Timing::default(), probe };
     let (driver, handle) = Driver::new(components);
     let mishaps = if held.is_none() { Mishap::of(stage.scenario) } else { Vec::new() };
     let (stop, stopped) = watch::channel(false);

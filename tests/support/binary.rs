@@ -229,9 +229,11 @@ impl Cluster {
         Self { url, coordinator: Some(coordinator), workers: Vec::new(), state: state.to_owned() }
     }
 
+    /// Leases that live for 3 s: one that was killed is taken over after one.
     fn coordinator(cwd: &Path, state: &Path, listen: &str) -> (Process, String) {
-        let args =
-            ["coordinator".as_ref(), "--listen".as_ref(), listen.as_ref(), "--state".as_ref(), state.as_os_str()];
+        let mut args: Vec<&OsStr> =
+            ["coordinator", "--lease-ttl", "3", "--listen", listen, "--state"].map(OsStr::new).to_vec();
+        args.push(state.as_os_str());
         let process = Process::start_in(cwd, args);
         let line = process.line_of_out("listening on ");
         let url = line.trim_start_matches("listening on ").trim().to_owned();
@@ -245,6 +247,18 @@ impl Cluster {
         let (process, url) = Self::coordinator(Path::new("."), &self.state, &listen);
         assert_eq!(url, self.url);
         self.coordinator = Some(process);
+    }
+
+    /// Starts another coordinator on the same state: it waits to lead. Its address.
+    pub fn second(&self) -> (Process, String) {
+        Self::coordinator(Path::new("."), &self.state, "127.0.0.1:0")
+    }
+
+    /// Starts a worker that knows these coordinators too.
+    pub fn hire_for(&mut self, others: &[&str]) {
+        let mut args = vec!["worker", "--slots", "1", "--coordinator", &self.url];
+        others.iter().for_each(|url| args.extend(["--coordinator", url]));
+        self.workers.push(Process::start(args));
     }
 
     /// Starts a worker; does not wait for it.

@@ -6,13 +6,17 @@
 use super::Finding;
 use super::lex::{Kind, lex, paths, test_code};
 
-/// Code that is a function of its arguments: the vocabulary, the kernel, the planner, the fold and the scheduler.
-const PURE: [&str; 5] = [
+/// Code that is a function of its arguments: the vocabulary, the kernel, the planner, the fold, the scheduler, who leads, and a
+/// worker's side of the protocol.
+const PURE: [&str; 8] = [
     "shared/src/",
     "worker/kernel/src/",
     "coordinator/src/plan.rs",
     "coordinator/src/fold.rs",
+    "coordinator/src/lead.rs",
     "coordinator/src/scheduler/",
+    "coordinator/src/turn.rs",
+    "worker/src/session.rs",
 ];
 
 /// The one home of `unsafe`.

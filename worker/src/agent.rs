@@ -1,10 +1,13 @@
 //! The agent: a worker's side of the stream. It takes leases, runs them on one rayon pool, and tells what became of them.
 //!
-//! Invariant: a report is kept until the coordinator acknowledges it, over any number of streams; what is revoked is
-//! forgotten. Async code here never waits for the pool.
-#![expect(clippy::disallowed_methods, reason = "the shell: it holds the clock of its heartbeat")]
+//! Invariant: what is said and when is decided by the session; this is its shell. Async code here never waits for the pool.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the shell: it holds the clock of its heartbeat, and draws when it beats"
+)]
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +15,17 @@ use std::time::Duration;
 use backon::BackoffBuilder;
 use batteuse_proto::v1::worker_service_client::WorkerServiceClient;
 use batteuse_proto::v1::{CoordinatorMessage, WorkerMessage};
-use batteuse_proto::{CoordinatorSays, Hello, PROTOCOL, Progress as Told, WireError, WorkerSays};
+use batteuse_proto::{CoordinatorSays, WireError, WorkerSays};
 use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
 use batteuse_shared::limits::{
-    CALL_MS_MAX, HEARTBEAT_MS, MESSAGE_BYTES_MAX, RECONNECT_MS_MAX, RECONNECT_MS_MIN, WORKER_QUEUE_MAX,
+    CALL_MS_MAX, HEARTBEATS_PER_TTL, MESSAGE_BYTES_MAX, RECONNECT_MS_MAX, RECONNECT_MS_MIN, WORKER_QUEUE_MAX,
 };
 use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome, Task};
+use batteuse_shared::time::Millis;
 use batteuse_store::Stores;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
@@ -28,6 +33,7 @@ use tracing::field::Empty;
 use tracing::{info, info_span, warn};
 
 use crate::pipeline::{self, Progress};
+use crate::session::{Act, Heard, Key, Session};
 use crate::slots::Slots;
 
 /// How to reach the coordinator; asked again for every connection, so that names are resolved anew.
@@ -44,7 +50,9 @@ pub struct Settings {
     pub of_process: Arc<Slots>,
     /// Opens output folders.
     pub stores: Arc<Stores>,
-    /// Milliseconds that a drain waits for the coordinator to take its last reports.
+    /// Milliseconds that a worker which leaves goes on with what it has, before it gives back what still runs.
+    pub grace_ms: u64,
+    /// Milliseconds that it then waits for the coordinator to take its last reports.
     pub drain_ms: u64,
 }
 
@@ -81,24 +89,20 @@ enum StreamEnd {
     Drained,
 }
 
-type Key = (RunId, AttemptId);
-
-/// An attempt that this worker has.
-struct Held {
-    progress: Arc<Progress>,
-    /// How it ended; kept until acknowledged.
-    outcome: Option<Outcome>,
-}
-
+/// What this process runs for the session.
 struct Agent {
     settings: Settings,
     pool: rayon::ThreadPool,
-    held: BTreeMap<Key, Held>,
+    session: Session,
+    /// What each attempt that runs here shares with its slot.
+    running: BTreeMap<Key, Arc<Progress>>,
     ended: mpsc::Sender<(Key, Outcome)>,
-    draining: bool,
+    began: Instant,
+    /// When a worker that leaves gives back what still runs, and when it goes whatever happens.
+    deadlines: Option<(Instant, Instant)>,
 }
 
-/// Works until `stop` turns true, then drains: running attempts are given back.
+/// Works until `stop` turns true, then drains: what ends within the grace is reported, the rest is given back.
 ///
 /// # Errors
 /// When the coordinator refuses this worker for good, or threads cannot be started.
@@ -108,24 +112,24 @@ pub async fn run(dial: Dial, settings: Settings, mut stop: watch::Receiver<bool>
         .thread_name(|i| format!("slot-{i}"))
         .build()?;
     let (ended, mut ends) = mpsc::channel(WORKER_QUEUE_MAX);
-    let mut agent = Agent { settings, pool, held: BTreeMap::new(), ended, draining: false };
+    let session = Session::new(settings.worker.clone(), settings.slots);
+    let (running, began) = (BTreeMap::new(), Instant::now());
+    let mut agent = Agent { settings, pool, session, running, ended, began, deadlines: None };
     let mut waits = waits();
     loop {
         let (end, welcomed) = agent.stream(&dial, &mut ends, &mut stop).await;
+        agent.unheard(Heard::Closed);
         if welcomed {
             waits = self::waits();
         }
-        let stopping = agent.draining || *stop.borrow();
         match end {
             StreamEnd::Fatal(error) => return Err(error),
             StreamEnd::Drained => return Ok(()),
-            _ if stopping => return Ok(()),
             end => {
                 let wait = waits.next().unwrap_or(Duration::from_millis(RECONNECT_MS_MAX));
                 info!(worker = %agent.settings.worker, reason = %end, wait_ms = wait.as_millis(), "connecting again");
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = stopped(&mut stop) => return Ok(()),
+                if agent.wait(wait, &mut ends, &mut stop).await.is_break() {
+                    return Ok(());
                 }
             }
         }
@@ -148,6 +152,10 @@ fn waits() -> backon::ExponentialBackoff {
 }
 
 impl Agent {
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// One stream from its greeting to its end; also tells whether it was welcomed.
     async fn stream(
         &mut self,
@@ -156,13 +164,14 @@ impl Agent {
         stop: &mut watch::Receiver<bool>,
     ) -> (StreamEnd, bool) {
         let (out, outgoing) = mpsc::channel(WORKER_QUEUE_MAX);
+        let asked_at = self.now();
         let opened = tokio::time::timeout(Duration::from_millis(CALL_MS_MAX), self.open(dial, &out, outgoing)).await;
-        let mut incoming = match opened {
+        let (mut incoming, lease_ttl_ms) = match opened {
             Err(_) => return (StreamEnd::Silent, false),
             Ok(Err(end)) => return (end, false),
-            Ok(Ok(incoming)) => incoming,
+            Ok(Ok(opened)) => opened,
         };
-        let end = match self.resend(&out).await {
+        let end = match self.hear(Heard::Welcome { asked_at, lease_ttl_ms }, &out).await {
             Ok(()) => self.talk(&out, &mut incoming, ends, stop).await,
             Err(end) => end,
         };
@@ -170,37 +179,21 @@ impl Agent {
     }
 
     async fn open(
-        &self,
+        &mut self,
         dial: &Dial,
         out: &mpsc::Sender<WorkerMessage>,
         outgoing: mpsc::Receiver<WorkerMessage>,
-    ) -> Result<Streaming<CoordinatorMessage>, StreamEnd> {
+    ) -> Result<(Streaming<CoordinatorMessage>, u64), StreamEnd> {
         let mut client = WorkerServiceClient::new(dial().await?)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let hello = WorkerSays::Hello(Hello {
-            worker: self.settings.worker.clone(),
-            slots: self.settings.slots,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            protocol: PROTOCOL,
-            running: self.held.keys().cloned().collect(),
-        });
-        say(out, hello).await?;
+        say(out, self.session.hello()).await?;
         let mut incoming = client.attach(ReceiverStream::new(outgoing)).await?.into_inner();
         match incoming.message().await?.map(CoordinatorSays::try_from).transpose()? {
-            Some(CoordinatorSays::Welcome { .. }) => Ok(incoming),
+            Some(CoordinatorSays::Welcome { lease_ttl_ms, .. }) => Ok((incoming, lease_ttl_ms)),
             Some(CoordinatorSays::Refused { reason }) => Err(StreamEnd::Fatal(AgentError::Refused { reason })),
             Some(_) | None => Err(StreamEnd::Closed),
         }
-    }
-
-    async fn resend(&self, out: &mpsc::Sender<WorkerMessage>) -> Result<(), StreamEnd> {
-        for ((run, attempt), held) in &self.held {
-            if let Some(outcome) = held.outcome.clone() {
-                say(out, WorkerSays::Report { run: run.clone(), attempt: *attempt, outcome }).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Talks until the stream ends.
@@ -211,29 +204,33 @@ impl Agent {
         ends: &mut mpsc::Receiver<(Key, Outcome)>,
         stop: &mut watch::Receiver<bool>,
     ) -> StreamEnd {
-        let mut heartbeat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS));
-        let mut deadline: Option<tokio::time::Instant> = None;
+        let mut heartbeat = tokio::time::interval(self.heartbeat());
         loop {
-            if self.draining && self.held.is_empty() {
+            if self.session.is_leaving() && self.session.is_idle() {
                 return StreamEnd::Drained;
             }
-            let last = deadline.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3_600));
             let result = tokio::select! {
                 message = incoming.message() => match message {
                     Ok(Some(message)) => match CoordinatorSays::try_from(message) {
-                        Ok(says) => self.hear(says, out).await,
+                        Ok(says) => self.hear(Heard::Said(says), out).await,
                         Err(error) => Err(error.into()),
                     },
                     Ok(None) => Err(StreamEnd::Closed),
                     Err(status) => Err(status.into()),
                 },
-                Some((key, outcome)) = ends.recv() => self.end(key, outcome, out).await,
-                _ = heartbeat.tick() => self.beat(out).await,
-                () = stopped(stop), if !self.draining => {
-                    deadline = Some(tokio::time::Instant::now() + Duration::from_millis(self.settings.drain_ms));
-                    self.drain(out).await
+                Some((key, outcome)) = ends.recv() => {
+                    let heard = self.ended(key, outcome);
+                    self.hear(heard, out).await
                 }
-                () = tokio::time::sleep_until(last), if self.draining => Err(StreamEnd::Drained),
+                _ = heartbeat.tick() => {
+                    heartbeat.reset_after(self.heartbeat());
+                    let progress = self.running.iter().map(|(key, p)| (key.clone(), (p.bytes_done(), p.work()))).collect();
+                    self.hear(Heard::Beat { progress }, out).await
+                }
+                heard = self.leaving(stop) => match heard {
+                    Some(heard) => self.hear(heard, out).await,
+                    None => Err(StreamEnd::Drained),
+                },
             };
             if let Err(end) = result {
                 return end;
@@ -241,34 +238,98 @@ impl Agent {
         }
     }
 
-    async fn hear(&mut self, says: CoordinatorSays, out: &mpsc::Sender<WorkerMessage>) -> Result<(), StreamEnd> {
-        match says {
-            CoordinatorSays::Welcome { .. } => {}
-            CoordinatorSays::Refused { reason } => return Err(StreamEnd::Fatal(AgentError::Refused { reason })),
-            CoordinatorSays::Grant(lease) if self.draining => {
-                // It was granted before the coordinator heard that this worker leaves.
-                let message = "the worker is leaving".to_owned();
-                let outcome = Outcome::Failed(Failure { class: FailureClass::Released, message });
-                say(out, WorkerSays::Report { run: lease.run, attempt: lease.attempt, outcome }).await?;
+    /// Waits for the next connection; breaks off when the worker may go.
+    async fn wait(
+        &mut self,
+        wait: Duration,
+        ends: &mut mpsc::Receiver<(Key, Outcome)>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> ControlFlow<()> {
+        let until = Instant::now() + wait;
+        loop {
+            if self.session.is_leaving() && self.session.is_idle() {
+                return ControlFlow::Break(());
             }
-            CoordinatorSays::Grant(lease) => self.start(*lease),
-            CoordinatorSays::Revoke { run, attempt } => {
-                if let Some(held) = self.held.remove(&(run, attempt)) {
-                    held.progress.revoke();
-                }
+            let heard = tokio::select! {
+                () = tokio::time::sleep_until(until) => return ControlFlow::Continue(()),
+                Some((key, outcome)) = ends.recv() => self.ended(key, outcome),
+                heard = self.leaving(stop) => match heard {
+                    Some(heard) => heard,
+                    None => return ControlFlow::Break(()),
+                },
+            };
+            self.unheard(heard);
+        }
+    }
+
+    /// A little less or more than the interval of heartbeats, so that workers which came together do not speak together.
+    fn heartbeat(&self) -> Duration {
+        let interval = self.session.lease_ttl_ms() / HEARTBEATS_PER_TTL;
+        let fifth = (interval / 5).max(1);
+        Duration::from_millis((interval - fifth + uuid::Uuid::new_v4().as_u128() as u64 % (2 * fifth)).max(1))
+    }
+
+    /// The next step of leaving: it is asked to, it gives back what runs, it goes (none).
+    async fn leaving(&mut self, stop: &mut watch::Receiver<bool>) -> Option<Heard> {
+        match self.deadlines {
+            None => {
+                stopped(stop).await;
+                let now = Instant::now();
+                let (grace, end) = (self.settings.grace_ms, self.settings.grace_ms + self.settings.drain_ms);
+                let after = |ms| now + Duration::from_millis(ms);
+                self.deadlines = Some((after(grace), after(end)));
+                Some(Heard::Leave)
             }
-            CoordinatorSays::Ack { run, attempt } => {
-                self.held.remove(&(run, attempt));
+            Some((give_back, end)) if give_back < end => {
+                tokio::time::sleep_until(give_back).await;
+                self.deadlines = Some((end, end));
+                Some(Heard::GiveBack)
             }
-            CoordinatorSays::Drain => self.drain(out).await?,
+            Some((_, end)) => {
+                tokio::time::sleep_until(end).await;
+                None
+            }
+        }
+    }
+
+    fn ended(&mut self, key: Key, outcome: Outcome) -> Heard {
+        self.running.remove(&key);
+        let outcome = sendable(&key.0, key.1, outcome);
+        Heard::Ended(key, outcome)
+    }
+
+    /// Tells the session, and does what it wants.
+    async fn hear(&mut self, heard: Heard, out: &mpsc::Sender<WorkerMessage>) -> Result<(), StreamEnd> {
+        for act in self.session.step(heard, self.now()) {
+            match act {
+                Act::Say(says) => say(out, says).await?,
+                Act::Start(lease) => self.start(*lease),
+                Act::Stop(key) => self.stop(&key),
+                Act::Refused(reason) => return Err(StreamEnd::Fatal(AgentError::Refused { reason })),
+            }
         }
         Ok(())
+    }
+
+    /// Tells the session something while there is no stream.
+    fn unheard(&mut self, heard: Heard) {
+        for act in self.session.step(heard, self.now()) {
+            if let Act::Stop(key) = act {
+                self.stop(&key);
+            }
+        }
+    }
+
+    fn stop(&mut self, key: &Key) {
+        if let Some(progress) = self.running.get(key) {
+            progress.revoke();
+        }
     }
 
     fn start(&mut self, lease: Lease) {
         let key = (lease.run.clone(), lease.attempt);
         let progress = Arc::new(Progress::within(self.settings.of_process.clone()));
-        self.held.insert(key.clone(), Held { progress: progress.clone(), outcome: None });
+        self.running.insert(key.clone(), progress.clone());
         let (ended, worker) = (self.ended.clone(), self.settings.worker.clone());
         let (stores, slots) = (self.settings.stores.clone(), self.settings.of_process.clone());
         self.pool.spawn(move || {
@@ -281,32 +342,6 @@ impl Agent {
             // The receiver is gone only when the agent has ended, and then nobody wants to know.
             let _ = ended.blocking_send((key, outcome));
         });
-    }
-
-    async fn end(&mut self, key: Key, outcome: Outcome, out: &mpsc::Sender<WorkerMessage>) -> Result<(), StreamEnd> {
-        let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
-        let (run, attempt) = key;
-        let outcome = sendable(&run, attempt, outcome);
-        held.outcome = Some(outcome.clone());
-        say(out, WorkerSays::Report { run, attempt, outcome }).await
-    }
-
-    async fn beat(&self, out: &mpsc::Sender<WorkerMessage>) -> Result<(), StreamEnd> {
-        let told = |((run, attempt), held): (&Key, &Held)| Told {
-            run: run.clone(),
-            attempt: *attempt,
-            bytes_done: held.progress.bytes_done(),
-        };
-        say(out, WorkerSays::Heartbeat(self.held.iter().map(told).collect())).await
-    }
-
-    /// Takes no more leases and gives the running ones back.
-    async fn drain(&mut self, out: &mpsc::Sender<WorkerMessage>) -> Result<(), StreamEnd> {
-        self.draining = true;
-        for held in self.held.values() {
-            held.progress.revoke();
-        }
-        say(out, WorkerSays::Wanted { slots: 0 }).await
     }
 }
 

@@ -25,6 +25,7 @@ use crate::table::TableError;
 #[derive(Debug, Default)]
 pub struct Progress {
     bytes_done: AtomicU64,
+    work: AtomicU64,
     revoked: AtomicBool,
     slots: Option<Arc<Slots>>,
 }
@@ -58,11 +59,25 @@ impl Progress {
         self.revoked.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn advance(&self, bytes: u64) {
-        self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+    /// A count that grows with whatever the attempt does.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        self.work.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn advance(&self, bytes: u64) {
+        self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+        self.toil();
+    }
+
+    /// Something was done.
+    pub(crate) fn toil(&self) {
+        self.work.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether to go on. Whoever asks has done something.
     pub(crate) fn check(&self) -> Result<(), AttemptError> {
+        self.toil();
         if self.revoked.load(Ordering::Relaxed) { Err(AttemptError::Revoked) } else { Ok(()) }
     }
 }

@@ -13,6 +13,7 @@ pub mod phases;
 pub mod pipeline;
 pub mod read;
 pub mod rejects;
+pub mod session;
 pub mod slots;
 pub mod stage;
 pub mod table;

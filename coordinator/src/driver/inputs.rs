@@ -9,7 +9,7 @@ use batteuse_proto::CoordinatorSays;
 use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::scheduler::{Accepted, Event, Status};
+use crate::scheduler::{Accepted, Event, Status, Timing};
 
 /// Something for the driver, from a shell around it.
 pub enum Input {
@@ -27,6 +27,8 @@ pub enum Input {
         sink: mpsc::Sender<CoordinatorSays>,
         /// Which stream.
         stream: uuid::Uuid,
+        /// The how-manieth of the worker.
+        number: u64,
     },
     /// A worker's stream closed.
     Detached {
@@ -39,6 +41,13 @@ pub enum Input {
     Submit {
         /// What.
         accepted: Box<Accepted>,
+        /// The answer.
+        answer: oneshot::Sender<Submitted>,
+    },
+    /// A run was submitted before, as its journal tells; answered when it goes on here, or cannot be read.
+    Known {
+        /// Which.
+        run: RunId,
         /// The answer.
         answer: oneshot::Sender<Submitted>,
     },
@@ -72,6 +81,7 @@ pub type Statuses = Arc<BTreeMap<RunId, Status>>;
 pub struct Handle {
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) statuses: watch::Receiver<Statuses>,
+    pub(super) timing: Timing,
 }
 
 impl Handle {
@@ -86,10 +96,23 @@ impl Handle {
         self.statuses.clone()
     }
 
+    /// How long things may take.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
     /// Submits an admitted run; returns once it is durable or cannot be. None when the driver has stopped.
     pub async fn submit(&self, accepted: Accepted) -> Option<Submitted> {
         let (answer, done) = oneshot::channel();
         self.send(Input::Submit { accepted: Box::new(accepted), answer }).await;
+        done.await.ok()
+    }
+
+    /// Makes sure that a run which is in the journal goes on here. None when the driver has stopped.
+    pub async fn known(&self, run: RunId) -> Option<Submitted> {
+        let (answer, done) = oneshot::channel();
+        self.send(Input::Known { run, answer }).await;
         done.await.ok()
     }
 }

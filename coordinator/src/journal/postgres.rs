@@ -15,11 +15,16 @@ use batteuse_store::{CreateError, Created, Database, DatabaseError, DatabaseUrlE
 use tokio_postgres::error::SqlState;
 
 use super::doctor;
-use super::{JournalError, Slots, StateStore};
+use super::{JournalError, LeaderError, Slots, StateStore};
+use crate::lead::{Leader, Write};
 
 /// Made by the first coordinator. `seq` counts from 0.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS batteuse_journal \
     (run text NOT NULL, seq bigint NOT NULL, slot bytea NOT NULL, PRIMARY KEY (run, seq))";
+
+/// One row says who leads.
+const LEADER_TABLE: &str = "CREATE TABLE IF NOT EXISTS batteuse_leader \
+    (one boolean PRIMARY KEY DEFAULT true CHECK (one), record text NOT NULL)";
 
 /// Whether it was made.
 const KNOWN: &str = "SELECT to_regclass('batteuse_journal') IS NOT NULL";
@@ -61,6 +66,44 @@ impl StateStore for PostgresState {
         Box::new(PostgresSlots { database: self.database.clone(), run: run.clone() })
     }
 
+    fn leader(&self) -> Result<Option<Leader>, LeaderError> {
+        let select = "SELECT record FROM batteuse_leader";
+        let found: Result<Option<String>, DatabaseError> = self.database.with(async |client| {
+            let row = client.query_opt(select, &[]).await?;
+            row.map(|row| row.try_get(0)).transpose()
+        });
+        match found {
+            Ok(None) => Ok(None),
+            Ok(Some(text)) => serde_json::from_str(&text)
+                .map(Some)
+                .map_err(|error| LeaderError::Damaged { path: self.leader_place(), reason: error.to_string() }),
+            Err(error) if untouched(&error) => Ok(None),
+            Err(error) => Err(LeaderError::Io { path: self.leader_place(), error: error.into() }),
+        }
+    }
+
+    fn lead(&self, write: &Write) -> Result<bool, LeaderError> {
+        let text = |record: &Leader| serde_json::to_string(record).expect("plain values with text keys serialise");
+        let record = text(&write.record);
+        let written = match &write.before {
+            Some(before) => self.database.with(async |client| {
+                let update = "UPDATE batteuse_leader SET record = $2 WHERE record = $1";
+                client.execute(update, &[&text(before), &record]).await
+            }),
+            None => self.database.with(async |client| {
+                client.batch_execute(LEADER_TABLE).await?;
+                let insert = "INSERT INTO batteuse_leader (record) VALUES ($1) ON CONFLICT DO NOTHING";
+                client.execute(insert, &[&record]).await
+            }),
+        };
+        match written {
+            Ok(rows) => Ok(rows == 1),
+            // Two coordinators that make the table at once: one of them loses in the catalogue, and looks again.
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(false),
+            Err(error) => Err(LeaderError::Io { path: self.leader_place(), error: error.into() }),
+        }
+    }
+
     fn runs(&self) -> Result<Vec<RunId>, JournalError> {
         let runs = "SELECT DISTINCT run FROM batteuse_journal";
         let found: Result<Vec<String>, DatabaseError> = self.database.with(async |client| {
@@ -74,6 +117,12 @@ impl StateStore for PostgresState {
         let mut runs: Vec<RunId> = found.iter().filter_map(|name| RunId::new(name).ok()).collect();
         runs.sort();
         Ok(runs)
+    }
+}
+
+impl PostgresState {
+    fn leader_place(&self) -> PathBuf {
+        self.database.place().join("batteuse_leader")
     }
 }
 

@@ -9,12 +9,17 @@ use std::time::SystemTime;
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
-use batteuse_shared::limits::JOURNAL_SLOT_BYTES_MAX;
+use batteuse_shared::limits::{JOURNAL_SLOT_BYTES_MAX, LEADER_BYTES_MAX};
+use batteuse_shared::table::Checksum;
 use batteuse_store::probe::{self, Check, Found};
-use batteuse_store::{CreateError, Created, DatabaseUrlError, Folder, Kind, ListError, OpenError, ReadError, Stores};
+use batteuse_store::{
+    CreateError, Created, DatabaseUrlError, Folder, Kind, ListError, OpenError, ReadError, Stores, WriteError,
+};
+use sha2::{Digest as _, Sha256};
 
 use super::JournalError;
 use super::postgres::{self, PostgresState};
+use crate::lead::{Leader, Write};
 
 /// The slots of one journal. Calls block.
 pub trait Slots: Send + Sync {
@@ -72,11 +77,44 @@ pub trait StateStore: Send + Sync {
     /// The slots of the journal of `run`, which may have none yet.
     fn journal(&self, run: &RunId) -> Box<dyn Slots>;
 
+    /// Who leads the coordinators on this store; none when nobody ever did.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn leader(&self) -> Result<Option<Leader>, LeaderError>;
+
+    /// Writes who leads, if what it is to replace still stands there; false when something else does.
+    ///
+    /// # Errors
+    /// When the store fails: it may be written.
+    fn lead(&self, write: &Write) -> Result<bool, LeaderError>;
+
     /// The runs that have a journal, sorted.
     ///
     /// # Errors
     /// When they cannot be listed.
     fn runs(&self) -> Result<Vec<RunId>, JournalError>;
+}
+
+/// Why it cannot be told who leads.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaderError {
+    /// The store failed, or did not answer.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// Where the record is.
+        path: PathBuf,
+        /// How.
+        error: io::Error,
+    },
+    /// What stands there is no record of a leader.
+    #[error("{} does not say who leads ({reason}): remove it, once no coordinator runs", path.display())]
+    Damaged {
+        /// Where the record is.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// A state store, shared.
@@ -124,6 +162,40 @@ impl StateStore for StateFolder {
 
     fn journal(&self, run: &RunId) -> Box<dyn Slots> {
         Box::new(FolderSlots { folder: self.folder.clone(), dir: self.within(&layout::journal_dir(run)) })
+    }
+
+    fn leader(&self) -> Result<Option<Leader>, LeaderError> {
+        let path = self.within(layout::LEADER);
+        let failed = |error| LeaderError::Io { path: self.folder.place(&path), error };
+        let damaged = |reason: String| LeaderError::Damaged { path: self.folder.place(&path), reason };
+        match self.folder.read(&path, LEADER_BYTES_MAX) {
+            Ok(Some(text)) => serde_json::from_slice(&text).map(Some).map_err(|error| damaged(error.to_string())),
+            Ok(None) => Ok(None),
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(ReadError::Io(error)) => Err(failed(error)),
+            Err(unfit) => Err(damaged(unfit.to_string())),
+        }
+    }
+
+    fn lead(&self, write: &Write) -> Result<bool, LeaderError> {
+        let path = self.within(layout::LEADER);
+        let failed = |error| LeaderError::Io { path: self.folder.place(&path), error };
+        let text = |record: &Leader| serde_json::to_vec(record).expect("plain values with text keys serialise");
+        let record = text(&write.record);
+        let Some(before) = &write.before else {
+            self.folder.make(&self.path).map_err(failed)?;
+            return match self.folder.create_if_absent(&path, &record) {
+                Ok(Created::Done) => Ok(true),
+                Ok(Created::Exists) => Ok(false),
+                Err(CreateError::NotWritten(error) | CreateError::Unknown(error)) => Err(failed(error)),
+            };
+        };
+        let before = Checksum(Sha256::digest(text(before)).into());
+        match self.folder.replace(&path, &before, &record) {
+            Ok(()) => Ok(true),
+            Err(WriteError::Different) => Ok(false),
+            Err(WriteError::Io(error)) => Err(failed(error)),
+        }
     }
 
     fn runs(&self) -> Result<Vec<RunId>, JournalError> {

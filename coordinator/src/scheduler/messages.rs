@@ -4,6 +4,7 @@
 //! the next one starts.
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
+use batteuse_shared::limits::{HUNG_TTLS, LEASE_TTL_MS, SUSPECT_MS};
 use batteuse_shared::manifest::Standing;
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::spec::Job;
@@ -155,6 +156,40 @@ pub enum TaskKey {
     Finish,
 }
 
+/// How far a running attempt has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Bytes of its range that it has read.
+    pub bytes: u64,
+    /// A count that grows with whatever it does.
+    pub work: u64,
+}
+
+/// How long things may take before something is done about them. Milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a lease lives without a word: its worker stops then, and after twice that others may begin what it had.
+    pub lease_ttl_ms: u64,
+    /// How long the attempts of a closed stream are kept for their worker to come back.
+    pub suspect_ms: u64,
+    /// How long an attempt may do nothing while its worker's heartbeats go on.
+    pub hung_ms: u64,
+}
+
+impl Timing {
+    /// With leases that live so long.
+    #[must_use]
+    pub fn with_ttl(lease_ttl_ms: u64) -> Self {
+        Self { lease_ttl_ms, suspect_ms: SUSPECT_MS.min(lease_ttl_ms), hung_ms: HUNG_TTLS * lease_ttl_ms }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self::with_ttl(LEASE_TTL_MS)
+    }
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -185,8 +220,10 @@ pub enum Event {
     Heartbeat {
         /// Who.
         worker: WorkerId,
-        /// Bytes done of its attempts.
-        progress: Vec<(RunId, AttemptId, u64)>,
+        /// Which heartbeat: what answers it names it.
+        beat: u64,
+        /// How far its attempts have come.
+        progress: Vec<(RunId, AttemptId, Done)>,
     },
     /// An attempt ended.
     Reported {
@@ -260,6 +297,13 @@ pub enum Action {
         run: RunId,
         /// Which.
         attempt: AttemptId,
+    },
+    /// Tell a worker that its heartbeat was heard.
+    Alive {
+        /// Whom.
+        worker: WorkerId,
+        /// Which heartbeat.
+        beat: u64,
     },
     /// Delete what was staged and no fact will ever use.
     Discard {

@@ -3,6 +3,8 @@
 //! `step(event, now) -> Vec<Action>`: all it knows arrives as an argument, all it wants leaves as a value. Invariant: the
 //! order of the actions is the protocol (WRITE-AHEAD); safety never rests on a lease or on `now` (LEASE-IS-HINT).
 
+mod invariants;
+mod leases;
 pub mod messages;
 mod outcome;
 mod partition;
@@ -19,11 +21,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use batteuse_shared::ids::{AttemptId, Epoch, RunId, WorkerId};
-use batteuse_shared::limits::{LEASE_TTL_MS, RUNS_LISTED_MAX, SLOTS_MAX, SUSPECT_MS};
+use batteuse_shared::limits::{RUNS_LISTED_MAX, SLOTS_MAX};
+use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::task::{FailureClass, Lease, Outcome};
 use batteuse_shared::time::Millis;
 
-pub use self::messages::{Accepted, Action, Decision, Event, Fact, TaskKey};
+pub use self::messages::{Accepted, Action, Decision, Done, Event, Fact, TaskKey, Timing};
 pub use self::run::Run;
 pub use self::status::Status;
 
@@ -40,6 +43,7 @@ struct Worker {
 /// All runs and workers.
 #[derive(Debug, Default)]
 pub struct Scheduler {
+    timing: Timing,
     runs: BTreeMap<RunId, Run>,
     ended: BTreeMap<RunId, Status>,
     workers: BTreeMap<WorkerId, Worker>,
@@ -47,6 +51,18 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
+    /// Without runs and workers.
+    #[must_use]
+    pub fn new(timing: Timing) -> Self {
+        Self { timing, ..Self::default() }
+    }
+
+    /// How long things may take.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
     /// A run rebuilt from its journal joins: its next epoch begins.
     pub fn adopt(&mut self, mut run: Run, now: Millis) -> Vec<Action> {
         let mut out = Vec::new();
@@ -63,6 +79,12 @@ impl Scheduler {
     #[must_use]
     pub fn accepted(&self, run: &RunId) -> Option<&Accepted> {
         self.runs.get(run).map(Run::accepted)
+    }
+
+    /// Whether there is such a run, be it ended or not.
+    #[must_use]
+    pub fn knows(&self, run: &RunId) -> bool {
+        self.runs.contains_key(run) || self.ended.contains_key(run)
     }
 
     /// Forgets a run that never became durable, because another one has its place.
@@ -107,7 +129,7 @@ impl Scheduler {
                     w.left.get_or_insert(now);
                 }
             }
-            Event::Heartbeat { worker, progress } => self.heartbeat(worker, progress, now, &mut out),
+            Event::Heartbeat { worker, beat, progress } => self.heartbeat(worker, beat, progress, now, &mut out),
             Event::Reported { worker, run, attempt, outcome } => {
                 self.reported(worker, run, attempt, outcome, now, &mut out);
             }
@@ -138,7 +160,20 @@ impl Scheduler {
         }
         self.forget_revoked(&out);
         self.grant(now, &mut out);
+        debug_assert_eq!(self.violated(), None);
         out
+    }
+
+    /// The first invariant that does not hold of any run, with its figures.
+    #[must_use]
+    pub fn violated(&self) -> Option<String> {
+        self.runs.values().find_map(Run::violated)
+    }
+
+    /// A run that has not ended.
+    #[must_use]
+    pub fn run(&self, run: &RunId) -> Option<&Run> {
+        self.runs.get(run)
     }
 
     fn reported(
@@ -153,6 +188,9 @@ impl Scheduler {
         if let Some(w) = self.workers.get_mut(&worker) {
             w.last_seen = now;
             w.leases.remove(&(run.clone(), attempt));
+        }
+        if self.is_ahead(&run, attempt) {
+            return;
         }
         // A staging folder that was swept after its run is not seen either: only a lease that is out accuses the worker.
         let out_now = self.runs.get(&run).is_some_and(|r| r.leases.contains_key(&attempt));
@@ -179,6 +217,12 @@ impl Scheduler {
         }
     }
 
+    /// Whether another coordinator has leased `attempt` since it took `run` over: this one was stalled, and will find that out at its next
+    /// append. Until then it has no say in what is that one's.
+    fn is_ahead(&self, run: &RunId, attempt: AttemptId) -> bool {
+        self.runs.get(run).is_some_and(|r| attempt.epoch() > r.epoch())
+    }
+
     /// Keeps no more of a run that is done than a glance.
     fn retire(&mut self, id: &RunId) {
         if let Some(run) = self.runs.get(id).filter(|r| r.done()) {
@@ -192,7 +236,7 @@ impl Scheduler {
     }
 
     fn submitted(&mut self, accepted: Accepted, now: Millis, out: &mut Vec<Action>) {
-        if self.runs.contains_key(&accepted.run) || self.ended.contains_key(&accepted.run) {
+        if self.knows(&accepted.run) {
             return;
         }
         let run = accepted.run.clone();
@@ -210,6 +254,10 @@ impl Scheduler {
         now: Millis,
         out: &mut Vec<Action>,
     ) {
+        if running.iter().any(|(run, attempt)| self.is_ahead(run, *attempt)) {
+            // It works for the coordinator that took over.
+            return out.push(Action::Close { worker });
+        }
         let running: BTreeSet<_> = running.into_iter().collect();
         let known = self.workers.get(&worker).map(|w| w.leases.clone()).unwrap_or_default();
         for (run, attempt) in known.difference(&running) {
@@ -220,7 +268,7 @@ impl Scheduler {
         let mut leases: BTreeSet<_> = known.intersection(&running).cloned().collect();
         for (run, attempt) in running.difference(&known) {
             // It was given up while it was away: what nobody has taken over goes on.
-            if self.runs.get_mut(run).is_some_and(|r| r.take_back(*attempt, &worker)) {
+            if self.runs.get_mut(run).is_some_and(|r| r.take_back(*attempt, &worker, now)) {
                 leases.insert((run.clone(), *attempt));
             } else {
                 out.push(Action::Revoke { worker: worker.clone(), run: run.clone(), attempt: *attempt });
@@ -232,26 +280,31 @@ impl Scheduler {
     fn heartbeat(
         &mut self,
         worker: WorkerId,
-        progress: Vec<(RunId, AttemptId, u64)>,
+        beat: u64,
+        progress: Vec<(RunId, AttemptId, Done)>,
         now: Millis,
         out: &mut Vec<Action>,
     ) {
-        match self.workers.get_mut(&worker) {
-            Some(w) => w.last_seen = now,
+        let Some(w) = self.workers.get_mut(&worker) else {
             // It was given up while its stream stayed open: closed, it comes back and is greeted anew.
-            None => out.push(Action::Close { worker }),
-        }
-        for (run, attempt, bytes) in progress {
+            return out.push(Action::Close { worker });
+        };
+        w.last_seen = now;
+        for (run, attempt, done) in progress {
             if let Some(lease) = self.runs.get_mut(&run).and_then(|r| r.leases.get_mut(&attempt)) {
-                lease.bytes_done = lease.bytes_done.max(bytes);
+                lease.progress(done, now);
             }
         }
+        out.push(Action::Alive { worker, beat });
     }
 
     /// Time passes: workers that are gone lose their leases; publishing is tried again.
     fn tick(&mut self, now: Millis, out: &mut Vec<Action>) {
-        let gone =
-            |w: &Worker| w.left.is_some_and(|at| now.since(at) >= SUSPECT_MS) || now.since(w.last_seen) >= LEASE_TTL_MS;
+        let Timing { lease_ttl_ms, suspect_ms, hung_ms } = self.timing;
+        // By then one that is only silent has stopped by itself.
+        let silent = |w: &Worker| now.since(w.last_seen) >= 2 * lease_ttl_ms;
+        let kept = planted(Mutant::LeaseForEver);
+        let gone = |w: &Worker| !kept && (w.left.is_some_and(|at| now.since(at) >= suspect_ms) || silent(w));
         let lost: Vec<WorkerId> = self.workers.iter().filter(|(_, w)| gone(w)).map(|(id, _)| id.clone()).collect();
         for id in lost {
             let Some(worker) = self.workers.remove(&id) else { continue };
@@ -265,6 +318,7 @@ impl Scheduler {
             }
         }
         for run in self.runs.values_mut() {
+            run.give_up_hung(hung_ms, now, out);
             run.advance(now, out);
         }
     }
@@ -287,7 +341,8 @@ impl Scheduler {
         let mut line: Vec<&mut Run> = self.runs.values_mut().collect();
         line.sort_by_key(|r| r.accepted().at);
         for (id, worker) in &mut self.workers {
-            while worker.left.is_none() && (worker.leases.len() as u64) < u64::from(worker.slots) {
+            let heard = worker.left.is_none() && now.since(worker.last_seen) < self.timing.lease_ttl_ms;
+            while heard && (worker.leases.len() as u64) < u64::from(worker.slots) {
                 let next = line.iter_mut().find_map(|r| r.lease(id, now).map(|lease| (r.id().clone(), lease)));
                 let Some((run, (attempt, task))) = next else { return };
                 worker.leases.insert((run.clone(), attempt));

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use batteuse_shared::ids::{AttemptId, PartitionId};
 use batteuse_shared::limits::{REJECTS_SHOWN, TABLE_FILES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::manifest::{Manifest, ManifestPart, Share, Success};
+use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::report::{Equation, Reason, Report, Reruns, RunState};
 use batteuse_shared::spec::{Mode, unfit_columns};
 use batteuse_shared::table::{Column, Counts, Digest};
@@ -61,7 +62,7 @@ impl Run {
 
     /// Gives the run up, if it is not decided yet.
     pub(super) fn cancel(&mut self, message: String, now: Millis, out: &mut Vec<Action>) {
-        if self.decision.is_none() {
+        if self.decision.is_none() || planted(Mutant::AbortAfterDecision) {
             let reason = Some(Reason::Cancelled { message });
             let decision = Decision { state: RunState::Cancelled, reason, manifest_sha256: None, at: now };
             self.record(Fact::RunAborted(decision), out);

@@ -3,6 +3,7 @@
 //! Invariant (SINGLE-DECISION): once accepted, the staged attempt never changes; another one may only hold its content. Pure.
 
 use batteuse_shared::ids::AttemptId;
+use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::report::{BytesToMerge, Seams};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::table::ColumnType;
@@ -71,7 +72,7 @@ impl Partition {
     /// out: what they staged is returned.
     pub(super) fn prove(&mut self, state: StateId) -> Vec<Staged> {
         let Some((_, parsed)) = self.staged.as_ref().filter(|_| !self.proven) else { return Vec::new() };
-        let right = self.exit(state).is_some_and(|exit| parsed.first == exit.first);
+        let right = planted(Mutant::FoldSkipped) || self.exit(state).is_some_and(|exit| parsed.first == exit.first);
         let met = match parsed.seam {
             Seam { given: true, .. } if right => Met::Given,
             Seam { merged_after, .. } => Met::Guessed { right, merged_after },

@@ -3,7 +3,9 @@
 //! Invariants: a budget is a function of the failures journalled, and each kind that accuses the task is bounded by a number
 //! in `limits`; the environment (disk, store) never fails a run, it only holds it up. Pure.
 
-use batteuse_shared::limits::{FAILURES_CRASH_MAX, FAILURES_LOST_MAX, RETRY_BACKOFF_MS, RETRY_BACKOFF_MS_MAX};
+use batteuse_shared::limits::{
+    FAILURES_CRASH_MAX, FAILURES_HUNG_MAX, FAILURES_LOST_MAX, RETRY_BACKOFF_MS, RETRY_BACKOFF_MS_MAX,
+};
 use batteuse_shared::report::Reason;
 use batteuse_shared::task::{Failure, FailureClass};
 use batteuse_shared::time::Millis;
@@ -14,6 +16,7 @@ use super::messages::TaskKey;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Budget {
     crash: u32,
+    hung: u32,
     lost: u32,
 }
 
@@ -25,6 +28,10 @@ impl Budget {
             FailureClass::Crash => {
                 self.crash += 1;
                 self.crash >= FAILURES_CRASH_MAX
+            }
+            FailureClass::Hung => {
+                self.hung += 1;
+                self.hung >= FAILURES_HUNG_MAX
             }
             FailureClass::Lost => {
                 self.lost += 1;

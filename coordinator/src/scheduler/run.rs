@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
+use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId};
 use batteuse_shared::limits;
 use batteuse_shared::location::{self, Scheme};
+use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::report::Reason;
 use batteuse_shared::spec::Auto;
 use batteuse_shared::table::{Classes, Column, ColumnType, Counts};
@@ -17,6 +18,7 @@ use batteuse_shared::task::{
 };
 use batteuse_shared::time::Millis;
 
+use super::leases::Out;
 use super::messages::{Accepted, Action, Decision, Fact, TaskKey};
 use super::partition::Partition;
 use super::retry::{Budget, Stall};
@@ -25,20 +27,12 @@ use crate::fold::Fold;
 use crate::plan;
 use crate::publish::Staged;
 
-/// A lease that is out.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Out {
-    pub(super) worker: WorkerId,
-    pub(super) task: TaskKey,
-    pub(super) bytes_done: u64,
-}
-
 /// A run.
 #[derive(Debug, Clone)]
 pub struct Run {
     pub(super) accepted: Accepted,
     epoch: Epoch,
-    counter: u32,
+    pub(super) counter: u32,
     pub(super) inspected: Option<Box<Inspected>>,
     pub(super) partitions: Vec<Partition>,
     fold: Option<Fold>,
@@ -63,7 +57,7 @@ pub struct Run {
     pub(super) stall: Stall,
     pub(super) waiting: BTreeSet<TaskKey>,
     pub(super) leases: BTreeMap<AttemptId, Out>,
-    issued: BTreeMap<AttemptId, TaskKey>,
+    pub(super) issued: BTreeMap<AttemptId, TaskKey>,
     /// What was decided and is proven gone: to be done once more.
     pub(super) gone: BTreeSet<TaskKey>,
     pub(super) publishing: bool,
@@ -117,7 +111,9 @@ impl Run {
         let Some(Fact::RunAccepted(accepted)) = facts.next() else { return None };
         let mut run = Run::new(*accepted);
         for fact in facts {
-            run.apply(&fact);
+            if !(planted(Mutant::FailureForgotten) && matches!(fact, Fact::AttemptFailed { .. })) {
+                run.apply(&fact);
+            }
         }
         Some(run)
     }
@@ -170,7 +166,8 @@ impl Run {
                 p.accepted = true;
                 self.to_accept.remove(partition);
                 self.accepted_count += 1;
-                if self.accepted_count == self.partitions.len() as u64 {
+                let early = u64::from(planted(Mutant::FinishEarly) && self.partitions.len() > 1);
+                if self.accepted_count + early == self.partitions.len() as u64 {
                     self.waiting.insert(TaskKey::Finish);
                 }
             }
@@ -262,9 +259,8 @@ impl Run {
         self.garbage.extend(keys);
         if let Some(counts) = had.filter(|_| partition.staged.is_none()) {
             self.staged = (self.staged.0.minus(counts), self.staged.1 - partition.range.bytes());
-            if self.failing.is_none() {
-                self.waiting.insert(TaskKey::Parse(id));
-            }
+            // Another attempt at it may be under way: of a worker that was thought to be lost, and told what it had staged.
+            self.want_again(TaskKey::Parse(id));
         }
     }
 
@@ -286,7 +282,7 @@ impl Run {
 
     /// Begins the next epoch: the first thing that a coordinator does with a run.
     pub(super) fn begin_epoch(&mut self, now: Millis, out: &mut Vec<Action>) {
-        let epoch = Epoch(self.epoch.0 + 1);
+        let epoch = Epoch(self.epoch.0 + u32::from(!planted(Mutant::EpochNotRaised) || self.epoch.0 == 0));
         self.record(Fact::EpochBegun { epoch, at: now }, out);
         self.advance(now, out);
     }
@@ -313,16 +309,14 @@ impl Run {
             self.stall = Stall::default();
         }
         let task = self.issued.remove(&attempt).filter(|task| self.open(*task));
+        let task = task.or_else(|| self.task_of_stale(&outcome));
         let Some(task) = task else {
-            // Late, stale, or told twice: only files that nobody knows of are left to deal with.
-            match outcome {
-                Outcome::Parsed(parsed) if !self.uses(attempt) => self.garbage.extend(sound::own(&parsed, attempt)),
-                Outcome::Finished(finished)
-                    if !self.uses(attempt) && sound::finished(&finished, self.id(), attempt, self.uploads()) =>
-                {
-                    self.garbage.push(Staged { name: finished.rejects.key, upload: finished.rejects.upload });
-                }
-                _ => {}
+            // Late, stale, or told twice: it changes nothing, and nothing of it is deleted. Another coordinator, which took the run over
+            // while this one stood still, may have accepted what it staged; what nobody has is swept when the run is done.
+            if let Outcome::Parsed(parsed) = &outcome
+                && planted(Mutant::StaleIsGarbage)
+            {
+                self.garbage.extend(sound::own(parsed, attempt));
             }
             return self.advance(now, out);
         };
@@ -359,6 +353,14 @@ impl Run {
         self.advance(now, out);
     }
 
+    /// The task of an attempt that nobody waits for, as its outcome has it: none, unless a bug is planted.
+    fn task_of_stale(&self, outcome: &Outcome) -> Option<TaskKey> {
+        let Outcome::Parsed(parsed) = outcome else { return None };
+        let of = |p: &&Partition| p.range.start <= parsed.span.start && parsed.span.start < p.range.end;
+        let at = || self.partitions.iter().position(|p| of(&p)).map(|i| TaskKey::Parse(PartitionId(i as u32)));
+        if planted(Mutant::StaleTokenAccepted) { at() } else { None }
+    }
+
     /// What was inspected, with the size of partitions where that is ours to decide: a fact, so that replay cuts alike.
     fn sized(&self, found: Inspected, slots: u32) -> Inspected {
         let spec = &self.accepted.job.spec;
@@ -379,13 +381,13 @@ impl Run {
     }
 
     /// Whether the files that `attempt` staged are the run's: a report that is told twice must not lose them.
-    fn uses(&self, attempt: AttemptId) -> bool {
+    pub(super) fn uses(&self, attempt: AttemptId) -> bool {
         let staged =
             |p: &Partition| p.holder() == Some(attempt) || p.staged.as_ref().is_some_and(|(a, _)| *a == attempt);
         self.finish.as_ref().is_some_and(|(a, _)| *a == attempt) || self.partitions.iter().any(staged)
     }
 
-    fn take_failure(
+    pub(super) fn take_failure(
         &mut self,
         task: TaskKey,
         attempt: AttemptId,
@@ -393,7 +395,8 @@ impl Run {
         now: Millis,
         out: &mut Vec<Action>,
     ) {
-        if failure.class == FailureClass::Environment || self.decision.is_some() {
+        let counted = planted(Mutant::EnvironmentCounted);
+        if failure.class == FailureClass::Environment && !counted || self.decision.is_some() {
             // It accuses no task, so no fact is made of it: the journal may lie on the very disk that is full.
             self.stall.fail(failure.message, now);
         } else {
@@ -403,7 +406,7 @@ impl Run {
     }
 
     /// Whether a task is still to be done.
-    fn open(&self, task: TaskKey) -> bool {
+    pub(super) fn open(&self, task: TaskKey) -> bool {
         if self.decision.is_some() {
             return self.gone.contains(&task);
         }
@@ -412,57 +415,6 @@ impl Run {
             TaskKey::Parse(p) => self.partitions[p.0 as usize].staged.is_none() && self.failing.is_none(),
             TaskKey::Finish => self.finish.is_none() && !self.finish_given_up,
         }
-    }
-
-    /// Whether a task is still to be done and nobody has it.
-    fn free(&self, task: TaskKey) -> bool {
-        self.open(task) && !self.leases.values().any(|l| l.task == task)
-    }
-
-    /// Puts a task back in line, if it is free.
-    pub(super) fn want_again(&mut self, task: TaskKey) {
-        if self.free(task) {
-            self.waiting.insert(task);
-        }
-    }
-
-    /// A worker that was given up is back with an attempt: if nobody has its task, it has the lease again.
-    pub(super) fn take_back(&mut self, attempt: AttemptId, worker: &WorkerId) -> bool {
-        let Some(task) = self.issued.get(&attempt).copied().filter(|task| self.free(*task)) else { return false };
-        self.waiting.remove(&task);
-        self.leases.insert(attempt, Out { worker: worker.clone(), task, bytes_done: 0 });
-        true
-    }
-
-    /// A lease is lost with its worker.
-    pub(super) fn lose(&mut self, attempt: AttemptId, now: Millis, out: &mut Vec<Action>) {
-        let Some(lost) = self.leases.remove(&attempt) else { return };
-        let message = format!("worker {} was lost while it ran {}", lost.worker, super::retry::name(lost.task));
-        let failure = Failure { class: FailureClass::Lost, message };
-        self.take_failure(lost.task, attempt, failure, now, out);
-        self.advance(now, out);
-    }
-
-    /// A lease never began, or its worker came back without it: no fault of the task.
-    pub(super) fn release(&mut self, attempt: AttemptId) {
-        if let Some(lease) = self.leases.remove(&attempt) {
-            self.issued.remove(&attempt);
-            self.want_again(lease.task);
-        }
-    }
-
-    /// The next task to lease to `worker`, if one is ready.
-    pub(super) fn lease(&mut self, worker: &WorkerId, now: Millis) -> Option<(AttemptId, Task)> {
-        if self.stall.until > now {
-            return None;
-        }
-        let key = self.waiting.first().copied().filter(|key| !self.connections_are_out(*key))?;
-        self.waiting.remove(&key);
-        self.counter += 1;
-        let attempt = AttemptId::new(self.epoch, self.counter);
-        self.issued.insert(attempt, key);
-        self.leases.insert(attempt, Out { worker: worker.clone(), task: key, bytes_done: 0 });
-        Some((attempt, self.task(key)))
     }
 
     fn staging(&self) -> Staging {
@@ -478,7 +430,7 @@ impl Run {
         self.accepted.job.spec.output.folder_url()
     }
 
-    fn task(&self, key: TaskKey) -> Task {
+    pub(super) fn task(&self, key: TaskKey) -> Task {
         let spec = &self.accepted.job.spec;
         let source = self.accepted.source.clone();
         match (key, &self.inspected) {
@@ -562,7 +514,7 @@ impl Run {
     fn settle(&mut self, out: &mut Vec<Action>) {
         let Some(inspected) = &self.inspected else { return };
         let declared = inspected.columns.iter().all(|c| c.declared);
-        let all_proven = self.proven == self.partitions.len();
+        let all_proven = self.proven == self.partitions.len() || planted(Mutant::UnprovenSummaries) && self.proven > 0;
         if self.settled.is_some() || self.failing.is_some() || !(declared || all_proven) {
             return;
         }
@@ -585,15 +537,5 @@ impl Run {
             _ => return,
         };
         self.record(Fact::RunDecided(decision), out);
-    }
-
-    fn revoke(&mut self, out: &mut Vec<Action>) {
-        let run = self.id().clone();
-        let stop: Vec<AttemptId> = self.leases.iter().filter(|(_, l)| !self.open(l.task)).map(|(a, _)| *a).collect();
-        for attempt in stop {
-            if let Some(lease) = self.leases.remove(&attempt) {
-                out.push(Action::Revoke { worker: lease.worker, run: run.clone(), attempt });
-            }
-        }
     }
 }

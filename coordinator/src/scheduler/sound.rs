@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use batteuse_shared::ids::{AttemptId, PartitionId, RunId};
 use batteuse_shared::limits::{COLUMNS_MAX, HIVE_FILES_MAX, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX};
+use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::table::Digest;
 use batteuse_shared::task::{FailureClass, Finished, Inspected, Parsed, Seam, StagedPart, StagedRejects, Upload};
@@ -17,7 +18,8 @@ use crate::publish::Staged;
 
 /// Failures that say nothing about the task.
 pub(super) fn blameless(class: FailureClass) -> bool {
-    matches!(class, FailureClass::Released | FailureClass::Unseen)
+    let counted = class == FailureClass::Released && planted(Mutant::PreemptionCounted);
+    matches!(class, FailureClass::Released | FailureClass::Unseen) && !counted
 }
 
 /// What an attempt staged that is its own by name: other names may be somebody else's files.

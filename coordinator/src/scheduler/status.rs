@@ -65,7 +65,7 @@ impl Run {
     #[must_use]
     pub fn status(&self) -> Status {
         let (counts, staged_bytes) = self.staged;
-        let running: u64 = self.leases.values().map(|l| l.bytes_done).sum();
+        let running: u64 = self.leases.values().map(|l| l.done.bytes).sum();
         Status {
             run: self.id().clone(),
             job: self.accepted.job.metadata.name.clone(),

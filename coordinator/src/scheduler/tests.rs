@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
 use batteuse_shared::layout;
-use batteuse_shared::limits::{FAILURES_CRASH_MAX, FILE_BYTES_DEFAULT, LEASE_TTL_MS, RETRY_BACKOFF_MS, SUSPECT_MS};
+use batteuse_shared::limits::{
+    FAILURES_CRASH_MAX, FILE_BYTES_DEFAULT, HUNG_TTLS, LEASE_TTL_MS, RETRY_BACKOFF_MS, SUSPECT_MS,
+};
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{
@@ -23,7 +25,7 @@ mod replacing;
 mod seams;
 mod tables;
 
-use super::messages::{Accepted, Action, Event, Fact};
+use super::messages::{Accepted, Action, Done, Event, Fact};
 use super::{Run, Scheduler};
 
 const OUTSIDE: StateId = StateId(2);
@@ -226,6 +228,7 @@ fn names(actions: &[Action]) -> Vec<String> {
         Action::Ack { .. } => "ack".to_owned(),
         Action::Refuse { .. } => "refuse".to_owned(),
         Action::Close { .. } => "close".to_owned(),
+        Action::Alive { beat, .. } => format!("alive {beat}"),
         Action::Discard { unwanted, .. } => format!("discard {}", unwanted.len()),
         Action::Publish(plan) => format!("publish {} parts, success {}", plan.parts.len(), plan.success.is_some()),
     };
@@ -303,7 +306,7 @@ fn a_report_told_twice_loses_nothing() {
 }
 
 #[test]
-fn the_first_staged_attempt_wins_and_the_late_ones_files_go() {
+fn the_first_staged_attempt_wins_and_the_late_one_changes_nothing() {
     let (mut stage, leases) = Stage::inspected(1);
     stage.step(Event::WorkerLeft { worker: worker("w") });
     stage.now = Millis(SUSPECT_MS);
@@ -313,7 +316,7 @@ fn the_first_staged_attempt_wins_and_the_late_ones_files_go() {
     assert_eq!(again.len(), 1);
     stage.report("v", &again[0], plain(&again[0]).outcome(&again[0]));
     let said = stage.report("w", &leases[0], plain(&leases[0]).outcome(&leases[0]));
-    assert_eq!(names(&said), ["discard 1", "ack"]);
+    assert_eq!(names(&said), ["ack"]);
 }
 
 #[test]
@@ -331,7 +334,7 @@ fn a_stream_that_comes_back_in_time_keeps_its_leases() {
     let (mut stage, leases) = Stage::inspected(1);
     stage.step(Event::WorkerLeft { worker: worker("w") });
     stage.now = Millis(SUSPECT_MS - 1);
-    let running = vec![(run_id(), leases[0].attempt), (run_id(), AttemptId::new(Epoch(7), 7))];
+    let running = vec![(run_id(), leases[0].attempt), (run_id(), AttemptId::new(Epoch(1), 7))];
     let said = stage.step(Event::WorkerJoined { worker: worker("w"), slots: 1, running });
     assert_eq!(names(&said), ["revoke"], "the unknown one is revoked, the known one goes on");
     stage.now = Millis(2 * SUSPECT_MS);
@@ -339,9 +342,21 @@ fn a_stream_that_comes_back_in_time_keeps_its_leases() {
 }
 
 #[test]
+fn a_coordinator_that_was_taken_over_has_no_say_in_what_the_next_one_leased() {
+    let (mut stage, leases) = Stage::inspected(1);
+    let ahead = AttemptId::new(Epoch(7), 1);
+    let said = stage.step(Event::WorkerJoined { worker: worker("v"), slots: 1, running: vec![(run_id(), ahead)] });
+    assert_eq!(names(&said), ["close"], "nothing is revoked, nothing is leased");
+    let lease = Lease { attempt: ahead, ..leases[0].clone() };
+    assert_eq!(names(&stage.report("w", &lease, plain(&lease).outcome(&lease))), [""; 0], "not even acknowledged");
+}
+
+#[test]
 fn a_silent_worker_loses_its_leases() {
     let (mut stage, _) = Stage::inspected(2);
     stage.now = Millis(LEASE_TTL_MS);
+    assert_eq!(names(&stage.step(Event::Tick)), [""; 0], "it may not have heard yet that it is to stop");
+    stage.now = Millis(2 * LEASE_TTL_MS);
     let said = names(&stage.step(Event::Tick));
     assert_eq!(said, ["close", "record AttemptFailed", "record AttemptFailed"], "its stream may be open still");
 }
@@ -349,9 +364,9 @@ fn a_silent_worker_loses_its_leases() {
 #[test]
 fn a_worker_that_was_given_up_is_greeted_anew_and_goes_on_with_what_nobody_took() {
     let (mut stage, leases) = Stage::inspected(2);
-    stage.now = Millis(LEASE_TTL_MS);
+    stage.now = Millis(2 * LEASE_TTL_MS);
     stage.step(Event::Tick);
-    let heartbeat = |name| Event::Heartbeat { worker: worker(name), progress: Vec::new() };
+    let heartbeat = |name| Event::Heartbeat { worker: worker(name), beat: 1, progress: Vec::new() };
     assert_eq!(names(&stage.step(heartbeat("w"))), ["close"], "it is not known any more");
     assert_eq!(names(&stage.step(Event::Offered { worker: worker("w"), slots: 2 })), ["close"]);
     let taken = stage.join("v", 1);
@@ -360,10 +375,50 @@ fn a_worker_that_was_given_up_is_greeted_anew_and_goes_on_with_what_nobody_took(
     let again = leases.iter().find(|l| l.task == taken[0].task).expect("v has one of the two");
     let revoked = Action::Revoke { worker: worker("w"), run: run_id(), attempt: again.attempt };
     assert_eq!((names(&said), &said[0]), (vec!["revoke".to_owned(), "grant 2 guess".to_owned()], &revoked));
-    assert!(stage.step(heartbeat("w")).is_empty());
+    assert_eq!(names(&stage.step(heartbeat("w"))), ["alive 1"]);
     let kept = leases.iter().find(|l| l.attempt != again.attempt).unwrap();
     let said = names(&stage.report("w", kept, plain(kept).outcome(kept)));
     assert_eq!(said, ["record Staged", "ack"]);
+}
+
+#[test]
+fn a_silent_worker_gets_nothing_more() {
+    let (mut stage, leases) = Stage::inspected(2);
+    stage.report("w", &leases[0], plain(&leases[0]).outcome(&leases[0]));
+    let mut more = stage.join("v", 1);
+    assert_eq!(more.len(), 0, "w has the rest");
+    stage.now = Millis(LEASE_TTL_MS);
+    stage.step(Event::WorkerLeft { worker: worker("v") });
+    more = grants(&stage.step(Event::Tick));
+    assert_eq!(more, [], "w has not been heard for a lease's time");
+}
+
+#[test]
+fn an_attempt_that_does_nothing_is_given_up_while_its_worker_lives() {
+    let (mut stage, leases) = Stage::inspected(2);
+    let beat = |number, work: u64| {
+        let done = |lease: &Lease, work| (lease.run.clone(), lease.attempt, Done { bytes: 5, work });
+        let progress = vec![done(&leases[0], work), done(&leases[1], 1)];
+        Event::Heartbeat { worker: worker("w"), beat: number, progress }
+    };
+    for second in 1..60 {
+        stage.now = Millis(second * 1_000);
+        assert_eq!(names(&stage.step(beat(second, second))), [format!("alive {second}")]);
+        assert_eq!(names(&stage.step(Event::Tick)), [""; 0]);
+    }
+    stage.now = Millis(1_000 + HUNG_TTLS * LEASE_TTL_MS);
+    stage.step(beat(60, 60));
+    let said = names(&stage.step(Event::Tick));
+    assert_eq!(said, ["revoke", "record AttemptFailed", "grant 1 guess"], "bytes alone are no work");
+    let failed = stage.facts.iter().find_map(|fact| match fact {
+        Fact::AttemptFailed { failure, .. } => Some(failure.clone()),
+        _ => None,
+    });
+    let failed = failed.unwrap();
+    assert_eq!(
+        (failed.class, failed.message.as_str()),
+        (FailureClass::Hung, "worker w has done nothing for 60 s while it ran partition 1")
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::{
 use crate::error::WireError;
 use crate::v1;
 
-twinned!(FailureClass, v1::FailureClass, Environment, Crash, Lost, Refused, SourceChanged, Released, Unseen);
+twinned!(FailureClass, v1::FailureClass, Environment, Crash, Lost, Refused, SourceChanged, Released, Unseen, Hung);
 
 impl From<Outcome> for v1::Outcome {
     fn from(outcome: Outcome) -> Self {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use batteuse_shared::ids::{AttemptId, PartitionId, RunId, WorkerId};
-use batteuse_shared::limits::{PARTITIONS_MAX, PHASE_US_MAX, SLOTS_MAX, SOURCE_BYTES_MAX};
+use batteuse_shared::limits::{LEASE_TTL_MS_MAX, PARTITIONS_MAX, PHASE_US_MAX, SLOTS_MAX, SOURCE_BYTES_MAX};
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{
@@ -298,7 +298,8 @@ fn finished() -> impl Strategy<Value = Finished> {
 
 fn failure() -> impl Strategy<Value = Failure> {
     use FailureClass as F;
-    let class = select(vec![F::Environment, F::Crash, F::Lost, F::Refused, F::SourceChanged, F::Released, F::Unseen]);
+    let classes = [F::Environment, F::Crash, F::Lost, F::Refused, F::SourceChanged, F::Released, F::Unseen, F::Hung];
+    let class = select(classes.to_vec());
     (class, words()).prop_map(|(class, message)| Failure { class, message })
 }
 
@@ -313,21 +314,34 @@ pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
 
 pub(super) fn worker_says() -> impl Strategy<Value = WorkerSays> {
     let worker = "[a-z0-9-]{1,100}".prop_map(|text| WorkerId::new(&text).expect("in the alphabet"));
-    let hello = (worker, 1..=SLOTS_MAX, "[ -~]{1,100}", any::<u32>(), vec((run(), attempt()), 0..4))
-        .prop_map(|(worker, slots, version, protocol, running)| Hello { worker, slots, version, protocol, running });
-    let progress =
-        (run(), attempt(), size()).prop_map(|(run, attempt, bytes_done)| Progress { run, attempt, bytes_done });
+    let hello = (worker, 1..=SLOTS_MAX, "[ -~]{1,100}", any::<u32>(), vec((run(), attempt()), 0..4), any::<u64>());
+    let hello = hello.prop_map(|(worker, slots, version, protocol, running, stream)| Hello {
+        worker,
+        slots,
+        version,
+        protocol,
+        running,
+        stream,
+    });
+    let progress = (run(), attempt(), size(), any::<u64>()).prop_map(|(run, attempt, bytes_done, work)| Progress {
+        run,
+        attempt,
+        bytes_done,
+        work,
+    });
     prop_oneof![
         hello.prop_map(WorkerSays::Hello),
         (0..=SLOTS_MAX).prop_map(|slots| WorkerSays::Wanted { slots }),
-        vec(progress, 0..4).prop_map(WorkerSays::Heartbeat),
+        (any::<u64>(), vec(progress, 0..4)).prop_map(|(beat, progress)| WorkerSays::Heartbeat { beat, progress }),
         (run(), attempt(), outcome()).prop_map(|(run, attempt, outcome)| WorkerSays::Report { run, attempt, outcome }),
     ]
 }
 
 pub(super) fn coordinator_says() -> impl Strategy<Value = CoordinatorSays> {
     prop_oneof![
-        any::<u32>().prop_map(|protocol| CoordinatorSays::Welcome { protocol }),
+        (any::<u32>(), 1..=LEASE_TTL_MS_MAX)
+            .prop_map(|(protocol, lease_ttl_ms)| CoordinatorSays::Welcome { protocol, lease_ttl_ms }),
+        any::<u64>().prop_map(|beat| CoordinatorSays::Alive { beat }),
         words().prop_map(|reason| CoordinatorSays::Refused { reason }),
         lease().prop_map(|lease| CoordinatorSays::Grant(Box::new(lease))),
         (run(), attempt()).prop_map(|(run, attempt)| CoordinatorSays::Revoke { run, attempt }),

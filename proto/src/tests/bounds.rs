@@ -287,7 +287,7 @@ fn a_failure_is_cut_when_sent_and_refused_when_too_long() {
     assert!(Failure::try_from(sent.clone()).is_ok());
     let long = v1::Failure { message: "x".repeat(FAILURE_MESSAGE_BYTES_MAX + 1), ..sent.clone() };
     assert_eq!(refusal::<Failure, _>(long), "Failure.message: 2001 bytes, where 0 to 2000 are allowed");
-    assert_eq!(refusal::<Failure, _>(v1::Failure { class: 8, ..sent }), unknown("Failure.class", 8));
+    assert_eq!(refusal::<Failure, _>(v1::Failure { class: 9, ..sent }), unknown("Failure.class", 9));
 }
 
 #[test]
@@ -311,10 +311,15 @@ fn greetings_and_heartbeats_are_checked() {
     let wanted = v1::worker_message::Kind::Wanted(v1::Wanted { slots: 1025 });
     assert_eq!(refusal::<WorkerSays, _>(says(wanted)), "Wanted.slots: 1025 is not between 0 and 1024");
     let progress = vec![v1::Progress::default(); SLOTS_MAX as usize + 1];
-    let heartbeat = v1::worker_message::Kind::Heartbeat(v1::Heartbeat { progress });
+    let heartbeat = v1::worker_message::Kind::Heartbeat(v1::Heartbeat { progress, beat: 1 });
     assert_eq!(
         refusal::<WorkerSays, _>(says(heartbeat)),
         "Heartbeat.progress: 1025 entries, where at most 1024 are allowed"
+    );
+    let welcome = v1::coordinator_message::Kind::Welcome(v1::Welcome { protocol: 1, lease_ttl_ms: 0 });
+    assert_eq!(
+        refusal::<CoordinatorSays, _>(v1::CoordinatorMessage { kind: Some(welcome) }),
+        "Welcome.lease_ttl_ms: 0 is not between 1 and 3600000"
     );
     assert_eq!(refusal::<WorkerSays, _>(v1::WorkerMessage::default()), missing("WorkerMessage.kind"));
     assert_eq!(refusal::<CoordinatorSays, _>(v1::CoordinatorMessage::default()), missing("CoordinatorMessage.kind"));

@@ -1,0 +1,119 @@
+//! The leases of a run: who has which task, and when that is over without a report.
+//!
+//! Invariant (LEASE-IS-HINT): they are gone with the process and nothing is decided by them; what an attempt staged counts whether its
+//! lease is still out or not. Pure.
+
+use batteuse_shared::ids::{AttemptId, WorkerId};
+use batteuse_shared::mutants::{Mutant, planted};
+use batteuse_shared::task::{Failure, FailureClass, Task};
+use batteuse_shared::time::Millis;
+
+use super::messages::{Action, Done, TaskKey};
+use super::run::Run;
+
+/// A lease that is out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Out {
+    pub(super) worker: WorkerId,
+    pub(super) task: TaskKey,
+    pub(super) done: Done,
+    /// When it was last heard that it had done something.
+    moved: Millis,
+}
+
+impl Out {
+    fn new(worker: &WorkerId, task: TaskKey, now: Millis) -> Self {
+        Self { worker: worker.clone(), task, done: Done::default(), moved: now }
+    }
+
+    /// Takes in how far it has come.
+    pub(super) fn progress(&mut self, done: Done, now: Millis) {
+        if done.work > self.done.work {
+            self.moved = now;
+        }
+        self.done = Done { bytes: self.done.bytes.max(done.bytes), work: self.done.work.max(done.work) };
+    }
+}
+
+impl Run {
+    /// Whether a task is still to be done and nobody has it.
+    fn free(&self, task: TaskKey) -> bool {
+        self.open(task) && !self.leases.values().any(|l| l.task == task)
+    }
+
+    /// Puts a task back in line, if it is free.
+    pub(super) fn want_again(&mut self, task: TaskKey) {
+        if self.free(task) {
+            self.waiting.insert(task);
+        }
+    }
+
+    /// A worker that was given up is back with an attempt: if nobody has its task, it has the lease again.
+    pub(super) fn take_back(&mut self, attempt: AttemptId, worker: &WorkerId, now: Millis) -> bool {
+        let Some(task) = self.issued.get(&attempt).copied().filter(|task| self.free(*task)) else { return false };
+        self.waiting.remove(&task);
+        self.leases.insert(attempt, Out::new(worker, task, now));
+        true
+    }
+
+    /// A lease is lost with its worker.
+    pub(super) fn lose(&mut self, attempt: AttemptId, now: Millis, out: &mut Vec<Action>) {
+        let Some(lost) = self.leases.remove(&attempt) else { return };
+        let message = format!("worker {} was lost while it ran {}", lost.worker, super::retry::name(lost.task));
+        let failure = Failure { class: FailureClass::Lost, message };
+        self.take_failure(lost.task, attempt, failure, now, out);
+        self.advance(now, out);
+    }
+
+    /// Attempts that have done nothing for so long, while their workers' heartbeats go on, are given up.
+    pub(super) fn give_up_hung(&mut self, hung_ms: u64, now: Millis, out: &mut Vec<Action>) {
+        let hung: Vec<AttemptId> =
+            self.leases.iter().filter(|(_, lease)| now.since(lease.moved) >= hung_ms).map(|(id, _)| *id).collect();
+        let hung = if planted(Mutant::LeaseForEver) { Vec::new() } else { hung };
+        for attempt in hung {
+            let Some(lease) = self.leases.remove(&attempt) else { continue };
+            let message = format!(
+                "worker {} has done nothing for {} s while it ran {}",
+                lease.worker,
+                now.since(lease.moved) / 1_000,
+                super::retry::name(lease.task)
+            );
+            out.push(Action::Revoke { worker: lease.worker, run: self.id().clone(), attempt });
+            let failure = Failure { class: FailureClass::Hung, message };
+            self.take_failure(lease.task, attempt, failure, now, out);
+        }
+    }
+
+    /// A lease never began, or its worker came back without it: no fault of the task.
+    pub(super) fn release(&mut self, attempt: AttemptId) {
+        if let Some(lease) = self.leases.remove(&attempt) {
+            self.issued.remove(&attempt);
+            self.want_again(lease.task);
+        }
+    }
+
+    /// The next task to lease to `worker`, if one is ready.
+    pub(super) fn lease(&mut self, worker: &WorkerId, now: Millis) -> Option<(AttemptId, Task)> {
+        if self.stall.until > now {
+            return None;
+        }
+        let key = self.waiting.first().copied().filter(|key| !self.connections_are_out(*key))?;
+        self.waiting.remove(&key);
+        self.counter += 1;
+        let attempt = AttemptId::new(self.epoch(), self.counter);
+        self.issued.insert(attempt, key);
+        self.leases.insert(attempt, Out::new(worker, key, now));
+        Some((attempt, self.task(key)))
+    }
+
+    /// Attempts at tasks that are done, or not wanted any more, are told to stop.
+    pub(super) fn revoke(&mut self, out: &mut Vec<Action>) {
+        let run = self.id().clone();
+        let stop: Vec<AttemptId> = self.leases.iter().filter(|(_, l)| !self.open(l.task)).map(|(a, _)| *a).collect();
+        for attempt in stop {
+            if let Some(lease) = self.leases.remove(&attempt) {
+                out.push(Action::Revoke { worker: lease.worker, run: run.clone(), attempt });
+            }
+        }
+    }
+}

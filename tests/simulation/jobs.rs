@@ -1,0 +1,164 @@
+//! The runs of a simulation, and what each must come to.
+
+use std::collections::BTreeMap;
+
+use batteuse_coordinator::scheduler::{Accepted, Fact, Run};
+use batteuse_shared::ids::RunId;
+use batteuse_shared::layout;
+use batteuse_shared::limits::FILE_BYTES_DEFAULT;
+use batteuse_shared::report::{Reason, Report};
+use batteuse_shared::spec::{
+    API_VERSION, Auto, Columns, Compression, Csv, Job as Spec, KIND, Metadata, Mode, Output, Parquet, Partition,
+    Rejects, Source as SourceSpec, Spec as Body, Tolerance,
+};
+use batteuse_shared::table::Digest;
+use batteuse_shared::task::{FailureClass, SourceRef, SourceVersion};
+use batteuse_shared::time::Millis;
+
+use super::faults::Fault;
+use super::source::Source;
+use super::store::sha256;
+use super::world::{Job, World};
+use crate::recovery::Chance;
+
+/// A run over a source of its own.
+pub fn draw(number: u64, chance: &mut Chance) -> Job {
+    let source = Source::draw(chance);
+    let bytes = match chance.below(6) {
+        0 => 1,
+        1 => source.size() + 1,
+        _ => 5 + chance.below(source.size()),
+    };
+    // Partitions of one byte are many; so the source is short then.
+    let bytes = bytes.max(source.size() / 40 + u64::from(bytes > 1));
+    let url = "file:///in.csv".to_owned();
+    let run = RunId::new(&format!("run-{number}")).expect("valid");
+    let spec = Body {
+        source: SourceSpec { url: url.clone(), csv: Csv::default() },
+        partition: Partition { bytes: Auto::Given(bytes.max(1)) },
+        columns: Columns::Infer,
+        output: Output::parquet(Parquet {
+            url: format!("file:///{run}/"),
+            compression: Compression::default(),
+            file_bytes: FILE_BYTES_DEFAULT,
+            mode: Mode::Error,
+            partition_by: Vec::new(),
+        }),
+        rejects: Rejects { tolerate: Tolerance { count: Some(u64::MAX), percent: None } },
+    };
+    let metadata = Metadata { name: "job".to_owned() };
+    let job = Spec { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec };
+    let version = SourceVersion { inode: 1, mtime_ns: 2, bytes: source.size() };
+    let source_ref = SourceRef { url, version };
+    let nonce = format!("nonce{number}");
+    Job { accepted: Accepted { run, job, source: source_ref, nonce, standing: None, at: Millis(number) }, source }
+}
+
+impl World {
+    /// Looks at what all runs came to.
+    pub fn conclude(&mut self) {
+        for job in 0..self.jobs.len() {
+            let wrong = self.judge(job);
+            let run = self.run_of(job);
+            self.violations.extend(wrong.err().map(|what| format!("{run}: {what}")));
+        }
+    }
+
+    fn judge(&self, job: usize) -> Result<(), String> {
+        let run = self.run_of(job);
+        let facts = self.store.facts(&run);
+        lawful(&facts)?;
+        let replayed = Run::replay(facts.clone()).ok_or("there is no run")?;
+        let decision = replayed.decision().ok_or("it is not decided")?;
+        let root = format!("{run}/");
+        let parts: Vec<_> =
+            self.store.files(&root).into_iter().filter(|(path, _)| layout::is_part(&path[root.len()..])).collect();
+        let success = !self.store.files(&format!("{root}{}", layout::SUCCESS)).is_empty();
+        let staging = self.store.files(&format!("{root}{}", layout::staging_dir(&run)));
+        if !staging.is_empty() {
+            return Err(format!("staged files are left: {:?}", staging[0].0));
+        }
+        if decision.manifest_sha256.is_none() {
+            self.may_have_failed(&facts, decision.reason.as_ref())?;
+            return match parts.first() {
+                Some((path, _)) => Err(format!("VISIBLE-IS-DECIDED: {path} of a run that failed")),
+                None if success => Err("VISIBLE-IS-DECIDED: _SUCCESS of a run that failed".to_owned()),
+                None => Ok(()),
+            };
+        }
+        self.must_be_exact(job, &parts)?;
+        let manifest = self.store.files(&format!("{root}{}", layout::manifest(&run)));
+        let text = manifest.first().map(|(_, text)| sha256(text));
+        if text != decision.manifest_sha256 || !success {
+            return Err("the manifest is not the decided one, or _SUCCESS is not there".to_owned());
+        }
+        Ok(())
+    }
+
+    /// EXACT: what is visible is what one sequential reader makes of the source.
+    fn must_be_exact(&self, job: usize, parts: &[(String, Vec<u8>)]) -> Result<(), String> {
+        let run = self.run_of(job);
+        let (want, _) = self.jobs[job].source.whole();
+        let (mut rows, mut digest) = (0, Digest::default());
+        for (path, content) in parts {
+            let text = std::str::from_utf8(content).expect("text");
+            let (n, sum) = text.split_once(' ').ok_or_else(|| format!("{path} is no part"))?;
+            rows += n.parse::<u64>().expect("a number");
+            digest = digest.plus(Digest(sum.parse().expect("a number")));
+        }
+        if (rows, digest) != (want.counts.written, want.digest) {
+            return Err(format!("EXACT: {rows} rows are visible, {} were to be, or others", want.counts.written));
+        }
+        let report = self.store.files(&format!("{run}/{}", layout::report(&run)));
+        let (_, text) = report.first().ok_or("there is no report")?;
+        let report: Report = serde_json::from_slice(text).expect("a report");
+        if report.counts != want.counts || !report.equation.holds {
+            return Err(format!("EXACT: the report tells {:?}, the truth is {:?}", report.counts, want.counts));
+        }
+        Ok(())
+    }
+
+    /// A run fails only when something that accuses it came to happen too often.
+    fn may_have_failed(&self, facts: &[Fact], reason: Option<&Reason>) -> Result<(), String> {
+        let came = |fault: Fault| self.store.faults(|faults| faults.came.get(&fault).copied().unwrap_or_default());
+        let mut budgets: BTreeMap<(String, FailureClass), u32> = BTreeMap::new();
+        for fact in facts {
+            if let Fact::AttemptFailed { task, failure, .. } = fact {
+                *budgets.entry((format!("{task:?}"), failure.class)).or_default() += 1;
+            }
+        }
+        let most = budgets.values().max().copied().unwrap_or_default();
+        match reason {
+            Some(Reason::Cancelled { .. }) if came(Fault::Cancelled) > 0 => Ok(()),
+            Some(Reason::TaskFailed { .. }) if most >= 3 => Ok(()),
+            other => Err(format!("it failed for no reason that came: {other:?}")),
+        }
+    }
+}
+
+/// What no journal may say.
+fn lawful(facts: &[Fact]) -> Result<(), String> {
+    let (mut accepted, mut decided, mut epoch) = (BTreeMap::new(), 0, 0);
+    for fact in facts {
+        match fact {
+            Fact::EpochBegun { epoch: begun, .. } if begun.0 <= epoch => {
+                return Err(format!("epoch {} after {epoch}", begun.0));
+            }
+            Fact::EpochBegun { epoch: begun, .. } => epoch = begun.0,
+            Fact::Accepted { partition, attempt } => {
+                if let Some(before) = accepted.insert(*partition, *attempt) {
+                    return Err(format!("SINGLE-DECISION: partition {partition} is accepted twice, first {before}"));
+                }
+            }
+            Fact::RunDecided(_) | Fact::RunAborted(_) => decided += 1,
+            Fact::AttemptFailed { failure, .. } => {
+                use FailureClass as F;
+                if matches!(failure.class, F::Released | F::Unseen | F::Environment) {
+                    return Err(format!("{:?} is counted as a failure", failure.class));
+                }
+            }
+            _ => {}
+        }
+    }
+    if decided == 1 { Ok(()) } else { Err(format!("SINGLE-DECISION: decided {decided} times")) }
+}
