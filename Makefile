@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parts peers check bench bench-kernel bench-seams asan triples kills fuzz cargo-fuzz fmt clippy doc tidy deny \
+.PHONY: help demo test parts peers check bench bench-kernel bench-seams asan triples kills simulate mutants fuzz cargo-fuzz fmt clippy doc tidy deny \
 	cargo-deny advisories
 
 help: ## list the targets
@@ -54,6 +54,12 @@ triples: ## 10^7 made-up (dialect, file, cut) triples against the oracle, in rel
 kills: ## 100 rounds of kill -9 of runs into SeaweedFS, and into PostgreSQL; BATTEUSE_KILLS for another number
 	BATTEUSE_KILLS="$${BATTEUSE_KILLS:-100}" $(CARGO) test --locked --test batteuse -- \
 		--nocapture --test-threads 1 stores::kills::killed_runs_into_s3 stores::tables::kills::embedded_runs
+
+simulate: ## 20,000 simulated lives of a cluster under faults; BATTEUSE_SEEDS for another number, BATTEUSE_SEED for one of them
+	BATTEUSE_SEEDS="$${BATTEUSE_SEEDS:-20000}" $(CARGO) test --locked --test batteuse -- --nocapture simulation::seeds
+
+mutants: ## plant bugs one by one, and tell which seed of the simulation finds each, and how
+	$(CARGO) test --locked --test batteuse -- --nocapture simulation::every_planted_bug_is_found
 
 # What is found anew stays out of the tree; `cargo fuzz cmin` makes a corpus small that is to be committed. Longer inputs are no
 # larger files: those are made of pieces. Comparisons are not traced: that halves the speed, and the pieces know all that matters.

@@ -125,8 +125,8 @@ pub struct Driver {
     own: mpsc::WeakSender<Input>,
     statuses: watch::Sender<Statuses>,
     waiting: Vec<Waiting>,
-    /// Submitted runs whose first slot somebody else has: they never began.
-    lost: BTreeMap<RunId, AppendError>,
+    /// Submitted runs whose first slot somebody else has, and whether that began the run.
+    lost: BTreeMap<RunId, (AppendError, bool)>,
     /// Events that acting brought about; the next turn takes them.
     returned: Vec<Event>,
 }
@@ -171,7 +171,7 @@ impl Driver {
         let run = accepted.run.clone();
         self.open(&run, Position::default()).await?;
         self.turn(vec![Event::Submitted(Box::new(accepted))]).await?;
-        self.lost.remove(&run).map_or(Ok(()), |source| Err(DriverError::Superseded { run, source }))
+        self.lost.remove(&run).map_or(Ok(()), |(source, _)| Err(DriverError::Superseded { run, source }))
     }
 
     /// Gives a run up.
@@ -281,8 +281,13 @@ impl Driver {
         self.tell();
         let mut told = Vec::new();
         for Waiting { answer, accepted, same_job } in std::mem::take(&mut self.waiting) {
+            let begun = self.lost.get(&accepted.run).map(|(_, begun)| *begun);
             let _ = answer.send(match same_job {
-                _ if self.lost.contains_key(&accepted.run) => Submitted::Taken,
+                // Its own first slot, of a coordinator before: who submits again is told that it is known, and it goes on here.
+                _ if begun == Some(true) => {
+                    Submitted::Unavailable("the run was accepted just now: submit again".to_owned())
+                }
+                _ if begun == Some(false) => Submitted::Taken,
                 true => Submitted::Durable,
                 false => Submitted::OtherJob,
             });
@@ -342,7 +347,10 @@ impl Driver {
     /// A run whose first slot landed after this coordinator had taken all runs over, of a writer that is gone: nobody else has it.
     async fn take_known(&mut self, run: &RunId) -> Result<Submitted, DriverError> {
         let waits = self.waiting.iter().any(|waiting| waiting.accepted.run == *run);
-        if self.scheduler.knows(run) || waits {
+        if waits {
+            return Ok(Submitted::Unavailable("the run is being accepted: submit again".to_owned()));
+        }
+        if self.scheduler.knows(run) {
             return Ok(Submitted::Durable);
         }
         let (state, id) = (self.components.state.clone(), run.clone());
@@ -403,7 +411,11 @@ impl Driver {
             Err(DriverError::Superseded { run, source }) if first => {
                 self.scheduler.forget(&run);
                 turn.leave_out(&run);
-                self.lost.insert(run, source);
+                let (state, id) = (self.components.state.clone(), run.clone());
+                let read = tokio::task::spawn_blocking(move || Journal::read::<Fact>(&*state, &id)).await?;
+                let begins = |facts: &[(Epoch, Fact)]| matches!(facts.first(), Some((_, Fact::RunAccepted(_))));
+                let begun = read.map_or(true, |read| begins(&read.facts));
+                self.lost.insert(run, (source, begun));
                 return Ok(());
             }
             appended => appended?,

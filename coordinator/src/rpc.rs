@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use batteuse_proto::v1::control_service_server::{ControlService, ControlServiceServer};
+use batteuse_proto::v1::worker_message::Kind;
 use batteuse_proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use batteuse_proto::v1::{
     CancelRequest, CoordinatorMessage, ListReply, ListRequest, RunStatus as WireStatus, StatusRequest, SubmitReply,
@@ -17,7 +18,9 @@ use batteuse_proto::{
     WorkerSays,
 };
 use batteuse_shared::ids::{RunId, WorkerId};
-use batteuse_shared::limits::{LEAD_WAIT_MS_MAX, MESSAGE_BYTES_MAX, RUNS_LISTED_MAX, WATCH_MS_MIN, WORKER_QUEUE_MAX};
+use batteuse_shared::limits::{
+    LEAD_WAIT_MS_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, RUNS_LISTED_MAX, WATCH_MS_MIN, WORKER_QUEUE_MAX,
+};
 use futures::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,7 +30,7 @@ use tracing::{info, warn};
 
 use crate::admit::{self, Admission, AdmitError, Ground};
 use crate::driver::{Handle, Input, Serving, Statuses, Submitted};
-use crate::scheduler::{Done, Event, Status as Glance, Timing};
+use crate::scheduler::{Done, Event, Status as Glance};
 
 /// Interval of HTTP/2 keepalive pings: a peer that vanished without a word is noticed within twice this time.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -111,29 +114,30 @@ impl WorkerService for Workers {
         leads(&self.serving).await?;
         let mut incoming = request.into_inner();
         let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("a stream begins with Hello"))?;
+        if let Some(Kind::Hello(hello)) = &first.kind
+            && hello.protocol != PROTOCOL
+        {
+            // What else another protocol says need not be understood.
+            let refused = refuse(hello.protocol, &hello.version);
+            return Ok(Response::new(Box::pin(futures::stream::iter([Ok(refused.into())]))));
+        }
         let WorkerSays::Hello(hello) = WorkerSays::try_from(first)? else {
             return Err(Status::invalid_argument("a stream begins with Hello"));
         };
         let (sink, outgoing) = mpsc::channel::<CoordinatorSays>(WORKER_QUEUE_MAX);
-        let greeting = greet(&hello, self.handle.timing());
-        let welcome = matches!(greeting, CoordinatorSays::Welcome { .. });
-        let _ = sink.try_send(greeting);
-        if welcome {
-            info!(worker = %hello.worker, slots = hello.slots, version = hello.version, "a worker has come");
-            tokio::spawn(listen(self.handle.clone(), hello, sink, incoming));
-        }
+        let lease_ttl_ms = self.handle.timing().lease_ttl_ms;
+        let _ = sink.try_send(CoordinatorSays::Welcome { protocol: PROTOCOL, lease_ttl_ms });
+        info!(worker = %hello.worker, slots = hello.slots, version = hello.version, "a worker has come");
+        tokio::spawn(listen(self.handle.clone(), hello, sink, incoming));
         let stream = ReceiverStream::new(outgoing).map(|says| Ok(says.into()));
         Ok(Response::new(Box::pin(stream)))
     }
 }
 
-fn greet(hello: &Hello, timing: Timing) -> CoordinatorSays {
-    if hello.protocol == PROTOCOL {
-        return CoordinatorSays::Welcome { protocol: PROTOCOL, lease_ttl_ms: timing.lease_ttl_ms };
-    }
+fn refuse(protocol: u32, version: &str) -> CoordinatorSays {
+    let version: String = version.chars().take(NAME_BYTES_MAX).collect();
     let reason = format!(
-        "this coordinator speaks protocol {PROTOCOL}, the worker (version {}) speaks {}: run the same version on both",
-        hello.version, hello.protocol
+        "this coordinator speaks protocol {PROTOCOL}, the worker (version {version}) speaks {protocol}: run the same version on both"
     );
     CoordinatorSays::Refused { reason }
 }

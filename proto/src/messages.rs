@@ -2,9 +2,9 @@
 //!
 //! Invariant: what is said is read back as the same value. The order in which things may be said is not judged here.
 
-use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
-use batteuse_shared::limits::{FAILURE_MESSAGE_BYTES_MAX, LEASE_TTL_MS_MAX, SLOTS_MAX};
-use batteuse_shared::task::{Lease, Outcome};
+use batteuse_shared::ids::{AttemptId, PartitionId, RunId, WorkerId};
+use batteuse_shared::limits::{FAILURE_MESSAGE_BYTES_MAX, LEASE_TTL_MS_MAX, PARTITIONS_MAX, SLOTS_MAX};
+use batteuse_shared::task::{Held, Lease, Outcome, TaskKey};
 
 use crate::convert::{Read, attempt_ref, cut, list, messages, name, present, run_id, size, text, within};
 use crate::error::WireError;
@@ -59,7 +59,7 @@ pub struct Hello {
     /// Its [`PROTOCOL`].
     pub protocol: u32,
     /// Attempts it holds: running, or ended and not acknowledged. At most [`SLOTS_MAX`].
-    pub running: Vec<(RunId, AttemptId)>,
+    pub running: Vec<Held>,
     /// Which stream of this worker, from 1 on. A greeting that was long under way may come after that of a later stream.
     pub stream: u64,
 }
@@ -161,7 +161,7 @@ impl TryFrom<v1::WorkerMessage> for WorkerSays {
 impl From<Hello> for v1::Hello {
     fn from(hello: Hello) -> Self {
         let Hello { worker, slots, version, protocol, running, stream } = hello;
-        let running = running.into_iter().map(|(run, attempt)| attempt_ref(run, attempt)).collect();
+        let running = messages(running);
         Self { worker: worker.into(), slots, version, protocol, running, stream }
     }
 }
@@ -179,6 +179,35 @@ impl TryFrom<v1::Hello> for Hello {
             running: list("Hello.running", wire.running, SLOTS_MAX as usize)?,
             stream: wire.stream,
         })
+    }
+}
+
+impl From<Held> for v1::Held {
+    fn from(held: Held) -> Self {
+        use v1::held::Task;
+        let task = match held.task {
+            TaskKey::Inspect => Task::Inspect(v1::Nothing {}),
+            TaskKey::Parse(partition) => Task::Parse(partition.0),
+            TaskKey::Finish => Task::Finish(v1::Nothing {}),
+        };
+        Self { run: held.run.into(), attempt: held.attempt.0, task: Some(task) }
+    }
+}
+
+impl TryFrom<v1::Held> for Held {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Held) -> Read<Self> {
+        use v1::held::Task;
+        let task = match wire.task.ok_or(WireError::Missing("Held.task"))? {
+            Task::Inspect(v1::Nothing {}) => TaskKey::Inspect,
+            Task::Parse(partition) => {
+                within("Held.parse", partition.into(), 0, PARTITIONS_MAX)?;
+                TaskKey::Parse(PartitionId(partition))
+            }
+            Task::Finish(v1::Nothing {}) => TaskKey::Finish,
+        };
+        Ok(Self { run: run_id("Held.run", &wire.run)?, attempt: AttemptId(wire.attempt), task })
     }
 }
 

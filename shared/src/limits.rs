@@ -136,6 +136,13 @@ pub const ROW_GROUP_MEMORY_BYTES_MAX: usize = 2 * ROW_GROUP_BYTES_MAX;
 /// Heartbeats in the time that a lease lives without a word: so many less one may be lost.
 pub const HEARTBEATS_PER_TTL: u64 = 5;
 
+/// Longest interval of a worker's heartbeat. Milliseconds: people see progress by it.
+pub const HEARTBEAT_MS_MAX: u64 = 3_000;
+
+/// How long a lease of an embedded run lives. Milliseconds. Its workers are threads of the coordinator's process, which no network cuts
+/// off: only a disk that stalls keeps it from answering, and that is no reason to give work up.
+pub const LEASE_TTL_EMBEDDED_MS: u64 = 600_000;
+
 /// How long a lease lives without a word from its worker. Milliseconds. A worker that was not answered for so long stops; one that was
 /// not heard for twice this long has stopped, and others may begin what it had.
 pub const LEASE_TTL_MS: u64 = 15_000;
@@ -143,9 +150,12 @@ pub const LEASE_TTL_MS: u64 = 15_000;
 /// Longest such time that may be asked for. Milliseconds: with an hour nobody is given up in a night.
 pub const LEASE_TTL_MS_MAX: u64 = 3_600_000;
 
-/// Times that a lease's time may pass without any work while the worker's heartbeats go on: then the attempt hangs. Four are a minute:
-/// longer than a store's client goes on trying one request.
-pub const HUNG_TTLS: u64 = 4;
+/// Times that a lease's time may pass without any work while the worker's heartbeats go on: then the attempt hangs.
+pub const HUNG_TTLS: u64 = 8;
+
+/// Least such time. Milliseconds: two minutes are twice what a database may take over one statement, and longer than a store's client goes
+/// on trying one request.
+pub const HUNG_MS_MIN: u64 = 120_000;
 
 /// How long the attempts of a closed stream are kept for its worker to come back. Milliseconds.
 pub const SUSPECT_MS: u64 = 2_000;
@@ -159,6 +169,9 @@ pub const LEADER_BYTES_MAX: u64 = 64 << 10;
 
 /// Beats of a leading coordinator in its state store in the time that a lease lives: one a second. Each is a small write, 86,400 a day.
 pub const LEADER_BEATS_PER_TTL: u64 = 15;
+
+/// Times that a coordinator which leaves tries to say so. Who waits takes over a few seconds later if it cannot.
+pub const LEAVE_TRIES_MAX: u32 = 3;
 
 /// Beats that a leader may miss before another coordinator takes over: a store that stalls for a few seconds moves nobody, and workers
 /// have new leases within ten.
@@ -230,6 +243,10 @@ pub const CALL_MS_MAX: u64 = 10_000;
 /// Least time between two glances at a run that are told to who watches it, but for its last. Milliseconds: a progress bar moves five
 /// times a second.
 pub const WATCH_MS_MIN: u64 = 200;
+
+/// Times that a submission is told again while no coordinator can take it. With its back-off that is some fifteen seconds: one takes
+/// over in ten.
+pub const SUBMIT_TRIES_MAX: usize = 4;
 
 /// Runs that `list` shows.
 pub const RUNS_LISTED_MAX: usize = 1_000;

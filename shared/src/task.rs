@@ -78,6 +78,41 @@ pub struct Lease {
     pub task: Task,
 }
 
+/// Names a task of a run: the unit of retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TaskKey {
+    /// The run's inspection.
+    Inspect,
+    /// One partition.
+    Parse(PartitionId),
+    /// The rejects.
+    Finish,
+}
+
+impl Task {
+    /// Its name in the run.
+    #[must_use]
+    pub fn key(&self) -> TaskKey {
+        match self {
+            Self::Inspect(_) => TaskKey::Inspect,
+            Self::Parse(task) => TaskKey::Parse(task.partition),
+            Self::Finish(_) => TaskKey::Finish,
+        }
+    }
+}
+
+/// An attempt that a worker has: it runs, or ended and was not acknowledged. Tells all by which a coordinator that knows nothing of its
+/// lease can take it on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Held {
+    /// Whose task.
+    pub run: RunId,
+    /// Which try.
+    pub attempt: AttemptId,
+    /// At what.
+    pub task: TaskKey,
+}
+
 /// What an attempt does.
 #[expect(clippy::large_enum_variant, reason = "a task is boxed wherever it waits")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

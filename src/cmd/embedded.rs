@@ -12,6 +12,7 @@ use batteuse_coordinator::rpc;
 use batteuse_coordinator::scheduler::{Accepted, Run, Timing};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
+use batteuse_shared::limits::LEASE_TTL_EMBEDDED_MS;
 use batteuse_store::Stores;
 use batteuse_worker::agent::{self, AgentError, Dial, Settings};
 use batteuse_worker::slots::Slots;
@@ -68,7 +69,7 @@ pub fn execute(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) ->
 async fn carry(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) -> Result<Code, Stop> {
     let stop = components::stop_signal()?;
     let ground = ground(dir);
-    let (mut driver, handle) = Driver::new(components(&ground, Timing::default()));
+    let (mut driver, handle) = Driver::new(components(&ground, Timing::with_ttl(LEASE_TTL_EMBEDDED_MS)));
     let run = start.run().clone();
     let new = matches!(start, Start::New(_));
     let begun = match start {

@@ -47,6 +47,11 @@ pub fn run_id(text: &str) -> Result<RunId, Stop> {
     RunId::new(text).context("with --coordinator, RUN is a run's id").map_err(Stop::refused)
 }
 
+/// Whether nobody can take a request now.
+pub fn is_unavailable(status: &tonic::Status) -> bool {
+    status.code() == tonic::Code::Unavailable
+}
+
 /// An answer that is not the wished one.
 pub fn refused(status: tonic::Status) -> Stop {
     let error = anyhow!("{}", status.message());

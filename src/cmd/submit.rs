@@ -1,9 +1,11 @@
 //! `batteuse submit`: gives a coordinator a job, and waits for it where that is wished.
 
 use anyhow::anyhow;
+use backon::BackoffBuilder as _;
 use batteuse_proto::Submission;
 use batteuse_proto::v1::{StatusRequest, SubmitRequest};
 use batteuse_shared::ids::RunId;
+use batteuse_shared::limits::SUBMIT_TRIES_MAX;
 
 use crate::cli::SubmitArgs;
 use crate::cmd::output::OutputDir;
@@ -13,16 +15,30 @@ use crate::config;
 use crate::exit::{self, Code, Stop};
 use crate::render;
 
+/// Submits until the run is durable, always under the same request id: one run comes of it, however many answers are lost, also while one
+/// coordinator takes over from another.
+async fn accepted(url: &str, request: &SubmitRequest) -> Result<(Remote, RunId), Stop> {
+    let mut waits = backon::ExponentialBuilder::default().with_max_times(SUBMIT_TRIES_MAX).with_jitter().build();
+    loop {
+        let mut remote = Remote::connect(url).await?;
+        let status = match remote.client.submit(request.clone()).await {
+            Ok(reply) => return Ok((remote, RunId::try_from(reply.into_inner()).map_err(Stop::unreachable)?)),
+            Err(status) => status,
+        };
+        match waits.next() {
+            Some(wait) if remote::is_unavailable(&status) => tokio::time::sleep(wait).await,
+            _ => return Err(remote::refused(status)),
+        }
+    }
+}
+
 /// Submits the spec.
 pub fn submit(args: &SubmitArgs) -> Result<Code, Stop> {
     let job = config::read_job(&args.file).map_err(Stop::refused)?;
     let dir = OutputDir::at(job.spec.output.folder_url())?;
     let submission = Submission { job, client_request_id: components::run_suffix() };
     components::runtime()?.block_on(async {
-        let mut remote = Remote::connect(&args.coordinator).await?;
-        let request = SubmitRequest::from(submission);
-        let reply = remote.client.submit(request).await.map_err(remote::refused)?.into_inner();
-        let run = RunId::try_from(reply).map_err(Stop::unreachable)?;
+        let (mut remote, run) = accepted(&args.coordinator, &SubmitRequest::from(submission)).await?;
         if !args.wait {
             println!("{run}");
             return Ok(Code::Ok);

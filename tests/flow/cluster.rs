@@ -355,8 +355,13 @@ fn health_and_reflection_answer() {
     served(&cluster.url, async |channel| {
         let mut health = HealthClient::new(channel.clone());
         for service in ["", "batteuse.v1.WorkerService", "batteuse.v1.ControlService"] {
-            let asked = health.check(HealthCheckRequest { service: service.to_owned() }).await.unwrap();
-            assert_eq!(asked.into_inner().status(), ServingStatus::Serving, "{service:?}");
+            let asked = HealthCheckRequest { service: service.to_owned() };
+            let mut told = health.watch(asked).await.unwrap().into_inner();
+            // It serves once it leads.
+            let serves = async { while told.message().await.unwrap().unwrap().status() != ServingStatus::Serving {} };
+            tokio::time::timeout(std::time::Duration::from_secs(60), serves)
+                .await
+                .unwrap_or_else(|_| panic!("{service:?}"));
         }
         let request = ServerReflectionRequest {
             host: String::new(),

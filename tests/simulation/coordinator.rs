@@ -10,8 +10,9 @@ use batteuse_coordinator::journal::{AppendError, Journal, Position};
 use batteuse_coordinator::lead::{Lead, Standing};
 use batteuse_coordinator::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler, Timing};
 use batteuse_coordinator::turn::{Step, Turn};
-use batteuse_shared::ids::{AttemptId, Epoch, RunId, WorkerId};
+use batteuse_shared::ids::{Epoch, RunId, WorkerId};
 use batteuse_shared::limits::JOURNAL_TRIES_MAX;
+use batteuse_shared::task::Held;
 use batteuse_shared::time::Millis;
 
 use super::store::SimStore;
@@ -20,7 +21,7 @@ use super::store::SimStore;
 #[derive(Debug, Clone)]
 pub enum Input {
     Event(Event),
-    Attached { worker: WorkerId, slots: u32, running: Vec<(RunId, AttemptId)>, stream: u64, number: u64 },
+    Attached { worker: WorkerId, slots: u32, running: Vec<Held>, stream: u64, number: u64 },
     Detached { worker: WorkerId, stream: u64 },
     Submit(Box<Accepted>),
 }

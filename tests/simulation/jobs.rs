@@ -1,18 +1,18 @@
 //! The runs of a simulation, and what each must come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use batteuse_coordinator::scheduler::{Accepted, Fact, Run};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
-use batteuse_shared::limits::FILE_BYTES_DEFAULT;
+use batteuse_shared::limits::{FAILURES_CRASH_MAX, FAILURES_HUNG_MAX, FAILURES_LOST_MAX, FILE_BYTES_DEFAULT};
 use batteuse_shared::report::{Reason, Report};
 use batteuse_shared::spec::{
     API_VERSION, Auto, Columns, Compression, Csv, Job as Spec, KIND, Metadata, Mode, Output, Parquet, Partition,
     Rejects, Source as SourceSpec, Spec as Body, Tolerance,
 };
 use batteuse_shared::table::Digest;
-use batteuse_shared::task::{FailureClass, SourceRef, SourceVersion};
+use batteuse_shared::task::{FailureClass, SourceRef, SourceVersion, TaskKey};
 use batteuse_shared::time::Millis;
 
 use super::faults::Fault;
@@ -118,19 +118,24 @@ impl World {
         Ok(())
     }
 
-    /// A run fails only when something that accuses it came to happen too often.
+    /// A run fails only when one of its tasks failed in one way as often as that may be.
     fn may_have_failed(&self, facts: &[Fact], reason: Option<&Reason>) -> Result<(), String> {
         let came = |fault: Fault| self.store.faults(|faults| faults.came.get(&fault).copied().unwrap_or_default());
-        let mut budgets: BTreeMap<(String, FailureClass), u32> = BTreeMap::new();
+        let mut budgets: BTreeMap<(TaskKey, FailureClass), u32> = BTreeMap::new();
         for fact in facts {
             if let Fact::AttemptFailed { task, failure, .. } = fact {
-                *budgets.entry((format!("{task:?}"), failure.class)).or_default() += 1;
+                *budgets.entry((*task, failure.class)).or_default() += 1;
             }
         }
-        let most = budgets.values().max().copied().unwrap_or_default();
+        let spent = |((_, class), times): (&(TaskKey, FailureClass), &u32)| match class {
+            FailureClass::Crash => *times >= FAILURES_CRASH_MAX,
+            FailureClass::Hung => *times >= FAILURES_HUNG_MAX,
+            FailureClass::Lost => *times >= FAILURES_LOST_MAX,
+            _ => false,
+        };
         match reason {
             Some(Reason::Cancelled { .. }) if came(Fault::Cancelled) > 0 => Ok(()),
-            Some(Reason::TaskFailed { .. }) if most >= 3 => Ok(()),
+            Some(Reason::TaskFailed { .. }) if budgets.iter().any(spent) => Ok(()),
             other => Err(format!("it failed for no reason that came: {other:?}")),
         }
     }
@@ -138,7 +143,7 @@ impl World {
 
 /// What no journal may say.
 fn lawful(facts: &[Fact]) -> Result<(), String> {
-    let (mut accepted, mut decided, mut epoch) = (BTreeMap::new(), 0, 0);
+    let (mut accepted, mut decided, mut epoch, mut failed) = (BTreeMap::new(), 0, 0, BTreeSet::new());
     for fact in facts {
         match fact {
             Fact::EpochBegun { epoch: begun, .. } if begun.0 <= epoch => {
@@ -151,8 +156,12 @@ fn lawful(facts: &[Fact]) -> Result<(), String> {
                 }
             }
             Fact::RunDecided(_) | Fact::RunAborted(_) => decided += 1,
-            Fact::AttemptFailed { failure, .. } => {
+            Fact::AttemptFailed { failure, attempt, .. } => {
                 use FailureClass as F;
+                // One that was lost may be met again, and lost again.
+                if !failed.insert((*attempt, failure.class)) && failure.class != F::Lost {
+                    return Err(format!("attempt {attempt} failed twice: {:?}", failure.class));
+                }
                 if matches!(failure.class, F::Released | F::Unseen | F::Environment) {
                     return Err(format!("{:?} is counted as a failure", failure.class));
                 }

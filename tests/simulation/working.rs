@@ -140,6 +140,11 @@ impl World {
                     self.after(batch, Happening::Ends(number, key));
                 }
             }
+            Act::HangUp => {
+                let stream = self.workers.get(&number).and_then(|worker| worker.stream);
+                stream.into_iter().for_each(|stream| self.after(0, Happening::Closes(stream, Way::ToWorker)));
+                stream.into_iter().for_each(|stream| self.after(1, Happening::Closes(stream, Way::ToCoordinator)));
+            }
             Act::Refused(_) => self.bury_worker(number),
         }
     }

@@ -148,7 +148,7 @@ impl World {
             paused: BTreeMap::new(),
             processes: 0,
             jobs,
-            timing: Timing::with_ttl(ttl),
+            timing: Timing { hung_ms: 4 * ttl, ..Timing::with_ttl(ttl) },
             latency_ms,
             violations: Vec::new(),
             healed_at: None,

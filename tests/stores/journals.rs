@@ -3,6 +3,7 @@
 use std::sync::{Arc, Barrier};
 
 use batteuse_coordinator::journal::{AppendError, Journal, State, StateFolder, StateStore, state_at};
+use batteuse_coordinator::lead::{Leader, Write};
 use batteuse_shared::ids::{Epoch, RunId};
 use batteuse_store::{Created, Stores};
 use uuid::Uuid;
@@ -16,6 +17,7 @@ fn must_hold(state: &State) {
     one_of_sixteen_coordinators_goes_on(state);
     a_lost_reply_is_settled_by_the_slot(&**state);
     runs_are_listed(&**state);
+    one_coordinator_leads(state);
 }
 
 fn in_folder(ground: &Ground) -> State {
@@ -153,6 +155,40 @@ fn a_lost_reply_is_settled_by_the_slot(state: &dyn StateStore) {
     assert_eq!(slots.create(0, b"mine").unwrap(), Created::Exists);
     assert_eq!((slots.count().unwrap(), slots.read(0).unwrap().as_deref()), (1, Some(b"mine".as_slice())));
     slots.secure().unwrap();
+}
+
+/// Sixteen try to write who leads in the place of `before`; who does.
+fn race_to_lead(state: &State, before: Option<&Leader>, term: u64) -> Leader {
+    let barrier = Barrier::new(16);
+    let race = |i: u32| {
+        let (writer, url) = (format!("{term}-{i}"), "http://here".to_owned());
+        let record = Leader { term, writer, url, beat: 0, beat_ms: 1, left: false };
+        barrier.wait();
+        let written = state.lead(&Write { before: before.cloned(), record: record.clone() });
+        // What is unclear is looked at again.
+        matches!(written, Ok(true)).then_some(record)
+    };
+    let won: Vec<Leader> = std::thread::scope(|scope| {
+        let race = &race;
+        let rivals: Vec<_> = (0..16).map(|i| scope.spawn(move || race(i))).collect();
+        rivals.into_iter().filter_map(|rival| rival.join().unwrap()).collect()
+    });
+    let leads = state.leader().unwrap().expect("one of them");
+    // On a disk two that write at once may both be told that they did: what stands there decides, and who leads looks again.
+    assert!(leads.term == term && (won.is_empty() || won.contains(&leads)), "{won:?} and {leads:?}");
+    leads
+}
+
+fn one_coordinator_leads(state: &State) {
+    assert_eq!(state.leader().unwrap(), None);
+    let first = race_to_lead(state, None, 1);
+    let beaten = Leader { beat: 1, ..first.clone() };
+    assert!(state.lead(&Write { before: Some(first.clone()), record: beaten.clone() }).unwrap());
+    assert!(!state.lead(&Write { before: None, record: first.clone() }).unwrap(), "there is a leader");
+    let late = Leader { writer: "late".to_owned(), ..first.clone() };
+    assert!(!state.lead(&Write { before: Some(first), record: late }).unwrap(), "it was not the last one's word");
+    let second = race_to_lead(state, Some(&beaten), 2);
+    assert_eq!(state.leader().unwrap(), Some(second));
 }
 
 fn runs_are_listed(state: &dyn StateStore) {

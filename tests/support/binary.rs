@@ -251,6 +251,8 @@ impl Cluster {
 
     /// Starts another coordinator on the same state: it waits to lead. Its address.
     pub fn second(&self) -> (Process, String) {
+        // Whoever comes first to the state leads, not to the address.
+        self.coordinator.as_ref().expect("a coordinator runs").line_of_err("this coordinator leads");
         Self::coordinator(Path::new("."), &self.state, "127.0.0.1:0")
     }
 

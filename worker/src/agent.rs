@@ -18,7 +18,8 @@ use batteuse_proto::v1::{CoordinatorMessage, WorkerMessage};
 use batteuse_proto::{CoordinatorSays, WireError, WorkerSays};
 use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
 use batteuse_shared::limits::{
-    CALL_MS_MAX, HEARTBEATS_PER_TTL, MESSAGE_BYTES_MAX, RECONNECT_MS_MAX, RECONNECT_MS_MIN, WORKER_QUEUE_MAX,
+    CALL_MS_MAX, HEARTBEAT_MS_MAX, HEARTBEATS_PER_TTL, MESSAGE_BYTES_MAX, RECONNECT_MS_MAX, RECONNECT_MS_MIN,
+    WORKER_QUEUE_MAX,
 };
 use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome, Task};
 use batteuse_shared::time::Millis;
@@ -264,7 +265,7 @@ impl Agent {
 
     /// A little less or more than the interval of heartbeats, so that workers which came together do not speak together.
     fn heartbeat(&self) -> Duration {
-        let interval = self.session.lease_ttl_ms() / HEARTBEATS_PER_TTL;
+        let interval = (self.session.lease_ttl_ms() / HEARTBEATS_PER_TTL).min(HEARTBEAT_MS_MAX);
         let fifth = (interval / 5).max(1);
         Duration::from_millis((interval - fifth + uuid::Uuid::new_v4().as_u128() as u64 % (2 * fifth)).max(1))
     }
@@ -300,15 +301,19 @@ impl Agent {
 
     /// Tells the session, and does what it wants.
     async fn hear(&mut self, heard: Heard, out: &mpsc::Sender<WorkerMessage>) -> Result<(), StreamEnd> {
+        let mut end = Ok(());
         for act in self.session.step(heard, self.now()) {
             match act {
-                Act::Say(says) => say(out, says).await?,
+                // What cannot be said keeps nothing else from being done.
+                Act::Say(says) if end.is_ok() => end = say(out, says).await,
+                Act::Say(_) => {}
                 Act::Start(lease) => self.start(*lease),
                 Act::Stop(key) => self.stop(&key),
-                Act::Refused(reason) => return Err(StreamEnd::Fatal(AgentError::Refused { reason })),
+                Act::HangUp => end = Err(StreamEnd::Silent),
+                Act::Refused(reason) => end = Err(StreamEnd::Fatal(AgentError::Refused { reason })),
             }
         }
-        Ok(())
+        end
     }
 
     /// Tells the session something while there is no stream.

@@ -4,12 +4,12 @@
 //! worker whose coordinator has not answered for a lease's time, counted from when the worker itself last spoke and was answered,
 //! stops its attempts before anybody else may begin them. It holds no thread, stream or clock: the agent is its shell.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use batteuse_proto::{CoordinatorSays, Hello, PROTOCOL, Progress, WorkerSays};
 use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
 use batteuse_shared::limits::LEASE_TTL_MS;
-use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome};
+use batteuse_shared::task::{Failure, FailureClass, Held, Lease, Outcome, TaskKey};
 use batteuse_shared::time::Millis;
 
 /// Names an attempt.
@@ -53,13 +53,16 @@ pub enum Act {
     Start(Box<Lease>),
     /// Ask an attempt to stop.
     Stop(Key),
+    /// Leave the stream, and connect again.
+    HangUp,
     /// The coordinator does not want this worker: end.
     Refused(String),
 }
 
 /// An attempt that this worker has.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Held {
+#[derive(Debug, Clone, PartialEq)]
+struct Had {
+    task: TaskKey,
     /// How it ended; kept until acknowledged.
     outcome: Option<Outcome>,
     /// Whether it was asked to stop.
@@ -71,7 +74,9 @@ struct Held {
 pub struct Session {
     worker: WorkerId,
     slots: u32,
-    held: BTreeMap<Key, Held>,
+    held: BTreeMap<Key, Had>,
+    /// Attempts that were asked to stop and are forgotten, but whose threads are not free yet.
+    stopping: BTreeSet<Key>,
     /// How many streams it has opened.
     streams: u64,
     connected: bool,
@@ -92,6 +97,7 @@ impl Session {
             worker,
             slots,
             held: BTreeMap::new(),
+            stopping: BTreeSet::new(),
             streams: 0,
             connected: false,
             leaving: false,
@@ -110,7 +116,7 @@ impl Session {
             slots: self.slots,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
-            running: self.held.keys().cloned().collect(),
+            running: self.held.iter().map(|(key, had)| told(key, had)).collect(),
             stream: self.streams,
         })
     }
@@ -159,8 +165,17 @@ impl Session {
         for (key, held) in &self.held {
             out.extend(held.outcome.clone().map(|outcome| report(key, outcome)));
         }
-        if self.leaving {
-            out.push(Act::Say(WorkerSays::Wanted { slots: 0 }));
+        if self.leaving || !self.stopping.is_empty() {
+            self.offer(out);
+        }
+    }
+
+    /// Says how many attempts it can run: not those whose threads are still at work.
+    fn offer(&self, out: &mut Vec<Act>) {
+        let busy = u32::try_from(self.stopping.len()).unwrap_or(u32::MAX);
+        let slots = if self.leaving { 0 } else { self.slots.saturating_sub(busy) };
+        if self.connected {
+            out.push(Act::Say(WorkerSays::Wanted { slots }));
         }
     }
 
@@ -170,16 +185,22 @@ impl Session {
             CoordinatorSays::Refused { reason } => out.push(Act::Refused(reason)),
             CoordinatorSays::Grant(lease) if self.leaving => {
                 // It was granted before the coordinator heard that this worker leaves.
-                out.push(report(&(lease.run, lease.attempt), released("the worker is leaving")));
+                let (task, outcome) = (lease.task.key(), released("the worker is leaving"));
+                let key = (lease.run, lease.attempt);
+                out.push(report(&key, outcome.clone()));
+                self.held.insert(key, Had { task, outcome: Some(outcome), stopping: false });
             }
             CoordinatorSays::Grant(lease) => {
-                self.held.insert((lease.run.clone(), lease.attempt), Held::default());
+                let had = Had { task: lease.task.key(), outcome: None, stopping: false };
+                self.held.insert((lease.run.clone(), lease.attempt), had);
                 out.push(Act::Start(lease));
             }
             CoordinatorSays::Revoke { run, attempt } => {
                 let key = (run, attempt);
                 if self.held.remove(&key).is_some_and(|held| held.outcome.is_none()) {
-                    out.push(Act::Stop(key));
+                    out.push(Act::Stop(key.clone()));
+                    self.stopping.insert(key);
+                    self.offer(out);
                 }
             }
             CoordinatorSays::Ack { run, attempt } => {
@@ -197,6 +218,9 @@ impl Session {
     }
 
     fn end(&mut self, key: Key, outcome: Outcome, out: &mut Vec<Act>) {
+        if self.stopping.remove(&key) {
+            self.offer(out);
+        }
         let Some(held) = self.held.get_mut(&key) else { return };
         held.outcome = Some(outcome.clone());
         if self.connected {
@@ -220,8 +244,13 @@ impl Session {
 
     /// Nobody has answered for a lease's time: somebody else will soon begin what runs here.
     fn stop_in_silence(&mut self, now: Millis, out: &mut Vec<Act>) {
-        if now.since(self.answered) >= self.lease_ttl_ms {
-            self.stop_all(out);
+        if now.since(self.answered) < self.lease_ttl_ms {
+            return;
+        }
+        self.stop_all(out);
+        if self.connected {
+            // Another coordinator may lead by now, and answer.
+            out.push(Act::HangUp);
         }
     }
 
@@ -235,10 +264,12 @@ impl Session {
 
     fn leave(&mut self, out: &mut Vec<Act>) {
         self.leaving = true;
-        if self.connected {
-            out.push(Act::Say(WorkerSays::Wanted { slots: 0 }));
-        }
+        self.offer(out);
     }
+}
+
+fn told((run, attempt): &Key, had: &Had) -> Held {
+    Held { run: run.clone(), attempt: *attempt, task: had.task }
 }
 
 fn report((run, attempt): &Key, outcome: Outcome) -> Act {

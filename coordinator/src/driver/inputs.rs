@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use batteuse_proto::CoordinatorSays;
-use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
+use batteuse_shared::ids::{RunId, WorkerId};
+use batteuse_shared::task::Held;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::scheduler::{Accepted, Event, Status, Timing};
@@ -22,7 +23,7 @@ pub enum Input {
         /// Attempts it can run at once.
         slots: u32,
         /// Attempts it holds.
-        running: Vec<(RunId, AttemptId)>,
+        running: Vec<Held>,
         /// Where to talk to it.
         sink: mpsc::Sender<CoordinatorSays>,
         /// Which stream.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use batteuse_shared::limits::LEADER_BEATS_PER_TTL;
+use batteuse_shared::limits::{LEADER_BEATS_PER_TTL, LEAVE_TRIES_MAX};
 use batteuse_shared::time::Millis;
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -89,6 +89,8 @@ impl Leading {
                 looked => looked?,
             }
             if *self.lead.standing() == Standing::Leading {
+                // Until its runs are taken over nobody is sent elsewhere.
+                self.serving.send_replace(Serving::Waits { leader: None });
                 info!(term = self.lead.leader().map(|leader| leader.term), "this coordinator leads");
                 return Ok(());
             }
@@ -119,7 +121,7 @@ impl Leading {
             tokio::time::sleep(self.beat).await;
             match self.look().await {
                 // Safety does not rest on it: as long as its journals take its facts it leads.
-                Err(LeadingError::Leader(error @ LeaderError::Io { .. })) => {
+                Err(LeadingError::Leader(error)) => {
                     warn!(%error, "nobody was told that it lives")
                 }
                 looked => looked?,
@@ -130,10 +132,17 @@ impl Leading {
 
     /// Says that this process has left, so that the next one need not wait.
     pub async fn leave(&mut self) {
-        let Some(write) = self.lead.leave() else { return };
-        let state = self.state.clone();
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || state.lead(&write)).await {
-            warn!(%error, "nobody was told that it has left: another coordinator waits a few seconds");
+        for _ in 0..LEAVE_TRIES_MAX {
+            // A beat that was under way when it was told to leave may have landed since.
+            let looked = self.look().await;
+            let Some(write) = self.lead.leave() else { return };
+            let state = self.state.clone();
+            match (looked, tokio::task::spawn_blocking(move || state.lead(&write)).await) {
+                (Ok(()), Ok(Ok(true))) => return,
+                (Err(error), _) => warn!(%error, "nobody was told that it leaves"),
+                (_, Ok(Err(error))) => warn!(%error, "nobody was told that it leaves"),
+                _ => {}
+            }
         }
     }
 }

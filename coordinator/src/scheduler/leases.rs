@@ -48,40 +48,64 @@ impl Run {
         }
     }
 
-    /// A worker that was given up is back with an attempt: if nobody has its task, it has the lease again.
-    pub(super) fn take_back(&mut self, attempt: AttemptId, worker: &WorkerId, now: Millis) -> bool {
-        let Some(task) = self.issued.get(&attempt).copied().filter(|task| self.free(*task)) else { return false };
+    /// A worker is back with an attempt that has no lease here: if nobody has its task, it has the lease again.
+    pub(super) fn take_back(&mut self, attempt: AttemptId, task: TaskKey, worker: &WorkerId, now: Millis) -> bool {
+        let known = self.issued.get(&attempt) == Some(&task);
+        // One that has ended is told of again when its report was not acknowledged: it counts once.
+        let new = (known || self.is_of_predecessor(attempt)) && !self.ended.contains(&attempt);
+        if !new || !self.is_there_yet(task) || !self.free(task) {
+            return false;
+        }
+        self.issued.insert(attempt, task);
         self.waiting.remove(&task);
         self.leases.insert(attempt, Out::new(worker, task, now));
         true
     }
 
+    /// Whether a coordinator before this one leased it. What it comes to is judged like that of any other; after the decision only
+    /// attempts that were leased to replace something may.
+    fn is_of_predecessor(&self, attempt: AttemptId) -> bool {
+        attempt.epoch() < self.epoch() && self.decision.is_none()
+    }
+
+    /// Whether the run has such a task: workers' words are not trusted.
+    fn is_there_yet(&self, task: TaskKey) -> bool {
+        match task {
+            TaskKey::Inspect => true,
+            TaskKey::Parse(partition) => (partition.0 as usize) < self.partitions.len(),
+            TaskKey::Finish => self.waiting.contains(&TaskKey::Finish),
+        }
+    }
+
     /// A lease is lost with its worker.
     pub(super) fn lose(&mut self, attempt: AttemptId, now: Millis, out: &mut Vec<Action>) {
-        let Some(lost) = self.leases.remove(&attempt) else { return };
+        let Some(lost) = self.leases.remove(&attempt).filter(|lost| self.open(lost.task)) else { return };
         let message = format!("worker {} was lost while it ran {}", lost.worker, super::retry::name(lost.task));
         let failure = Failure { class: FailureClass::Lost, message };
         self.take_failure(lost.task, attempt, failure, now, out);
         self.advance(now, out);
     }
 
-    /// Attempts that have done nothing for so long, while their workers' heartbeats go on, are given up.
-    pub(super) fn give_up_hung(&mut self, hung_ms: u64, now: Millis, out: &mut Vec<Action>) {
-        let hung: Vec<AttemptId> =
-            self.leases.iter().filter(|(_, lease)| now.since(lease.moved) >= hung_ms).map(|(id, _)| *id).collect();
-        let hung = if planted(Mutant::LeaseForEver) { Vec::new() } else { hung };
+    /// Attempts that have done nothing for so long, while their workers' heartbeats go on, are given up. Whose they were.
+    pub(super) fn give_up_hung(&mut self, hung_ms: u64, now: Millis, out: &mut Vec<Action>) -> Vec<WorkerId> {
+        let hung = |lease: &Out| now.since(lease.moved) >= hung_ms && !planted(Mutant::LeaseForEver);
+        let hung: Vec<AttemptId> = self.leases.iter().filter(|(_, lease)| hung(lease)).map(|(id, _)| *id).collect();
+        let mut workers = Vec::new();
         for attempt in hung {
             let Some(lease) = self.leases.remove(&attempt) else { continue };
-            let message = format!(
-                "worker {} has done nothing for {} s while it ran {}",
-                lease.worker,
-                now.since(lease.moved) / 1_000,
-                super::retry::name(lease.task)
-            );
-            out.push(Action::Revoke { worker: lease.worker, run: self.id().clone(), attempt });
-            let failure = Failure { class: FailureClass::Hung, message };
-            self.take_failure(lease.task, attempt, failure, now, out);
+            let (worker, run) = (lease.worker.clone(), self.id().clone());
+            out.push(Action::Revoke { worker: worker.clone(), run, attempt });
+            if self.open(lease.task) {
+                let message = format!(
+                    "worker {worker} has done nothing for {} s while it ran {}",
+                    now.since(lease.moved) / 1_000,
+                    super::retry::name(lease.task)
+                );
+                self.take_failure(lease.task, attempt, Failure { class: FailureClass::Hung, message }, now, out);
+            }
+            workers.push(worker);
         }
+        workers
     }
 
     /// A lease never began, or its worker came back without it: no fault of the task.

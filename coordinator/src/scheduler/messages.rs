@@ -4,13 +4,14 @@
 //! the next one starts.
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
-use batteuse_shared::limits::{HUNG_TTLS, LEASE_TTL_MS, SUSPECT_MS};
+use batteuse_shared::limits::{HUNG_MS_MIN, HUNG_TTLS, LEASE_TTL_MS, SUSPECT_MS};
 use batteuse_shared::manifest::Standing;
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::spec::Job;
 use batteuse_shared::table::ColumnType;
+pub use batteuse_shared::task::TaskKey;
 use batteuse_shared::task::{
-    Failure, Finished, Inspected, Lease, Outcome, Parsed, SourceRef, StagedPart, StagedRejects, StagedTable,
+    Failure, Finished, Held, Inspected, Lease, Outcome, Parsed, SourceRef, StagedPart, StagedRejects, StagedTable,
     one_or_many,
 };
 use batteuse_shared::time::Millis;
@@ -145,17 +146,6 @@ pub struct Decision {
     pub at: Millis,
 }
 
-/// What is tried: the unit of retry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum TaskKey {
-    /// The run's inspection.
-    Inspect,
-    /// One partition.
-    Parse(PartitionId),
-    /// The rejects.
-    Finish,
-}
-
 /// How far a running attempt has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Done {
@@ -180,7 +170,11 @@ impl Timing {
     /// With leases that live so long.
     #[must_use]
     pub fn with_ttl(lease_ttl_ms: u64) -> Self {
-        Self { lease_ttl_ms, suspect_ms: SUSPECT_MS.min(lease_ttl_ms), hung_ms: HUNG_TTLS * lease_ttl_ms }
+        Self {
+            lease_ttl_ms,
+            suspect_ms: SUSPECT_MS.min(lease_ttl_ms),
+            hung_ms: (HUNG_TTLS * lease_ttl_ms).max(HUNG_MS_MIN),
+        }
     }
 }
 
@@ -202,7 +196,7 @@ pub enum Event {
         /// Attempts it can run at once.
         slots: u32,
         /// Attempts that it is running, or whose report it holds.
-        running: Vec<(RunId, AttemptId)>,
+        running: Vec<Held>,
     },
     /// A worker offers another number of slots in all (0: it drains).
     Offered {

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use batteuse_shared::ids::{AttemptId, Epoch, RunId, WorkerId};
 use batteuse_shared::limits::{RUNS_LISTED_MAX, SLOTS_MAX};
 use batteuse_shared::mutants::{Mutant, planted};
-use batteuse_shared::task::{FailureClass, Lease, Outcome};
+use batteuse_shared::task::{FailureClass, Held, Lease, Outcome};
 use batteuse_shared::time::Millis;
 
 pub use self::messages::{Accepted, Action, Decision, Done, Event, Fact, TaskKey, Timing};
@@ -246,32 +246,28 @@ impl Scheduler {
         self.runs.insert(run, machine);
     }
 
-    fn joined(
-        &mut self,
-        worker: WorkerId,
-        slots: u32,
-        running: Vec<(RunId, AttemptId)>,
-        now: Millis,
-        out: &mut Vec<Action>,
-    ) {
-        if running.iter().any(|(run, attempt)| self.is_ahead(run, *attempt)) {
+    fn joined(&mut self, worker: WorkerId, slots: u32, running: Vec<Held>, now: Millis, out: &mut Vec<Action>) {
+        if running.iter().any(|held| self.is_ahead(&held.run, held.attempt)) {
             // It works for the coordinator that took over.
             return out.push(Action::Close { worker });
         }
-        let running: BTreeSet<_> = running.into_iter().collect();
-        let known = self.workers.get(&worker).map(|w| w.leases.clone()).unwrap_or_default();
-        for (run, attempt) in known.difference(&running) {
+        let had = self.workers.get(&worker).map(|w| w.leases.clone()).unwrap_or_default();
+        let has: BTreeSet<_> = running.iter().map(|held| (held.run.clone(), held.attempt)).collect();
+        for (run, attempt) in had.difference(&has) {
             if let Some(r) = self.runs.get_mut(run) {
                 r.release(*attempt);
             }
         }
-        let mut leases: BTreeSet<_> = known.intersection(&running).cloned().collect();
-        for (run, attempt) in running.difference(&known) {
-            // It was given up while it was away: what nobody has taken over goes on.
-            if self.runs.get_mut(run).is_some_and(|r| r.take_back(*attempt, &worker, now)) {
-                leases.insert((run.clone(), *attempt));
+        let mut leases: BTreeSet<_> = had.intersection(&has).cloned().collect();
+        for Held { run, attempt, task } in running {
+            if leases.contains(&(run.clone(), attempt)) {
+                continue;
+            }
+            // It was given up while it was away, or leased by the coordinator before: what nobody has taken over goes on.
+            if self.runs.get_mut(&run).is_some_and(|r| r.take_back(attempt, task, &worker, now)) {
+                leases.insert((run, attempt));
             } else {
-                out.push(Action::Revoke { worker: worker.clone(), run: run.clone(), attempt: *attempt });
+                out.push(Action::Revoke { worker: worker.clone(), run, attempt });
             }
         }
         self.workers.insert(worker, Worker { slots: slots.min(SLOTS_MAX), last_seen: now, left: None, leases });
@@ -318,7 +314,12 @@ impl Scheduler {
             }
         }
         for run in self.runs.values_mut() {
-            run.give_up_hung(hung_ms, now, out);
+            for worker in run.give_up_hung(hung_ms, now, out) {
+                // Its thread is not free; the worker says when it is.
+                if let Some(w) = self.workers.get_mut(&worker) {
+                    w.slots = w.slots.saturating_sub(1);
+                }
+            }
             run.advance(now, out);
         }
     }

@@ -50,6 +50,8 @@ pub struct Run {
     pub(super) decision: Option<Decision>,
     pub(super) done: bool,
     pub(super) journalled_attempts: u64,
+    /// Attempts of which the journal tells the end, but for those that were lost with their worker: they may be at work yet.
+    pub(super) ended: BTreeSet<AttemptId>,
     budgets: BTreeMap<TaskKey, Budget>,
     /// Staged files that no fact will use: deleted by the next live step.
     pub(super) garbage: Vec<Staged>,
@@ -90,6 +92,7 @@ impl Run {
             decision: None,
             done: false,
             journalled_attempts: 0,
+            ended: BTreeSet::new(),
             budgets: BTreeMap::new(),
             garbage: Vec::new(),
             stall: Stall::default(),
@@ -171,14 +174,18 @@ impl Run {
                     self.waiting.insert(TaskKey::Finish);
                 }
             }
-            Fact::AttemptFailed { task, failure, .. } => {
+            Fact::AttemptFailed { task, failure, attempt } => {
                 self.journalled_attempts += 1;
+                if failure.class != FailureClass::Lost {
+                    self.ended.insert(*attempt);
+                }
                 let spent = self.budgets.entry(*task).or_default().count(*task, failure);
                 self.fail(spent, *task);
             }
             Fact::FinishStaged { attempt, finished } => {
                 // The report tells what the run did until it was decided.
                 self.journalled_attempts += u64::from(self.decision.is_none());
+                self.ended.insert(*attempt);
                 self.finish = Some((*attempt, finished.clone()));
                 self.is_there(TaskKey::Finish);
             }
@@ -226,6 +233,7 @@ impl Run {
 
     fn take_staged(&mut self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) {
         self.journalled_attempts += 1;
+        self.ended.insert(attempt);
         let partition = &mut self.partitions[id.0 as usize];
         debug_assert!(partition.staged.is_none(), "the first staged attempt wins until it is taken out");
         partition.exits.learn(&parsed.exits);

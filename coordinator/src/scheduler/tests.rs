@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
 use batteuse_shared::layout;
 use batteuse_shared::limits::{
-    FAILURES_CRASH_MAX, FILE_BYTES_DEFAULT, HUNG_TTLS, LEASE_TTL_MS, RETRY_BACKOFF_MS, SUSPECT_MS,
+    FAILURES_CRASH_MAX, FILE_BYTES_DEFAULT, HUNG_MS_MIN, HUNG_TTLS, LEASE_TTL_MS, RETRY_BACKOFF_MS, SUSPECT_MS,
 };
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
@@ -15,7 +15,7 @@ use batteuse_shared::spec::{
 };
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
-    Failure, FailureClass, Finished, Inspected, Lease, Measured, Outcome, Parsed, Phases, Seam, SourceRef,
+    Failure, FailureClass, Finished, Held, Inspected, Lease, Measured, Outcome, Parsed, Phases, Seam, SourceRef,
     SourceVersion, StagedPart, StagedRejects, Task,
 };
 use batteuse_shared::time::Millis;
@@ -25,7 +25,7 @@ mod replacing;
 mod seams;
 mod tables;
 
-use super::messages::{Accepted, Action, Done, Event, Fact};
+use super::messages::{Accepted, Action, Done, Event, Fact, TaskKey};
 use super::{Run, Scheduler};
 
 const OUTSIDE: StateId = StateId(2);
@@ -209,6 +209,10 @@ impl Stage {
     }
 }
 
+fn held(lease: &Lease) -> Held {
+    Held { run: lease.run.clone(), attempt: lease.attempt, task: lease.task.key() }
+}
+
 fn grants(actions: &[Action]) -> Vec<Lease> {
     let lease = |a: &Action| if let Action::Grant { lease, .. } = a { Some((**lease).clone()) } else { None };
     actions.iter().filter_map(lease).collect()
@@ -334,7 +338,7 @@ fn a_stream_that_comes_back_in_time_keeps_its_leases() {
     let (mut stage, leases) = Stage::inspected(1);
     stage.step(Event::WorkerLeft { worker: worker("w") });
     stage.now = Millis(SUSPECT_MS - 1);
-    let running = vec![(run_id(), leases[0].attempt), (run_id(), AttemptId::new(Epoch(1), 7))];
+    let running = vec![held(&leases[0]), Held { attempt: AttemptId::new(Epoch(1), 7), ..held(&leases[0]) }];
     let said = stage.step(Event::WorkerJoined { worker: worker("w"), slots: 1, running });
     assert_eq!(names(&said), ["revoke"], "the unknown one is revoked, the known one goes on");
     stage.now = Millis(2 * SUSPECT_MS);
@@ -345,10 +349,31 @@ fn a_stream_that_comes_back_in_time_keeps_its_leases() {
 fn a_coordinator_that_was_taken_over_has_no_say_in_what_the_next_one_leased() {
     let (mut stage, leases) = Stage::inspected(1);
     let ahead = AttemptId::new(Epoch(7), 1);
-    let said = stage.step(Event::WorkerJoined { worker: worker("v"), slots: 1, running: vec![(run_id(), ahead)] });
+    let said = stage.step(Event::WorkerJoined {
+        worker: worker("v"),
+        slots: 1,
+        running: vec![Held { attempt: ahead, ..held(&leases[0]) }],
+    });
     assert_eq!(names(&said), ["close"], "nothing is revoked, nothing is leased");
     let lease = Lease { attempt: ahead, ..leases[0].clone() };
     assert_eq!(names(&stage.report("w", &lease, plain(&lease).outcome(&lease))), [""; 0], "not even acknowledged");
+}
+
+#[test]
+fn attempts_of_the_coordinator_before_go_on() {
+    let (stage, leases) = Stage::inspected(3);
+    let mut next = Stage { scheduler: Scheduler::default(), now: stage.now, facts: stage.facts.clone() };
+    next.scheduler.adopt(stage.replayed(), next.now);
+    next.facts.push(Fact::EpochBegun { epoch: Epoch(2), at: next.now });
+    let none = Held { task: TaskKey::Parse(PartitionId(9)), ..held(&leases[1]) };
+    let early = Held { task: TaskKey::Finish, ..held(&leases[2]) };
+    let running = vec![held(&leases[0]), none, early];
+    let said = next.step(Event::WorkerJoined { worker: worker("w"), slots: 3, running });
+    let said = names(&said);
+    assert_eq!(said, ["revoke", "revoke", "grant 1 guess", "grant 2 guess"], "tasks that are none, and none yet");
+    let said = next.report("w", &leases[0], plain(&leases[0]).outcome(&leases[0]));
+    assert_eq!(names(&said), ["record Staged", "ack"]);
+    assert_eq!(next.replayed().report(), next.scheduler.run(&run_id()).unwrap().report(), "REPLAY");
 }
 
 #[test]
@@ -370,8 +395,8 @@ fn a_worker_that_was_given_up_is_greeted_anew_and_goes_on_with_what_nobody_took(
     assert_eq!(names(&stage.step(heartbeat("w"))), ["close"], "it is not known any more");
     assert_eq!(names(&stage.step(Event::Offered { worker: worker("w"), slots: 2 })), ["close"]);
     let taken = stage.join("v", 1);
-    let held = leases.iter().map(|lease| (lease.run.clone(), lease.attempt)).collect();
-    let said = stage.step(Event::WorkerJoined { worker: worker("w"), slots: 2, running: held });
+    let running = leases.iter().map(held).collect();
+    let said = stage.step(Event::WorkerJoined { worker: worker("w"), slots: 2, running });
     let again = leases.iter().find(|l| l.task == taken[0].task).expect("v has one of the two");
     let revoked = Action::Revoke { worker: worker("w"), run: run_id(), attempt: again.attempt };
     assert_eq!((names(&said), &said[0]), (vec!["revoke".to_owned(), "grant 2 guess".to_owned()], &revoked));
@@ -401,24 +426,29 @@ fn an_attempt_that_does_nothing_is_given_up_while_its_worker_lives() {
         let progress = vec![done(&leases[0], work), done(&leases[1], 1)];
         Event::Heartbeat { worker: worker("w"), beat: number, progress }
     };
-    for second in 1..60 {
+    let hung_s = (HUNG_TTLS * LEASE_TTL_MS).max(HUNG_MS_MIN) / 1_000;
+    for second in 1..hung_s {
         stage.now = Millis(second * 1_000);
         assert_eq!(names(&stage.step(beat(second, second))), [format!("alive {second}")]);
         assert_eq!(names(&stage.step(Event::Tick)), [""; 0]);
     }
-    stage.now = Millis(1_000 + HUNG_TTLS * LEASE_TTL_MS);
-    stage.step(beat(60, 60));
+    stage.now = Millis(1_000 + 1_000 * hung_s);
+    stage.step(beat(hung_s, hung_s));
     let said = names(&stage.step(Event::Tick));
-    assert_eq!(said, ["revoke", "record AttemptFailed", "grant 1 guess"], "bytes alone are no work");
+    assert_eq!(
+        said,
+        ["revoke", "record AttemptFailed"],
+        "bytes alone are no work, and its thread has no room for another"
+    );
+    let free = names(&stage.step(Event::Offered { worker: worker("w"), slots: 2 }));
+    assert_eq!(free, ["grant 1 guess"], "it has ended after all");
     let failed = stage.facts.iter().find_map(|fact| match fact {
         Fact::AttemptFailed { failure, .. } => Some(failure.clone()),
         _ => None,
     });
     let failed = failed.unwrap();
-    assert_eq!(
-        (failed.class, failed.message.as_str()),
-        (FailureClass::Hung, "worker w has done nothing for 60 s while it ran partition 1")
-    );
+    let words = format!("worker w has done nothing for {hung_s} s while it ran partition 1");
+    assert_eq!((failed.class, failed.message), (FailureClass::Hung, words));
 }
 
 #[test]

@@ -11,9 +11,9 @@ use batteuse_shared::spec::{
 };
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
-    Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Lease, Measured, Outcome, ParseTask, Parsed,
-    Phases, RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, StagedTable, Staging,
-    TableRef, Task, Upload,
+    Failure, FailureClass, FinishTask, Finished, Held, InspectTask, Inspected, Lease, Measured, Outcome, ParseTask,
+    Parsed, Phases, RejectPiece, RejectShown, Seam, SourceRef, SourceVersion, StagedPart, StagedRejects, StagedTable,
+    Staging, TableRef, Task, TaskKey, Upload,
 };
 use batteuse_shared::time::Millis;
 use proptest::collection::{btree_map, vec};
@@ -312,9 +312,18 @@ pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
+fn held() -> impl Strategy<Value = Held> {
+    let task = prop_oneof![
+        Just(TaskKey::Inspect),
+        (0..=PARTITIONS_MAX as u32).prop_map(|partition| TaskKey::Parse(PartitionId(partition))),
+        Just(TaskKey::Finish),
+    ];
+    (run(), attempt(), task).prop_map(|(run, attempt, task)| Held { run, attempt, task })
+}
+
 pub(super) fn worker_says() -> impl Strategy<Value = WorkerSays> {
     let worker = "[a-z0-9-]{1,100}".prop_map(|text| WorkerId::new(&text).expect("in the alphabet"));
-    let hello = (worker, 1..=SLOTS_MAX, "[ -~]{1,100}", any::<u32>(), vec((run(), attempt()), 0..4), any::<u64>());
+    let hello = (worker, 1..=SLOTS_MAX, "[ -~]{1,100}", any::<u32>(), vec(held(), 0..4), any::<u64>());
     let hello = hello.prop_map(|(worker, slots, version, protocol, running, stream)| Hello {
         worker,
         slots,

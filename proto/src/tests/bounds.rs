@@ -306,7 +306,8 @@ fn greetings_and_heartbeats_are_checked() {
         "Hello.worker: \"W 1\" is not a valid worker id: 1 to 100 characters of a-z, 0-9 and '-'"
     );
     let (run, attempt) = (RunId::new("r").expect("valid"), AttemptId(1));
-    let running = vec![v1::AttemptRef { run: run.into(), attempt: attempt.0 }; SLOTS_MAX as usize + 1];
+    let task = Some(v1::held::Task::Inspect(v1::Nothing {}));
+    let running = vec![v1::Held { run: run.into(), attempt: attempt.0, task }; SLOTS_MAX as usize + 1];
     assert_eq!(greet(v1::Hello { running, ..hello }), "Hello.running: 1025 entries, where at most 1024 are allowed");
     let wanted = v1::worker_message::Kind::Wanted(v1::Wanted { slots: 1025 });
     assert_eq!(refusal::<WorkerSays, _>(says(wanted)), "Wanted.slots: 1025 is not between 0 and 1024");

@@ -59,7 +59,7 @@ fn at_work() -> Session {
 
 fn running(session: &mut Session) -> Vec<Key> {
     match session.hello() {
-        WorkerSays::Hello(hello) => hello.running,
+        WorkerSays::Hello(hello) => hello.running.into_iter().map(|held| (held.run, held.attempt)).collect(),
         other => panic!("a greeting, not {other:?}"),
     }
 }
@@ -84,9 +84,10 @@ fn what_is_revoked_is_forgotten_and_stopped() {
     let mut session = at_work();
     let (run, attempt) = key(1);
     let revoke = Heard::Said(CoordinatorSays::Revoke { run, attempt });
-    assert_eq!(session.step(revoke.clone(), Millis(2)), [Act::Stop(key(1))]);
+    let offer = |slots| Act::Say(WorkerSays::Wanted { slots });
+    assert_eq!(session.step(revoke.clone(), Millis(2)), [Act::Stop(key(1)), offer(1)], "its thread is at work yet");
     assert_eq!(session.step(revoke, Millis(2)), []);
-    assert_eq!(session.step(Heard::Ended(key(1), failed(FailureClass::Released)), Millis(3)), []);
+    assert_eq!(session.step(Heard::Ended(key(1), failed(FailureClass::Released)), Millis(3)), [offer(2)]);
     assert_eq!(running(&mut session), []);
 }
 
@@ -103,8 +104,9 @@ fn a_worker_that_nobody_answers_stops_in_time() {
     assert_eq!(session.step(beat(2), Millis(40)), said(2, 2));
     assert_eq!(session.step(Heard::Said(CoordinatorSays::Alive { beat: 1 }), Millis(90)), []);
     assert_eq!(session.step(Heard::Tick, Millis(20 + TTL - 1)), [], "counted from when it spoke, not from the answer");
-    assert_eq!(session.step(Heard::Tick, Millis(20 + TTL)), [Act::Stop(key(1))]);
-    assert_eq!(session.step(Heard::Tick, Millis(20 + TTL + 1)), [], "once");
+    assert_eq!(session.step(Heard::Tick, Millis(20 + TTL)), [Act::Stop(key(1)), Act::HangUp]);
+    assert_eq!(session.step(Heard::Closed, Millis(20 + TTL + 1)), [], "once");
+    session.step(welcome(129), Millis(129));
     let released = failed(FailureClass::Released);
     assert_eq!(session.step(Heard::Ended(key(1), released.clone()), Millis(130)), [report(1, released)]);
 }
@@ -131,6 +133,11 @@ fn one_that_leaves_finishes_what_it_has_and_gives_back_the_rest() {
     let done = failed(FailureClass::Crash);
     assert_eq!(session.step(Heard::Ended(key(1), done.clone()), Millis(5)), [report(1, done.clone())]);
     assert_eq!(session.step(Heard::GiveBack, Millis(6)), [Act::Stop(key(2))]);
-    assert_eq!(session.step(welcome(7), Millis(7)), [report(1, done), nothing_more()], "also to whoever comes next");
+    let again = session.step(welcome(7), Millis(7));
+    assert_eq!(
+        (&again[0], again.len(), again.last()),
+        (&report(1, done), 3, Some(&nothing_more())),
+        "to whoever comes next"
+    );
     assert!(session.is_leaving() && !session.is_idle());
 }
