@@ -20,12 +20,13 @@ use batteuse_shared::time::Millis;
 use batteuse_shared::{layout, limits};
 use batteuse_store::{Folder, Stores};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use self::inputs::Waiting;
 pub use self::inputs::{Handle, Input, Statuses, Submitted};
 pub use self::leading::{Leading, LeadingError, Serving};
-use crate::journal::{AppendError, Journal, JournalError, Position, State};
+use crate::journal::{AppendError, Journal, JournalError, Position, Replayed, State};
 use crate::publish::{self, PublishPlan};
 use crate::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler, Timing};
 use crate::turn::{Step, Turn};
@@ -95,7 +96,7 @@ pub enum DriverError {
     Stopped,
     /// A task of this process died.
     #[error("a task of the coordinator died: {0}")]
-    Task(#[from] tokio::task::JoinError),
+    Task(#[from] JoinError),
 }
 
 /// When a driver that is well stops.
@@ -189,6 +190,12 @@ impl Driver {
         Ok(())
     }
 
+    /// The journal of a run as it is now.
+    async fn read(&self, run: &RunId) -> Result<Result<Replayed<Fact>, JournalError>, JoinError> {
+        let (state, run) = (self.components.state.clone(), run.clone());
+        tokio::task::spawn_blocking(move || Journal::read(&*state, &run)).await
+    }
+
     /// Takes over every run of the state folder.
     ///
     /// # Errors
@@ -196,9 +203,7 @@ impl Driver {
     pub async fn recover(&mut self) -> Result<(), DriverError> {
         let listed = self.components.state.clone();
         for id in tokio::task::spawn_blocking(move || listed.runs()).await?? {
-            let (state, read) = (self.components.state.clone(), id.clone());
-            let replayed = tokio::task::spawn_blocking(move || Journal::read::<Fact>(&*state, &read)).await?;
-            let replayed = match replayed {
+            let replayed = match self.read(&id).await? {
                 Ok(replayed) => replayed,
                 Err(error @ JournalError::Io { .. }) => return Err(error.into()),
                 Err(error) => {
@@ -353,8 +358,7 @@ impl Driver {
         if self.scheduler.knows(run) {
             return Ok(Submitted::Durable);
         }
-        let (state, id) = (self.components.state.clone(), run.clone());
-        match tokio::task::spawn_blocking(move || Journal::read::<Fact>(&*state, &id)).await? {
+        match self.read(run).await? {
             Err(error) => Ok(Submitted::Unavailable(error.to_string())),
             Ok(read) => match Run::replay(read.facts.into_iter().map(|(_, fact)| fact)) {
                 None => Ok(Submitted::Taken),
@@ -411,8 +415,7 @@ impl Driver {
             Err(DriverError::Superseded { run, source }) if first => {
                 self.scheduler.forget(&run);
                 turn.leave_out(&run);
-                let (state, id) = (self.components.state.clone(), run.clone());
-                let read = tokio::task::spawn_blocking(move || Journal::read::<Fact>(&*state, &id)).await?;
+                let read = self.read(&run).await?;
                 let begins = |facts: &[(Epoch, Fact)]| matches!(facts.first(), Some((_, Fact::RunAccepted(_))));
                 let begun = read.map_or(true, |read| begins(&read.facts));
                 self.lost.insert(run, (source, begun));

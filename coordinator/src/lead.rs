@@ -27,6 +27,14 @@ pub struct Leader {
     pub left: bool,
 }
 
+impl Leader {
+    /// The text that stands in the store: of equal records the same.
+    #[must_use]
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).expect("plain values with text keys serialise")
+    }
+}
+
 /// A record to be written in the place of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {

@@ -173,7 +173,9 @@ async fn listen(
     handle.send(Input::Detached { worker, stream }).await;
 }
 
-fn event(worker: &WorkerId, says: WorkerSays) -> Option<Event> {
+/// What a worker's words are to the scheduler; nothing, if they are a greeting.
+#[must_use]
+pub fn event(worker: &WorkerId, says: WorkerSays) -> Option<Event> {
     let worker = worker.clone();
     Some(match says {
         WorkerSays::Hello(_) => return None,

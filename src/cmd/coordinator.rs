@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit::Ground;
-use batteuse_coordinator::driver::{Driver, Leading, Until};
+use batteuse_coordinator::driver::{Driver, Leading, Serving, Until};
 use batteuse_coordinator::rpc;
 use batteuse_coordinator::scheduler::Timing;
 use batteuse_shared::location;
@@ -85,21 +85,18 @@ async fn lead(mut driver: Driver, mut leading: Leading, mut stop: watch::Receive
         waited = leading.wait() => waited.map_err(Stop::unreachable)?,
         _ = stop.wait_for(|stop| *stop) => return Ok(Code::Ok),
     }
-    let ended = tokio::select! {
-        kept = leading.keep() => {
-            kept.map_err(Stop::unreachable)?;
-            return Err(Stop::unreachable(anyhow!("another coordinator leads on this state now: this one stops")));
-        }
-        recovered = driver.recover() => recovered,
+    let serving = leading.serving();
+    let work = async {
+        driver.recover().await?;
+        serving.send_replace(Serving::Leads);
+        driver.run(Until::SteppedDown, stop).await
     };
-    ended.map_err(Stop::unreachable)?;
-    leading.serve();
     let ended = tokio::select! {
         kept = leading.keep() => {
             kept.map_err(Stop::unreachable)?;
             return Err(Stop::unreachable(anyhow!("another coordinator leads on this state now: this one stops")));
         }
-        ended = driver.run(Until::SteppedDown, stop) => ended,
+        ended = work => ended,
     };
     if ended.is_ok() {
         leading.leave().await;

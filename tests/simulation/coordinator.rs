@@ -264,8 +264,8 @@ impl Coordinator {
                 (!known).then(|| format!("WRITE-AHEAD: {} is leased before its epoch is durable", lease.attempt))
             }
             Action::Ack { run, attempt, .. } => {
-                let live = self.scheduler.run(run).is_some_and(|live| live.rests_on(*attempt));
-                let known = Run::replay(durable(run)).is_some_and(|replayed| replayed.rests_on(*attempt));
+                let live = self.scheduler.run(run).is_some_and(|live| live.uses(*attempt));
+                let known = Run::replay(durable(run)).is_some_and(|replayed| replayed.uses(*attempt));
                 (live && !known).then(|| format!("WRITE-AHEAD: {attempt} is acknowledged before it is durable"))
             }
             Action::Publish(plan) => {

@@ -55,6 +55,11 @@ impl Worker {
     }
 }
 
+/// The name of the worker that is this process.
+pub fn name(process: u32) -> WorkerId {
+    WorkerId::new(&format!("w{process}")).expect("letters and digits are valid")
+}
+
 /// What comes of a lease when its time is over, and what it stages.
 pub fn execute(lease: &Lease, source: &Source, store: &SimStore) -> Outcome {
     let stage = |name: &str, content: String| store.stage(&lease.run, name, content.as_bytes());

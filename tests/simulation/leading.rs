@@ -3,7 +3,7 @@
 use batteuse_coordinator::journal::StateStore as _;
 use batteuse_coordinator::lead::Standing;
 use batteuse_coordinator::publish::{self, PublishError, PublishPlan};
-use batteuse_coordinator::scheduler::Done;
+use batteuse_coordinator::rpc;
 use batteuse_coordinator::scheduler::Fact;
 use batteuse_coordinator::scheduler::{Action, Event};
 use batteuse_coordinator::turn::Step;
@@ -13,6 +13,7 @@ use batteuse_shared::limits::RETRY_BACKOFF_MS;
 use std::ops::ControlFlow;
 
 use super::coordinator::{Exit, Input};
+use super::crew;
 use super::faults::Fault;
 use super::store::SimFolder;
 use super::wire::Way;
@@ -183,28 +184,20 @@ impl World {
         }
         let found = &self.wire.streams[&stream];
         let (number, process) = (found.coordinator, found.worker);
-        let worker = WorkerId::new(&format!("w{process}")).expect("valid");
-        let event = match says {
-            WorkerSays::Hello(hello) => {
-                if !self.coordinators.get(&number).is_some_and(super::coordinator::Coordinator::serves) {
-                    // It waits to lead: who asks is sent on.
-                    return self.hang_up(stream);
-                }
-                let welcome = CoordinatorSays::Welcome { protocol: PROTOCOL, lease_ttl_ms: self.timing.lease_ttl_ms };
-                if let Some(at) = self.wire.arrival(stream, Way::ToWorker, self.now, 0) {
-                    self.at(at, Happening::ToWorker(stream, welcome));
-                }
-                let (slots, running, nth) = (hello.slots, hello.running, hello.stream);
-                return self.tell(number, Input::Attached { worker, slots, running, stream, number: nth });
-            }
-            WorkerSays::Wanted { slots } => Event::Offered { worker, slots },
-            WorkerSays::Heartbeat { beat, progress } => {
-                let done = |p: batteuse_proto::Progress| (p.run, p.attempt, Done { bytes: p.bytes_done, work: p.work });
-                Event::Heartbeat { worker, beat, progress: progress.into_iter().map(done).collect() }
-            }
-            WorkerSays::Report { run, attempt, outcome } => Event::Reported { worker, run, attempt, outcome },
+        let worker = crew::name(process);
+        let WorkerSays::Hello(hello) = says else {
+            return self.tell(number, Input::Event(rpc::event(&worker, says).expect("no greeting")));
         };
-        self.tell(number, Input::Event(event));
+        if !self.coordinators.get(&number).is_some_and(super::coordinator::Coordinator::serves) {
+            // It waits to lead: who asks is sent on.
+            return self.hang_up(stream);
+        }
+        let welcome = CoordinatorSays::Welcome { protocol: PROTOCOL, lease_ttl_ms: self.timing.lease_ttl_ms };
+        if let Some(at) = self.wire.arrival(stream, Way::ToWorker, self.now, 0) {
+            self.at(at, Happening::ToWorker(stream, welcome));
+        }
+        let (slots, running, nth) = (hello.slots, hello.running, hello.stream);
+        self.tell(number, Input::Attached { worker, slots, running, stream, number: nth });
     }
 
     /// A coordinator ends by itself, and another one comes in its place.

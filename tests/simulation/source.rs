@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use batteuse_shared::ids::AttemptId;
 use batteuse_shared::layout;
 use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
-use batteuse_shared::spec::{Dialect, Encoding};
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
     FinishTask, Finished, Inspected, Measured, ParseTask, Parsed, Phases, Seam, StagedPart, StagedRejects,
 };
 
+use crate::corpus::comma;
 use crate::recovery::Chance;
 
 /// At a record's start.
@@ -106,18 +106,10 @@ impl Source {
     }
 
     pub fn inspect(&self) -> Inspected {
-        let dialect = Dialect {
-            delimiter: b",".to_vec(),
-            quote: Some(b'"'),
-            escape: None,
-            comment: None,
-            encoding: Encoding::Utf8,
-            decimal: b'.',
-        };
         let column =
             Column { name: "a".to_owned(), ctype: self.guess, declared: false, format: None, nulls: Vec::new() };
         Inspected {
-            dialect,
+            dialect: comma(),
             data_start: HEADER_BYTES,
             start: START,
             preamble_lines: 1,

@@ -180,7 +180,7 @@ impl World {
             return;
         }
         if side == Way::ToCoordinator {
-            let worker = batteuse_shared::ids::WorkerId::new(&format!("w{number}")).expect("valid");
+            let worker = crew::name(number);
             return self.tell(coordinator, Input::Detached { worker, stream });
         }
         if let Some(worker) = self.workers.get_mut(&number).filter(|worker| worker.stream == Some(stream)) {

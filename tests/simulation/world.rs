@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use batteuse_coordinator::publish::PublishPlan;
 use batteuse_coordinator::scheduler::{Accepted, Fact, Timing};
 use batteuse_proto::{CoordinatorSays, WorkerSays};
-use batteuse_shared::ids::{RunId, WorkerId};
+use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::time::Millis;
 use batteuse_worker::session::Key;
 
 use super::coordinator::{Coordinator, Input};
-use super::crew::Worker;
+use super::crew::{self, Worker};
 use super::faults::{Fault, Faults};
 use super::jobs;
 use super::source::Source;
@@ -219,7 +219,7 @@ impl World {
                 self.after(tick, Happening::Ticks(number));
             }
             Role::Worker => {
-                let name = WorkerId::new(&format!("w{number}")).expect("valid");
+                let name = crew::name(number);
                 let slots = 1 + self.chance.below(3) as u32;
                 self.workers.insert(number, Worker::new(&name, slots));
                 let connect = self.moment();

@@ -107,9 +107,10 @@ impl Leading {
         }
     }
 
-    /// From now on workers and calls are taken.
-    pub fn serve(&self) {
-        self.serving.send_replace(Serving::Leads);
+    /// Where it is said that workers and calls are taken from now on.
+    #[must_use]
+    pub fn serving(&self) -> watch::Sender<Serving> {
+        self.serving.clone()
     }
 
     /// Says that this process lives; returns when another one leads.

@@ -83,12 +83,11 @@ impl StateStore for PostgresState {
     }
 
     fn lead(&self, write: &Write) -> Result<bool, LeaderError> {
-        let text = |record: &Leader| serde_json::to_string(record).expect("plain values with text keys serialise");
-        let record = text(&write.record);
+        let record = write.record.text();
         let written = match &write.before {
             Some(before) => self.database.with(async |client| {
                 let update = "UPDATE batteuse_leader SET record = $2 WHERE record = $1";
-                client.execute(update, &[&text(before), &record]).await
+                client.execute(update, &[&before.text(), &record]).await
             }),
             None => self.database.with(async |client| {
                 client.batch_execute(LEADER_TABLE).await?;

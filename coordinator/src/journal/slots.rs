@@ -180,8 +180,7 @@ impl StateStore for StateFolder {
     fn lead(&self, write: &Write) -> Result<bool, LeaderError> {
         let path = self.within(layout::LEADER);
         let failed = |error| LeaderError::Io { path: self.folder.place(&path), error };
-        let text = |record: &Leader| serde_json::to_vec(record).expect("plain values with text keys serialise");
-        let record = text(&write.record);
+        let record = write.record.text().into_bytes();
         let Some(before) = &write.before else {
             self.folder.make(&self.path).map_err(failed)?;
             return match self.folder.create_if_absent(&path, &record) {
@@ -190,7 +189,7 @@ impl StateStore for StateFolder {
                 Err(CreateError::NotWritten(error) | CreateError::Unknown(error)) => Err(failed(error)),
             };
         };
-        let before = Checksum(Sha256::digest(text(before)).into());
+        let before = Checksum(Sha256::digest(before.text()).into());
         match self.folder.replace(&path, &before, &record) {
             Ok(()) => Ok(true),
             Err(WriteError::Different) => Ok(false),

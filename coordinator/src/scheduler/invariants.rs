@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use batteuse_shared::ids::{AttemptId, PartitionId};
+use batteuse_shared::ids::PartitionId;
 use batteuse_shared::table::Counts;
 
 use super::messages::TaskKey;
@@ -102,11 +102,5 @@ impl Run {
             ("report", self.report() == replayed.report()),
         ];
         checks.into_iter().find(|(_, same)| !same).map(|(what, _)| what)
-    }
-
-    /// Whether the run's state rests on this attempt: it is staged or finished, or its failure is counted.
-    #[must_use]
-    pub fn rests_on(&self, attempt: AttemptId) -> bool {
-        self.uses(attempt)
     }
 }

@@ -389,7 +389,8 @@ impl Run {
     }
 
     /// Whether the files that `attempt` staged are the run's: a report that is told twice must not lose them.
-    pub(super) fn uses(&self, attempt: AttemptId) -> bool {
+    #[must_use]
+    pub fn uses(&self, attempt: AttemptId) -> bool {
         let staged =
             |p: &Partition| p.holder() == Some(attempt) || p.staged.as_ref().is_some_and(|(a, _)| *a == attempt);
         self.finish.as_ref().is_some_and(|(a, _)| *a == attempt) || self.partitions.iter().any(staged)
