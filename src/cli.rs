@@ -274,6 +274,10 @@ pub struct CoordinatorArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = limits::LEASE_TTL_MS / 1_000, value_parser = clap::value_parser!(u64).range(1..=limits::LEASE_TTL_MS_MAX / 1_000))]
     pub lease_ttl: u64,
 
+    /// Do nothing about attempts that are late: no second one is begun elsewhere, and no rest of their range is given away
+    #[arg(long)]
+    pub no_speculation: bool,
+
     /// Listen beyond this machine although nothing is encrypted and nobody is authenticated
     #[arg(long)]
     pub insecure: bool,

@@ -75,8 +75,12 @@ fn text(r: &Report, dir: &OutputDir) -> String {
         (
             "partitions",
             format!(
-                "{} ({} attempts; parsed again: {} for types, {} for guesses)",
-                r.partitions, r.attempts, r.reruns.types, r.reruns.guesses
+                "{} ({} attempts; parsed again: {} for types, {} for guesses{})",
+                r.partitions,
+                r.attempts,
+                r.reruns.types,
+                r.reruns.guesses,
+                if r.splits > 0 { format!("; {} cut once more", r.splits) } else { String::new() }
             ),
         ),
     ];

@@ -473,6 +473,9 @@ impl Driver {
             Action::Record { .. } => unreachable!("facts are journalled first"),
             Action::Grant { worker, lease } => self.grant(worker, lease),
             Action::Revoke { worker, run, attempt } => self.say(&worker, CoordinatorSays::Revoke { run, attempt }),
+            Action::Shorten { worker, run, attempt, end } => {
+                self.say(&worker, CoordinatorSays::Shorten { run, attempt, end });
+            }
             Action::Ack { worker, run, attempt } => self.say(&worker, CoordinatorSays::Ack { run, attempt }),
             Action::Alive { worker, beat } => self.say(&worker, CoordinatorSays::Alive { beat }),
             Action::Refuse { worker, reason } => self.say(&worker, CoordinatorSays::Refused { reason }),
@@ -575,6 +578,7 @@ fn name(action: &Action) -> &'static str {
         Action::Record { .. } => "record",
         Action::Grant { .. } => "grant",
         Action::Revoke { .. } => "revoke",
+        Action::Shorten { .. } => "shorten",
         Action::Ack { .. } => "ack",
         Action::Alive { .. } => "alive",
         Action::Refuse { .. } => "refuse",

@@ -1,6 +1,7 @@
 //! The fold: exit maps composed from the left, so that the true start state of every partition is known.
 //!
-//! Invariant: a start is told only when every map to its left has told its exit; what is told is never taken back. Pure.
+//! Invariant: a start is told only when every map to its left has told its exit; what is told is
+//! never taken back but where a range is cut once more. Pure.
 
 use batteuse_shared::span::{ExitMap, StateId};
 
@@ -27,6 +28,11 @@ impl Fold {
     #[must_use]
     pub fn known(&self) -> usize {
         self.starts.len()
+    }
+
+    /// Forgets the starts behind partition `index`: its range has changed, and its exit with it.
+    pub fn forget_after(&mut self, index: usize) {
+        self.starts.truncate(index + 1);
     }
 
     /// Goes on as far as the maps tell: `s[i+1] = map[i](s[i])`.

@@ -181,7 +181,7 @@ pub fn event(worker: &WorkerId, says: WorkerSays) -> Option<Event> {
         WorkerSays::Hello(_) => return None,
         WorkerSays::Wanted { slots } => Event::Offered { worker, slots },
         WorkerSays::Heartbeat { beat, progress } => {
-            let done = |p: Progress| (p.run, p.attempt, Done { bytes: p.bytes_done, work: p.work });
+            let done = |p: Progress| (p.run, p.attempt, Done { bytes: p.bytes_done, work: p.work, end: p.end });
             Event::Heartbeat { worker, beat, progress: progress.into_iter().map(done).collect() }
         }
         WorkerSays::Report { run, attempt, outcome } => Event::Reported { worker, run, attempt, outcome },

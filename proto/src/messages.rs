@@ -6,7 +6,9 @@ use batteuse_shared::ids::{AttemptId, PartitionId, RunId, WorkerId};
 use batteuse_shared::limits::{FAILURE_MESSAGE_BYTES_MAX, LEASE_TTL_MS_MAX, PARTITIONS_MAX, SLOTS_MAX};
 use batteuse_shared::task::{Held, Lease, Outcome, TaskKey};
 
-use crate::convert::{Read, attempt_ref, cut, list, messages, name, present, run_id, size, text, within};
+use crate::convert::{
+    Read, attempt_ref, cut, list, messages, name, optional_size, present, run_id, size, text, within,
+};
 use crate::error::WireError;
 use crate::v1;
 
@@ -17,7 +19,7 @@ pub fn wire_bytes(message: &impl prost::Message) -> usize {
 }
 
 /// Version of the messages. Raised by one whenever an old side would misread a new one; then both must be replaced.
-pub const PROTOCOL: u32 = 9;
+pub const PROTOCOL: u32 = 10;
 
 /// What a worker says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +77,8 @@ pub struct Progress {
     pub bytes_done: u64,
     /// A count that grows with whatever it does: reading, encoding, staging. One that stands still tells that the attempt hangs.
     pub work: u64,
+    /// Where its range ends, once its rest was given away.
+    pub end: Option<u64>,
 }
 
 /// What the coordinator says.
@@ -108,6 +112,15 @@ pub enum CoordinatorSays {
         run: RunId,
         /// Which try.
         attempt: AttemptId,
+    },
+    /// Let this attempt's range end earlier, if that place is not reached yet. The answer is [`Progress::end`], or its report.
+    Shorten {
+        /// Whose task.
+        run: RunId,
+        /// Which try.
+        attempt: AttemptId,
+        /// Where its range is to end.
+        end: u64,
     },
     /// This heartbeat was heard.
     Alive {
@@ -221,8 +234,8 @@ impl TryFrom<v1::AttemptRef> for (RunId, AttemptId) {
 
 impl From<Progress> for v1::Progress {
     fn from(progress: Progress) -> Self {
-        let Progress { run, attempt, bytes_done, work } = progress;
-        Self { run: run.into(), attempt: attempt.0, bytes_done, work }
+        let Progress { run, attempt, bytes_done, work, end } = progress;
+        Self { run: run.into(), attempt: attempt.0, bytes_done, work, end }
     }
 }
 
@@ -235,6 +248,7 @@ impl TryFrom<v1::Progress> for Progress {
             attempt: AttemptId(wire.attempt),
             bytes_done: size("Progress.bytes_done", wire.bytes_done)?,
             work: wire.work,
+            end: optional_size("Progress.end", wire.end)?,
         })
     }
 }
@@ -252,6 +266,9 @@ impl From<CoordinatorSays> for v1::CoordinatorMessage {
             CoordinatorSays::Grant(lease) => Kind::Grant((*lease).into()),
             CoordinatorSays::Revoke { run, attempt } => Kind::Revoke(attempt_ref(run, attempt)),
             CoordinatorSays::Ack { run, attempt } => Kind::Ack(attempt_ref(run, attempt)),
+            CoordinatorSays::Shorten { run, attempt, end } => {
+                Kind::Shorten(v1::Shorten { run: run.into(), attempt: attempt.0, end })
+            }
             CoordinatorSays::Alive { beat } => Kind::Alive(v1::Alive { beat }),
             CoordinatorSays::Drain => Kind::Drain(v1::Drain {}),
         };
@@ -281,6 +298,11 @@ impl TryFrom<v1::CoordinatorMessage> for CoordinatorSays {
                 let (run, attempt) = of.try_into()?;
                 Self::Ack { run, attempt }
             }
+            Kind::Shorten(v1::Shorten { run, attempt, end }) => Self::Shorten {
+                run: run_id("Shorten.run", &run)?,
+                attempt: AttemptId(attempt),
+                end: size("Shorten.end", end)?,
+            },
             Kind::Alive(v1::Alive { beat }) => Self::Alive { beat },
             Kind::Drain(v1::Drain {}) => Self::Drain,
         })

@@ -139,6 +139,10 @@ pub const HEARTBEATS_PER_TTL: u64 = 5;
 /// Longest interval of a worker's heartbeat. Milliseconds: people see progress by it.
 pub const HEARTBEAT_MS_MAX: u64 = 3_000;
 
+/// When a worker tells whether an attempt has given away what it was asked for. Milliseconds: some batches later, and much sooner than its
+/// next heartbeat.
+pub const BEAT_SOON_MS: u64 = 100;
+
 /// How long a lease of an embedded run lives. Milliseconds. Its workers are threads of the coordinator's process, which no network cuts
 /// off: only a disk that stalls keeps it from answering, and that is no reason to give work up.
 pub const LEASE_TTL_EMBEDDED_MS: u64 = 600_000;
@@ -156,6 +160,15 @@ pub const HUNG_TTLS: u64 = 8;
 /// Least such time. Milliseconds: two minutes are twice what a database may take over one statement, and longer than a store's client goes
 /// on trying one request.
 pub const HUNG_MS_MIN: u64 = 120_000;
+
+/// Times the median pace at which an attempt is late: most differ less, by what lies in their ranges.
+pub const STRAGGLER_TIMES: u64 = 2;
+
+/// Paces of ended attempts by which a run knows what is usual: the latest ones, so that it follows a machine that becomes slower.
+pub const PACES_KEPT: usize = 101;
+
+/// Least rest of a range that is given away. Bytes: some 50 ms of a core, against the few that one partition more takes.
+pub const SPLIT_BYTES_MIN: u64 = 8 << 20;
 
 /// How long the attempts of a closed stream are kept for its worker to come back. Milliseconds.
 pub const SUSPECT_MS: u64 = 2_000;

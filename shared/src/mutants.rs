@@ -47,10 +47,14 @@ pub enum Mutant {
     StaleIsGarbage,
     /// A failure is forgotten when a journal is read.
     FailureForgotten,
+    /// The rest of a range that was given away is parsed by nobody.
+    RestForgotten,
+    /// A report about what a range was before its rest was given away is taken.
+    OldRangeAccepted,
 }
 
 /// All of them.
-pub const ALL: [Mutant; 21] = [
+pub const ALL: [Mutant; 23] = [
     Mutant::NoFencing,
     Mutant::ActBeforeJournal,
     Mutant::StaleTokenAccepted,
@@ -72,6 +76,8 @@ pub const ALL: [Mutant; 21] = [
     Mutant::LeaseForEver,
     Mutant::StaleIsGarbage,
     Mutant::FailureForgotten,
+    Mutant::RestForgotten,
+    Mutant::OldRangeAccepted,
 ];
 
 #[cfg(feature = "mutants")]

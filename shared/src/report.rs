@@ -156,6 +156,9 @@ pub struct Report {
     pub partitions: u64,
     /// Partitions accepted.
     pub accepted: u64,
+    /// Ranges that were cut once more, because an attempt was late or its range killed whoever parsed it.
+    #[serde(default)]
+    pub splits: u64,
     /// Attempts whose outcome is journalled.
     pub attempts: u64,
     /// Partitions parsed again.

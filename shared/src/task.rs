@@ -267,6 +267,9 @@ pub struct Parsed {
     pub first: Option<u64>,
     /// The span it parsed; empty at the range's end when `first` is none.
     pub span: Span,
+    /// Where its range ended: as its task has it, or before that, where the rest was given away.
+    #[serde(default)]
+    pub end: u64,
     /// Exits of the range under every start state tried.
     pub exits: ExitMap,
     /// Counts over the span.

@@ -63,7 +63,7 @@ async fn serve(args: &CoordinatorArgs, ground: Ground) -> Result<Code, Stop> {
         .map_err(Stop::unreachable)?;
     let address = listener.local_addr().context("the listening address").map_err(Stop::unreachable)?;
     let url = args.advertise.clone().unwrap_or_else(|| format!("http://{address}"));
-    let timing = Timing::with_ttl(args.lease_ttl * 1_000);
+    let timing = Timing { speculates: !args.no_speculation, ..Timing::with_ttl(args.lease_ttl * 1_000) };
     let (driver, handle) = Driver::new(embedded::components(&ground, timing));
     let (leading, serving) =
         Leading::new(ground.state.clone(), ground.clock, &ground.writer.to_string(), &url, timing.lease_ttl_ms);

@@ -69,7 +69,9 @@ pub fn execute(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) ->
 async fn carry(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) -> Result<Code, Stop> {
     let stop = components::stop_signal()?;
     let ground = ground(dir);
-    let (mut driver, handle) = Driver::new(components(&ground, Timing::with_ttl(LEASE_TTL_EMBEDDED_MS)));
+    // Threads of one process: one that is late has no faster one beside it.
+    let timing = Timing { speculates: false, ..Timing::with_ttl(LEASE_TTL_EMBEDDED_MS) };
+    let (mut driver, handle) = Driver::new(components(&ground, timing));
     let run = start.run().clone();
     let new = matches!(start, Start::New(_));
     let begun = match start {

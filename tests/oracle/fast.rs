@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::arbitrary::{CAPS, case, cuts, dialect, place, read_bytes, text};
-use crate::support::attempt;
+use crate::support::{attempt, shortened};
 
 /// One state, stepped over `bytes` that begin at `offset`: where it ends, and the first boundary before one of them.
 pub fn alone(automaton: &Automaton, start: StateId, bytes: &[u8], offset: u64) -> Exit {
@@ -233,6 +233,29 @@ proptest! {
                     Some(state) => prop_assert_eq!(done.exits, ExitMap([(state, exit)].into())),
                     None => prop_assert_eq!(&done.exits, &truth),
                 }
+            }
+        }
+    }
+
+    /// A range that is shortened on the way gives what one gives that ended there from the beginning.
+    #[test]
+    fn a_shortened_attempt_is_one_at_the_shorter_range(
+        case in case(40), cuts in cuts(), steps in 0..6usize, given in any::<bool>(), read in read_bytes(),
+    ) {
+        let automaton = Automaton::new(&case.dialect, case.cap);
+        let (size, places) = (case.bytes.len() as u64, place(&cuts, &case));
+        let start = places.first().copied().unwrap_or(case.data_start);
+        let known = || alone(&automaton, automaton.record_start(), &case.bytes[case.data_start as usize..start as usize], case.data_start).state;
+        let state = (given || start == 0).then(known);
+        for end in places.iter().skip(1).copied() {
+            let cut = (end, steps);
+            let Some((rows, rejects, done)) = shortened(&case, Span::new(start, size), cut, state, read) else { continue };
+            let (whole_rows, whole_rejects, whole) = attempt(&case, Span::new(start, end), state, read);
+            prop_assert_eq!((done.first, done.span, done.end, &done.exits), (whole.first, whole.span, end, &whole.exits));
+            prop_assert_eq!((done.counts, done.summaries, done.fits), (whole.counts, whole.summaries, whole.fits));
+            prop_assert_eq!(rejects, whole_rejects);
+            if done.fits {
+                prop_assert_eq!(rows, whole_rows);
             }
         }
     }

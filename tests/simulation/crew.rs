@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use batteuse_shared::ids::WorkerId;
 use batteuse_shared::layout;
+use batteuse_shared::span::Span;
 use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome, Task};
 use batteuse_shared::time::Millis;
-use batteuse_worker::session::{Key, Session};
+use batteuse_worker::session::{Far, Key, Session};
 
 use super::source::Source;
 use super::store::SimStore;
@@ -21,6 +22,41 @@ pub struct Running {
     pub hung: bool,
     /// What it has done so far.
     pub work: u64,
+    /// When it began.
+    pub began: Millis,
+    /// When it is over.
+    pub ends: Millis,
+    /// Where its range ends, since its rest was given away.
+    pub end: Option<u64>,
+}
+
+impl Running {
+    fn range(&self) -> Span {
+        match &self.lease.task {
+            Task::Parse(task) => task.range,
+            _ => Span::new(0, 0),
+        }
+    }
+
+    /// Bytes that it has read by now.
+    fn bytes(&self, now: Millis) -> u64 {
+        let (bytes, took) = (self.range().bytes(), self.ends.since(self.began).max(1));
+        bytes.min(bytes * now.since(self.began) / took)
+    }
+
+    /// Lets its range end at `end`, if it has not come so far: then it is over sooner.
+    pub fn shorten(&mut self, end: u64, now: Millis) -> bool {
+        let (range, here) = (self.range(), self.range().start + self.bytes(now));
+        let Task::Parse(task) = &mut self.lease.task else { return false };
+        if !(here < end && end < range.end) || self.hung || self.stop {
+            return false;
+        }
+        let took = self.ends.since(self.began) * (end - range.start) / range.bytes();
+        self.ends = Millis(now.0.max(self.began.0 + took));
+        task.range = Span::new(range.start, end);
+        self.end = Some(end);
+        true
+    }
 }
 
 pub struct Worker {
@@ -46,10 +82,11 @@ impl Worker {
     }
 
     /// How far each attempt has come; those that do not hang have done something.
-    pub fn progress(&mut self) -> BTreeMap<Key, (u64, u64)> {
+    pub fn progress(&mut self, now: Millis) -> BTreeMap<Key, Far> {
         let told = |(key, running): (&Key, &mut Running)| {
             running.work += u64::from(!running.hung);
-            (key.clone(), (running.work, running.work))
+            let bytes = if running.hung { 0 } else { running.bytes(now) };
+            (key.clone(), Far { bytes, work: running.work, end: running.end })
         };
         self.running.iter_mut().map(told).collect()
     }

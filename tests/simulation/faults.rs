@@ -25,6 +25,12 @@ pub enum Fault {
     WorkerLeaves,
     /// An attempt does nothing any more, and its worker's heartbeats go on.
     AttemptHangs,
+    /// An attempt takes much longer than others.
+    AttemptSlow,
+    /// The rest of a range is given away; what comes of a slow attempt, and not injected.
+    RangeSplit,
+    /// A second attempt is begun beside another; the same.
+    BackedUp,
     /// An attempt panics.
     AttemptCrashes,
     /// An attempt finds its disk full.
@@ -52,7 +58,7 @@ pub enum Fault {
 }
 
 /// All of them.
-pub const ALL: [Fault; 21] = [
+pub const ALL: [Fault; 24] = [
     Fault::ReplyLost,
     Fault::NotWritten,
     Fault::StoreSilent,
@@ -62,6 +68,9 @@ pub const ALL: [Fault; 21] = [
     Fault::WorkerPaused,
     Fault::WorkerLeaves,
     Fault::AttemptHangs,
+    Fault::AttemptSlow,
+    Fault::RangeSplit,
+    Fault::BackedUp,
     Fault::AttemptCrashes,
     Fault::AttemptStalls,
     Fault::KilledBeforeAppend,
@@ -93,6 +102,7 @@ impl Faults {
         let calm = chance.below(8) == 0;
         for fault in ALL {
             let rare = match fault {
+                Fault::RangeSplit | Fault::BackedUp => continue,
                 Fault::Cancelled => 400,
                 Fault::AttemptHangs | Fault::AttemptCrashes | Fault::WorkerLeaves | Fault::CoordinatorLeaves => 60,
                 _ => 12,
@@ -108,9 +118,14 @@ impl Faults {
     pub fn befalls(&mut self, fault: Fault) -> bool {
         let comes = !self.stopped && self.one_in.get(&fault).is_some_and(|one_in| self.chance.below(*one_in) == 0);
         if comes {
-            *self.came.entry(fault).or_default() += 1;
+            self.count(fault);
         }
         comes
+    }
+
+    /// It came of itself.
+    pub fn count(&mut self, fault: Fault) {
+        *self.came.entry(fault).or_default() += 1;
     }
 
     /// None comes any more.

@@ -10,10 +10,11 @@ use batteuse_coordinator::turn::Step;
 use batteuse_proto::{CoordinatorSays, PROTOCOL, WorkerSays};
 use batteuse_shared::ids::{RunId, WorkerId};
 use batteuse_shared::limits::RETRY_BACKOFF_MS;
+use batteuse_shared::task::Lease;
 use std::ops::ControlFlow;
 
 use super::coordinator::{Exit, Input};
-use super::crew;
+use super::crew::{self, Running};
 use super::faults::Fault;
 use super::store::SimFolder;
 use super::wire::Way;
@@ -81,7 +82,18 @@ impl World {
         self.after(0, Happening::Turns(number));
     }
 
+    /// Counts a lease of what somebody else is at.
+    fn count_second(&self, lease: &Lease) {
+        let same = |running: &Running| running.lease.run == lease.run && running.lease.task.key() == lease.task.key();
+        if self.workers.values().any(|worker| worker.running.values().any(same)) {
+            self.store.faults(|faults| faults.count(Fault::BackedUp));
+        }
+    }
+
     fn appends(&mut self, number: u32, run: &RunId, facts: Vec<Fact>) {
+        if facts.iter().any(|fact| matches!(fact, Fact::Split { .. })) {
+            self.store.faults(|faults| faults.count(Fault::RangeSplit));
+        }
         if self.befalls(Fault::KilledBeforeAppend) {
             return self.kill_coordinator(number);
         }
@@ -98,9 +110,15 @@ impl World {
     fn act(&mut self, number: u32, action: Action) {
         match action {
             Action::Record { .. } => unreachable!("facts are appended first"),
-            Action::Grant { worker, lease } => self.say(number, &worker, CoordinatorSays::Grant(lease)),
+            Action::Grant { worker, lease } => {
+                self.count_second(&lease);
+                self.say(number, &worker, CoordinatorSays::Grant(lease));
+            }
             Action::Revoke { worker, run, attempt } => {
                 self.say(number, &worker, CoordinatorSays::Revoke { run, attempt });
+            }
+            Action::Shorten { worker, run, attempt, end } => {
+                self.say(number, &worker, CoordinatorSays::Shorten { run, attempt, end });
             }
             Action::Ack { worker, run, attempt } => self.say(number, &worker, CoordinatorSays::Ack { run, attempt }),
             Action::Alive { worker, beat } => self.say(number, &worker, CoordinatorSays::Alive { beat }),

@@ -188,6 +188,7 @@ impl Source {
         Parsed {
             first,
             span,
+            end: range.end,
             exits: ExitMap(exits),
             counts: rows.counts,
             summaries: vec![rows.classes],

@@ -54,10 +54,18 @@ impl World {
         }
     }
 
-    pub fn beats(&mut self, number: u32) {
+    /// It tells how far it has come.
+    pub fn beats_soon(&mut self, number: u32) {
         let Some(worker) = self.workers.get_mut(&number) else { return };
-        let progress = worker.progress();
+        let progress = worker.progress(self.now);
         self.hear(number, Heard::Beat { progress });
+    }
+
+    pub fn beats(&mut self, number: u32) {
+        if !self.workers.contains_key(&number) {
+            return;
+        }
+        self.beats_soon(number);
         let interval = (self.timing.lease_ttl_ms / HEARTBEATS_PER_TTL).max(1);
         self.after(interval, Happening::Beats(number));
     }
@@ -124,12 +132,14 @@ impl World {
             Act::Start(lease) => {
                 let hung = self.befalls(Fault::AttemptHangs);
                 let key = (lease.run.clone(), lease.attempt);
-                let running = Running { lease: *lease, stop: false, hung, work: 0 };
+                let longest = self.timing.lease_ttl_ms * [1, 1, 8][self.chance_below(3)] / 8 + 2;
+                let times = if self.befalls(Fault::AttemptSlow) { 30 } else { 1 };
+                let time = times * (1 + self.chance.below(longest));
+                let (began, ends) = (self.now, self.now.plus(time));
+                let running = Running { lease: *lease, stop: false, hung, work: 0, began, ends, end: None };
                 if let Some(worker) = self.workers.get_mut(&number) {
                     worker.running.insert(key.clone(), running);
                 }
-                let longest = self.timing.lease_ttl_ms * [1, 1, 8][self.chance_below(3)] / 8 + 2;
-                let time = 1 + self.chance.below(longest);
                 self.after(time, Happening::Ends(number, key));
             }
             Act::Stop(key) => {
@@ -138,6 +148,16 @@ impl World {
                     running.stop = true;
                     let batch = self.moment();
                     self.after(batch, Happening::Ends(number, key));
+                }
+            }
+            Act::Shorten(key, end) => {
+                let running = self.workers.get_mut(&number).and_then(|worker| worker.running.get_mut(&key));
+                let ends = running.and_then(|running| running.shorten(end, self.now).then_some(running.ends));
+                if let Some(ends) = ends {
+                    self.at(ends, Happening::Ends(number, key));
+                    if self.chance.below(2) > 0 {
+                        self.after(1, Happening::BeatsSoon(number));
+                    }
                 }
             }
             Act::HangUp => {

@@ -37,6 +37,7 @@ pub enum Happening {
     Publishes(u32, Box<PublishPlan>),
     Connects(u32),
     Beats(u32),
+    BeatsSoon(u32),
     Watches(u32),
     GivesBack(u32),
     GivesUp(u32, u64),
@@ -136,6 +137,7 @@ impl World {
         let faults = Faults::draw(&mut chance);
         let jobs: Vec<Job> = (0..1 + chance.below(2)).map(|number| jobs::draw(number, &mut chance)).collect();
         let latency_ms = [0, 1, ttl / 50 + 1, ttl / 10 + 1][chance.below(4) as usize];
+        let split_bytes_min = [1, 3, 20, 1 << 20][chance.below(4) as usize];
         let text = traced.then(String::new);
         let mut world = Self {
             now: Millis(1_000_000),
@@ -148,7 +150,7 @@ impl World {
             paused: BTreeMap::new(),
             processes: 0,
             jobs,
-            timing: Timing { hung_ms: 4 * ttl, ..Timing::with_ttl(ttl) },
+            timing: Timing { hung_ms: 4 * ttl, split_bytes_min, ..Timing::with_ttl(ttl) },
             latency_ms,
             violations: Vec::new(),
             healed_at: None,
@@ -271,6 +273,7 @@ impl World {
             | Happening::Publishes(c, _) => Some(*c),
             Happening::Connects(w)
             | Happening::Beats(w)
+            | Happening::BeatsSoon(w)
             | Happening::Watches(w)
             | Happening::GivesBack(w)
             | Happening::GivesUp(w, _)
@@ -304,6 +307,7 @@ impl World {
             Happening::Publishes(c, plan) => self.publishes(c, *plan),
             Happening::Connects(w) => self.connects(w),
             Happening::Beats(w) => self.beats(w),
+            Happening::BeatsSoon(w) => self.beats_soon(w),
             Happening::Watches(w) => self.watches(w),
             Happening::GivesBack(w) => self.gives_back(w),
             Happening::GivesUp(w, stream) => self.gives_up(w, stream),

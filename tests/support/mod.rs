@@ -188,18 +188,40 @@ fn text(bytes: &[u8], encoding: Encoding) -> String {
 }
 
 /// Rows, rejects and the end of one attempt.
-type Attempt = (Vec<Vec<Option<String>>>, Vec<Reject>, Done);
+type Attempt = (Rows, Vec<Reject>, Done);
 
 /// One attempt: the kernel over one range, read in pieces of at most `read_bytes`.
 pub fn attempt(case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Attempt {
     attempt_by(Path::best(), case, range, start, read_bytes)
 }
 
+/// The same, if its range can be shortened to end at `end` after so many steps.
+pub fn shortened(
+    case: &Case,
+    range: Span,
+    (end, steps): (u64, usize),
+    start: Option<StateId>,
+    read_bytes: usize,
+) -> Option<Attempt> {
+    let mut parse = parse(Path::best(), case, range, start, read_bytes);
+    let (mut rows, mut rejects) = (Vec::new(), Vec::new());
+    for _ in 0..steps {
+        if go_on(&mut parse, case, read_bytes, &mut rows, &mut rejects).is_some() {
+            return None;
+        }
+    }
+    parse.shorten(end).then(|| finish(parse, case, read_bytes, rows, rejects))
+}
+
 /// Windows of the structural index.
 const INDEX_BYTES_TRIED: [usize; 4] = [1, 7, 64, 100];
 
 fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Attempt {
-    let mut parse = PartitionParse::new(Plan {
+    finish(parse(path, case, range, start, read_bytes), case, read_bytes, Vec::new(), Vec::new())
+}
+
+fn parse(path: Path, case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> PartitionParse {
+    PartitionParse::new(Plan {
         dialect: case.dialect.clone(),
         ragged: case.ragged,
         columns: columns(case),
@@ -217,29 +239,53 @@ fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read
         placed: false,
         index_bytes: INDEX_BYTES_TRIED[(range.start as usize + read_bytes) % INDEX_BYTES_TRIED.len()],
         path,
-    });
-    let (mut rows, mut rejects) = (Vec::new(), Vec::new());
+    })
+}
+
+type Rows = Vec<Vec<Option<String>>>;
+
+fn finish(
+    mut parse: PartitionParse,
+    case: &Case,
+    read_bytes: usize,
+    mut rows: Rows,
+    mut rejects: Vec<Reject>,
+) -> Attempt {
     loop {
-        match parse.step() {
-            Progress::Wants { offset, bytes } => {
-                let from = &case.bytes[offset as usize..];
-                let n = bytes.min(from.len());
-                assert!(n > 0, "{}: wants bytes beyond the end", case.name);
-                // Copied and lent, one behind the other in any order.
-                if (offset as usize + read_bytes).is_multiple_of(3) {
-                    parse.space()[..n].copy_from_slice(&from[..n]);
-                    parse.filled(n);
-                } else {
-                    parse.lend(Bytes::copy_from_slice(&from[..n]));
-                }
-            }
-            Progress::Batch(batch) => {
-                rows.extend(batch.rows.iter().flat_map(values));
-                rejects.extend(batch.rejects);
-            }
-            Progress::Done(done) => return (rows, rejects, *done),
+        if let Some(done) = go_on(&mut parse, case, read_bytes, &mut rows, &mut rejects) {
+            return (rows, rejects, done);
         }
     }
+}
+
+/// One step; the end of the parse, if this was it.
+fn go_on(
+    parse: &mut PartitionParse,
+    case: &Case,
+    read_bytes: usize,
+    rows: &mut Rows,
+    rejects: &mut Vec<Reject>,
+) -> Option<Done> {
+    match parse.step() {
+        Progress::Wants { offset, bytes } => {
+            let from = &case.bytes[offset as usize..];
+            let n = bytes.min(from.len());
+            assert!(n > 0, "{}: wants bytes beyond the end", case.name);
+            // Copied and lent, one behind the other in any order.
+            if (offset as usize + read_bytes).is_multiple_of(3) {
+                parse.space()[..n].copy_from_slice(&from[..n]);
+                parse.filled(n);
+            } else {
+                parse.lend(Bytes::copy_from_slice(&from[..n]));
+            }
+        }
+        Progress::Batch(batch) => {
+            rows.extend(batch.rows.iter().flat_map(values));
+            rejects.extend(batch.rejects);
+        }
+        Progress::Done(done) => return Some(*done),
+    }
+    None
 }
 
 fn values(batch: &arrow_array::RecordBatch) -> Vec<Vec<Option<String>>> {

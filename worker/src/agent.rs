@@ -18,8 +18,8 @@ use batteuse_proto::v1::{CoordinatorMessage, WorkerMessage};
 use batteuse_proto::{CoordinatorSays, WireError, WorkerSays};
 use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
 use batteuse_shared::limits::{
-    CALL_MS_MAX, HEARTBEAT_MS_MAX, HEARTBEATS_PER_TTL, MESSAGE_BYTES_MAX, RECONNECT_MS_MAX, RECONNECT_MS_MIN,
-    WORKER_QUEUE_MAX,
+    BEAT_SOON_MS, CALL_MS_MAX, HEARTBEAT_MS_MAX, HEARTBEATS_PER_TTL, MESSAGE_BYTES_MAX, RECONNECT_MS_MAX,
+    RECONNECT_MS_MIN, WORKER_QUEUE_MAX,
 };
 use batteuse_shared::task::{Failure, FailureClass, Lease, Outcome, Task};
 use batteuse_shared::time::Millis;
@@ -34,7 +34,7 @@ use tracing::field::Empty;
 use tracing::{info, info_span, warn};
 
 use crate::pipeline::{self, Progress};
-use crate::session::{Act, Heard, Key, Session};
+use crate::session::{Act, Far, Heard, Key, Session};
 use crate::slots::Slots;
 
 /// How to reach the coordinator; asked again for every connection, so that names are resolved anew.
@@ -101,6 +101,8 @@ struct Agent {
     began: Instant,
     /// When a worker that leaves gives back what still runs, and when it goes whatever happens.
     deadlines: Option<(Instant, Instant)>,
+    /// Whether the next heartbeat comes early.
+    beats_soon: bool,
 }
 
 /// Works until `stop` turns true, then drains: what ends within the grace is reported, the rest is given back.
@@ -115,7 +117,7 @@ pub async fn run(dial: Dial, settings: Settings, mut stop: watch::Receiver<bool>
     let (ended, mut ends) = mpsc::channel(WORKER_QUEUE_MAX);
     let session = Session::new(settings.worker.clone(), settings.slots);
     let (running, began) = (BTreeMap::new(), Instant::now());
-    let mut agent = Agent { settings, pool, session, running, ended, began, deadlines: None };
+    let mut agent = Agent { settings, pool, session, running, ended, began, deadlines: None, beats_soon: false };
     let mut waits = waits();
     loop {
         let (end, welcomed) = agent.stream(&dial, &mut ends, &mut stop).await;
@@ -225,7 +227,7 @@ impl Agent {
                 }
                 _ = heartbeat.tick() => {
                     heartbeat.reset_after(self.heartbeat());
-                    let progress = self.running.iter().map(|(key, p)| (key.clone(), (p.bytes_done(), p.work()))).collect();
+                    let progress = self.running.iter().map(|(key, progress)| (key.clone(), far(progress))).collect();
                     self.hear(Heard::Beat { progress }, out).await
                 }
                 heard = self.leaving(stop) => match heard {
@@ -235,6 +237,9 @@ impl Agent {
             };
             if let Err(end) = result {
                 return end;
+            }
+            if std::mem::take(&mut self.beats_soon) {
+                heartbeat.reset_after(Duration::from_millis(BEAT_SOON_MS));
             }
         }
     }
@@ -309,6 +314,7 @@ impl Agent {
                 Act::Say(_) => {}
                 Act::Start(lease) => self.start(*lease),
                 Act::Stop(key) => self.stop(&key),
+                Act::Shorten(key, end) => self.shorten(&key, end),
                 Act::HangUp => end = Err(StreamEnd::Silent),
                 Act::Refused(reason) => end = Err(StreamEnd::Fatal(AgentError::Refused { reason })),
             }
@@ -331,6 +337,14 @@ impl Agent {
         }
     }
 
+    /// The coordinator waits for what comes of it: it is told soon.
+    fn shorten(&mut self, key: &Key, end: u64) {
+        if let Some(progress) = self.running.get(key) {
+            progress.shorten(end);
+            self.beats_soon = true;
+        }
+    }
+
     fn start(&mut self, lease: Lease) {
         let key = (lease.run.clone(), lease.attempt);
         let progress = Arc::new(Progress::within(self.settings.of_process.clone()));
@@ -348,6 +362,10 @@ impl Agent {
             let _ = ended.blocking_send((key, outcome));
         });
     }
+}
+
+fn far(progress: &Progress) -> Far {
+    Far { bytes: progress.bytes_done(), work: progress.work(), end: progress.end() }
 }
 
 /// Runs one attempt; a panic becomes a failure of class Crash.

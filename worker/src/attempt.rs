@@ -21,12 +21,16 @@ use crate::table::TableError;
 
 /// What a running attempt and its agent share.
 ///
-/// Both are hints that guard no other memory, so relaxed ordering is enough.
+/// All are hints that guard no other memory, so relaxed ordering is enough.
 #[derive(Debug, Default)]
 pub struct Progress {
     bytes_done: AtomicU64,
     work: AtomicU64,
     revoked: AtomicBool,
+    /// Where the range is asked to end; 0 when it is not.
+    wanted_end: AtomicU64,
+    /// Where it ends since its rest was given away; 0 when it was not.
+    end: AtomicU64,
     slots: Option<Arc<Slots>>,
 }
 
@@ -57,6 +61,29 @@ impl Progress {
     /// Asks the attempt to stop at its next batch.
     pub fn revoke(&self) {
         self.revoked.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks the attempt to let its range end at `end`, above 0; [`Progress::end`] tells if it does.
+    pub fn shorten(&self, end: u64) {
+        self.wanted_end.store(end, Ordering::Relaxed);
+    }
+
+    /// Where its range ends, once its rest was given away.
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        Some(self.end.load(Ordering::Relaxed)).filter(|end| *end > 0)
+    }
+
+    /// Where it is asked to let its range end; told once.
+    pub(crate) fn wanted_end(&self) -> Option<u64> {
+        // Looked at between any two batches, and hardly ever there.
+        let asked = self.wanted_end.load(Ordering::Relaxed) > 0;
+        asked.then(|| self.wanted_end.swap(0, Ordering::Relaxed))
+    }
+
+    /// Its range ends at `end` from now on.
+    pub(crate) fn shortened(&self, end: u64) {
+        self.end.store(end, Ordering::Relaxed);
     }
 
     /// A count that grows with whatever the attempt does.

@@ -57,6 +57,9 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) 
     }
     let done = loop {
         progress.check()?;
+        if let Some(end) = progress.wanted_end().filter(|end| partition.shorten(*end)) {
+            progress.shortened(end);
+        }
         match partition.step() {
             Step::Wants { offset, bytes } => {
                 watch.enter(Phase::Read);
@@ -318,6 +321,7 @@ impl Staged {
         Parsed {
             first: done.first,
             span: done.span,
+            end: done.end,
             exits: done.exits,
             counts,
             summaries: done.summaries,

@@ -15,6 +15,17 @@ use batteuse_shared::time::Millis;
 /// Names an attempt.
 pub type Key = (RunId, AttemptId);
 
+/// How far an attempt has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Far {
+    /// Bytes of its range that it has read.
+    pub bytes: u64,
+    /// A count that grows with any work at all.
+    pub work: u64,
+    /// Where its range ends, once its rest was given away.
+    pub end: Option<u64>,
+}
+
 /// Something that happened to a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
@@ -33,8 +44,8 @@ pub enum Heard {
     Ended(Key, Outcome),
     /// It is time for a heartbeat.
     Beat {
-        /// How far each attempt has come: bytes read, and a count that grows with any work at all.
-        progress: BTreeMap<Key, (u64, u64)>,
+        /// How far each attempt has come.
+        progress: BTreeMap<Key, Far>,
     },
     /// Time has passed.
     Tick,
@@ -53,6 +64,8 @@ pub enum Act {
     Start(Box<Lease>),
     /// Ask an attempt to stop.
     Stop(Key),
+    /// Ask an attempt to let its range end here.
+    Shorten(Key, u64),
     /// Leave the stream, and connect again.
     HangUp,
     /// The coordinator does not want this worker: end.
@@ -203,6 +216,11 @@ impl Session {
                     self.offer(out);
                 }
             }
+            CoordinatorSays::Shorten { run, attempt, end } => {
+                let key = (run, attempt);
+                let runs = self.held.get(&key).is_some_and(|held| held.outcome.is_none() && !held.stopping);
+                out.extend(runs.then_some(Act::Shorten(key, end)));
+            }
             CoordinatorSays::Ack { run, attempt } => {
                 self.held.remove(&(run, attempt));
             }
@@ -228,15 +246,15 @@ impl Session {
         }
     }
 
-    fn beat(&mut self, progress: &BTreeMap<Key, (u64, u64)>, now: Millis, out: &mut Vec<Act>) {
+    fn beat(&mut self, progress: &BTreeMap<Key, Far>, now: Millis, out: &mut Vec<Act>) {
         if !self.connected {
             return;
         }
         self.beat += 1;
         self.unanswered.push_back((self.beat, now));
         let told = |key: &Key| {
-            let (bytes_done, work) = progress.get(key).copied().unwrap_or_default();
-            Progress { run: key.0.clone(), attempt: key.1, bytes_done, work }
+            let Far { bytes, work, end } = progress.get(key).copied().unwrap_or_default();
+            Progress { run: key.0.clone(), attempt: key.1, bytes_done: bytes, work, end }
         };
         let progress = self.held.keys().map(told).collect();
         out.push(Act::Say(WorkerSays::Heartbeat { beat: self.beat, progress }));

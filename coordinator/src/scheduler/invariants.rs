@@ -2,9 +2,9 @@
 //!
 //! Each is worked out from the state anew, not from what the rules keep for themselves. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use batteuse_shared::ids::PartitionId;
+use batteuse_shared::ids::{PartitionId, WorkerId};
 use batteuse_shared::table::Counts;
 
 use super::messages::TaskKey;
@@ -24,7 +24,7 @@ impl Run {
     fn tiles(&self) -> Option<String> {
         let inspected = self.inspected.as_ref()?;
         let mut at = inspected.data_start;
-        for partition in &self.partitions {
+        for (_, partition) in self.in_line() {
             if partition.range.start != at {
                 return Some(format!("TILES: a range starts at {}, where {at} was to come", partition.range.start));
             }
@@ -72,16 +72,18 @@ impl Run {
         (sum != self.staged.0).then(|| format!("CONSERVATION: {sum:?} are staged, {:?} are shown", self.staged.0))
     }
 
-    /// LEASE-IS-HINT: of one task at most one lease is out, and none waits in line that has one or is done.
+    /// LEASE-IS-HINT: of one task at most two leases are out, of two workers, and none waits in line that has one or is done.
     fn leases_are_of_use(&self) -> Option<String> {
-        let mut tasks = BTreeSet::new();
+        let mut tasks: BTreeMap<TaskKey, Vec<&WorkerId>> = BTreeMap::new();
         for (attempt, lease) in &self.leases {
-            if !tasks.insert(lease.task) {
-                return Some(format!("LEASE-IS-HINT: attempt {attempt} is one of two at {:?}", lease.task));
+            let workers = tasks.entry(lease.task).or_default();
+            if workers.len() == 2 || workers.contains(&&lease.worker) {
+                return Some(format!("LEASE-IS-HINT: attempt {attempt} is one too many at {:?}", lease.task));
             }
+            workers.push(&lease.worker);
         }
-        let in_vain = |task: &&TaskKey| tasks.contains(task) || !self.open(**task);
-        let leased = |task: &TaskKey| if tasks.contains(task) { "under way" } else { "done" };
+        let in_vain = |task: &&TaskKey| tasks.contains_key(task) || !self.open(**task);
+        let leased = |task: &TaskKey| if tasks.contains_key(task) { "under way" } else { "done" };
         self.waiting.iter().find(in_vain).map(|task| format!("LEASE-IS-HINT: {task:?} waits, and is {}", leased(task)))
     }
 
@@ -92,6 +94,8 @@ impl Run {
             ("epoch", self.epoch() == replayed.epoch()),
             ("inspected", self.inspected == replayed.inspected),
             ("partitions", self.partitions == replayed.partitions),
+            ("line", self.line == replayed.line),
+            ("fold", self.fold == replayed.fold),
             ("settled", self.settled == replayed.settled),
             ("accepted", self.accepted_count == replayed.accepted_count),
             ("finish", self.finish == replayed.finish),

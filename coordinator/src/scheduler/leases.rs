@@ -17,13 +17,20 @@ pub(super) struct Out {
     pub(super) worker: WorkerId,
     pub(super) task: TaskKey,
     pub(super) done: Done,
+    /// When it began, as far as this coordinator knows.
+    pub(super) began: Millis,
+    /// When it last told how far it had come.
+    pub(super) told: Option<Millis>,
     /// When it was last heard that it had done something.
     moved: Millis,
+    /// When it was asked to give its rest away, since its range last changed.
+    pub(super) asked: Option<Millis>,
 }
 
 impl Out {
     fn new(worker: &WorkerId, task: TaskKey, now: Millis) -> Self {
-        Self { worker: worker.clone(), task, done: Done::default(), moved: now }
+        let (worker, done) = (worker.clone(), Done::default());
+        Self { worker, task, done, began: now, told: None, moved: now, asked: None }
     }
 
     /// Takes in how far it has come.
@@ -31,7 +38,19 @@ impl Out {
         if done.work > self.done.work {
             self.moved = now;
         }
-        self.done = Done { bytes: self.done.bytes.max(done.bytes), work: self.done.work.max(done.work) };
+        if done.bytes > self.done.bytes {
+            self.told = Some(now);
+        }
+        self.done = Done { bytes: self.done.bytes.max(done.bytes), work: self.done.work.max(done.work), end: done.end };
+    }
+
+    /// How long it takes in all, by what it told. Milliseconds; at least as long as it is under way.
+    pub(super) fn projected(&self, bytes: u64, now: Millis) -> u64 {
+        let told = self.told.map_or(0, |told| {
+            let took = u128::from(told.since(self.began)) * u128::from(bytes) / u128::from(self.done.bytes.max(1));
+            u64::try_from(took).unwrap_or(u64::MAX)
+        });
+        told.max(now.since(self.began))
     }
 }
 
@@ -123,11 +142,28 @@ impl Run {
         }
         let key = self.waiting.first().copied().filter(|key| !self.connections_are_out(*key))?;
         self.waiting.remove(&key);
+        Some(self.issue(key, worker, now))
+    }
+
+    /// A new attempt at a task, and its lease.
+    pub(super) fn issue(&mut self, key: TaskKey, worker: &WorkerId, now: Millis) -> (AttemptId, Task) {
         self.counter += 1;
         let attempt = AttemptId::new(self.epoch(), self.counter);
         self.issued.insert(attempt, key);
         self.leases.insert(attempt, Out::new(worker, key, now));
-        Some((attempt, self.task(key)))
+        (attempt, self.task(key))
+    }
+
+    /// Attempts at a task, but for `by`, are told to stop: they are at what it was before, or somebody else has staged it.
+    pub(super) fn revoke_others(&mut self, task: TaskKey, by: Option<AttemptId>, out: &mut Vec<Action>) {
+        let at_it = |(attempt, lease): &(&AttemptId, &Out)| lease.task == task && Some(**attempt) != by;
+        let others: Vec<AttemptId> = self.leases.iter().filter(at_it).map(|(attempt, _)| *attempt).collect();
+        for attempt in others {
+            if let Some(lease) = self.leases.remove(&attempt) {
+                self.issued.remove(&attempt);
+                out.push(Action::Revoke { worker: lease.worker, run: self.id().clone(), attempt });
+            }
+        }
     }
 
     /// Attempts at tasks that are done, or not wanted any more, are told to stop.

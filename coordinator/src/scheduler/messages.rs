@@ -4,7 +4,7 @@
 //! the next one starts.
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId, WorkerId};
-use batteuse_shared::limits::{HUNG_MS_MIN, HUNG_TTLS, LEASE_TTL_MS, SUSPECT_MS};
+use batteuse_shared::limits::{HUNG_MS_MIN, HUNG_TTLS, LEASE_TTL_MS, SPLIT_BYTES_MIN, SUSPECT_MS};
 use batteuse_shared::manifest::Standing;
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::spec::Job;
@@ -41,6 +41,13 @@ pub enum Fact {
         attempt: AttemptId,
         /// What it found.
         parsed: Box<Parsed>,
+    },
+    /// A partition ends earlier than planned; its rest is a new one, whose id is the next number.
+    Split {
+        /// Which partition.
+        partition: PartitionId,
+        /// Where it ends, and the new one begins.
+        at: u64,
     },
     /// The types of all columns are final.
     SchemaSettled {
@@ -153,9 +160,11 @@ pub struct Done {
     pub bytes: u64,
     /// A count that grows with whatever it does.
     pub work: u64,
+    /// Where its range ends, once its rest was given away.
+    pub end: Option<u64>,
 }
 
-/// How long things may take before something is done about them. Milliseconds.
+/// How long things may take before something is done about them, in milliseconds, and what is worth doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// How long a lease lives without a word: its worker stops then, and after twice that others may begin what it had.
@@ -164,6 +173,10 @@ pub struct Timing {
     pub suspect_ms: u64,
     /// How long an attempt may do nothing while its worker's heartbeats go on.
     pub hung_ms: u64,
+    /// Least bytes of a rest that is given away.
+    pub split_bytes_min: u64,
+    /// Whether anything is done about attempts that are late.
+    pub speculates: bool,
 }
 
 impl Timing {
@@ -174,6 +187,8 @@ impl Timing {
             lease_ttl_ms,
             suspect_ms: SUSPECT_MS.min(lease_ttl_ms),
             hung_ms: (HUNG_TTLS * lease_ttl_ms).max(HUNG_MS_MIN),
+            split_bytes_min: SPLIT_BYTES_MIN,
+            speculates: true,
         }
     }
 }
@@ -282,6 +297,17 @@ pub enum Action {
         run: RunId,
         /// Which.
         attempt: AttemptId,
+    },
+    /// Ask a worker to let an attempt's range end earlier.
+    Shorten {
+        /// Whom.
+        worker: WorkerId,
+        /// Whose attempt.
+        run: RunId,
+        /// Which.
+        attempt: AttemptId,
+        /// Where it is to end.
+        end: u64,
     },
     /// Tell a worker that a report is durable or stale: it may forget it.
     Ack {

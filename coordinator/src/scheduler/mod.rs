@@ -13,7 +13,9 @@ mod replacing;
 mod retry;
 mod run;
 mod sound;
+mod split;
 mod status;
+mod stragglers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,13 @@ struct Worker {
     /// When its stream closed, if it is closed.
     left: Option<Millis>,
     leases: BTreeSet<(RunId, AttemptId)>,
+}
+
+impl Worker {
+    /// Whether it would hear of a lease.
+    fn hears(&self, timing: Timing, now: Millis) -> bool {
+        self.left.is_none() && now.since(self.last_seen) < timing.lease_ttl_ms
+    }
 }
 
 /// All runs and workers.
@@ -287,8 +296,12 @@ impl Scheduler {
         };
         w.last_seen = now;
         for (run, attempt, done) in progress {
-            if let Some(lease) = self.runs.get_mut(&run).and_then(|r| r.leases.get_mut(&attempt)) {
+            let Some(r) = self.runs.get_mut(&run) else { continue };
+            if let Some(lease) = r.leases.get_mut(&attempt) {
                 lease.progress(done, now);
+            }
+            if let Some(end) = done.end {
+                r.shortened(attempt, end, out);
             }
         }
         out.push(Action::Alive { worker, beat });
@@ -296,7 +309,7 @@ impl Scheduler {
 
     /// Time passes: workers that are gone lose their leases; publishing is tried again.
     fn tick(&mut self, now: Millis, out: &mut Vec<Action>) {
-        let Timing { lease_ttl_ms, suspect_ms, hung_ms } = self.timing;
+        let Timing { lease_ttl_ms, suspect_ms, hung_ms, .. } = self.timing;
         // By then one that is only silent has stopped by itself.
         let silent = |w: &Worker| now.since(w.last_seen) >= 2 * lease_ttl_ms;
         let kept = planted(Mutant::LeaseForEver);
@@ -322,6 +335,7 @@ impl Scheduler {
             }
             run.advance(now, out);
         }
+        self.hasten(now, out);
     }
 
     fn forget_revoked(&mut self, out: &[Action]) {
@@ -342,7 +356,7 @@ impl Scheduler {
         let mut line: Vec<&mut Run> = self.runs.values_mut().collect();
         line.sort_by_key(|r| r.accepted().at);
         for (id, worker) in &mut self.workers {
-            let heard = worker.left.is_none() && now.since(worker.last_seen) < self.timing.lease_ttl_ms;
+            let heard = worker.hears(self.timing, now);
             while heard && (worker.leases.len() as u64) < u64::from(worker.slots) {
                 let next = line.iter_mut().find_map(|r| r.lease(id, now).map(|lease| (r.id().clone(), lease)));
                 let Some((run, (attempt, task))) = next else { return };

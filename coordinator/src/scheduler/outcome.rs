@@ -249,6 +249,7 @@ impl Run {
             source: self.source(),
             partitions: self.partitions.len() as u64,
             accepted: self.accepted_count,
+            splits: self.splits,
             attempts: self.journalled_attempts,
             reruns: Reruns {
                 types: self.partitions.iter().filter(|p| p.retyped).count() as u64,

@@ -10,6 +10,7 @@ use batteuse_shared::limits;
 use batteuse_shared::location::{self, Scheme};
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::report::Reason;
+use batteuse_shared::span::Span;
 use batteuse_shared::spec::Auto;
 use batteuse_shared::table::{Classes, Column, ColumnType, Counts};
 use batteuse_shared::task::{
@@ -23,6 +24,7 @@ use super::messages::{Accepted, Action, Decision, Fact, TaskKey};
 use super::partition::Partition;
 use super::retry::{Budget, Stall};
 use super::sound;
+use super::stragglers::Paces;
 use crate::fold::Fold;
 use crate::plan;
 use crate::publish::Staged;
@@ -34,8 +36,13 @@ pub struct Run {
     epoch: Epoch,
     pub(super) counter: u32,
     pub(super) inspected: Option<Box<Inspected>>,
+    /// By their ids.
     pub(super) partitions: Vec<Partition>,
-    fold: Option<Fold>,
+    /// Their ids in the order of the source.
+    pub(super) line: Vec<PartitionId>,
+    /// How many ranges were cut once more.
+    pub(super) splits: u64,
+    pub(super) fold: Option<Fold>,
     /// Partitions whose start the fold has told and which were compared with it.
     proven: usize,
     /// Counts of all staged partitions, and bytes of their ranges: what a glance shows.
@@ -57,6 +64,7 @@ pub struct Run {
     pub(super) garbage: Vec<Staged>,
     // What follows are hints: gone with the process.
     pub(super) stall: Stall,
+    pub(super) paces: Paces,
     pub(super) waiting: BTreeSet<TaskKey>,
     pub(super) leases: BTreeMap<AttemptId, Out>,
     pub(super) issued: BTreeMap<AttemptId, TaskKey>,
@@ -80,6 +88,8 @@ impl Run {
             counter: 0,
             inspected: None,
             partitions: Vec::new(),
+            line: Vec::new(),
+            splits: 0,
             fold: None,
             proven: 0,
             staged: (Counts::default(), 0),
@@ -96,6 +106,7 @@ impl Run {
             budgets: BTreeMap::new(),
             garbage: Vec::new(),
             stall: Stall::default(),
+            paces: Paces::default(),
             waiting: BTreeSet::from([TaskKey::Inspect]),
             leases: BTreeMap::new(),
             issued: BTreeMap::new(),
@@ -162,6 +173,7 @@ impl Run {
             }
             Fact::Inspected(inspected) => self.take_inspected(inspected),
             Fact::Staged { partition, attempt, parsed } => self.take_staged(*partition, *attempt, parsed),
+            Fact::Split { partition, at } => self.take_split(*partition, *at),
             Fact::SchemaSettled { types } => self.take_settled(types),
             Fact::Accepted { partition, attempt } => {
                 let p = &mut self.partitions[partition.0 as usize];
@@ -223,12 +235,13 @@ impl Run {
         };
         let ranges = plan::ranges(inspected.data_start, self.accepted.source.version.bytes, bytes);
         self.partitions = ranges.into_iter().map(Partition::new).collect();
+        self.line = (0u32..).map(PartitionId).take(self.partitions.len()).collect();
         self.fold = Some(Fold::new(inspected.start));
         self.inspected = Some(Box::new(inspected.clone()));
         if let Some(message) = self.unfit_columns(false) {
             return self.fail(Some(Reason::Refused { message }), TaskKey::Inspect);
         }
-        self.waiting = (0..self.partitions.len() as u32).map(|i| TaskKey::Parse(PartitionId(i))).collect();
+        self.waiting = self.line.iter().map(|id| TaskKey::Parse(*id)).collect();
     }
 
     fn take_staged(&mut self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) {
@@ -241,19 +254,20 @@ impl Run {
         partition.staged = Some((attempt, Box::new(parsed.clone())));
         self.staged = (self.staged.0.plus(parsed.counts), self.staged.1 + partition.range.bytes());
         self.waiting.remove(&TaskKey::Parse(id));
+        let place = self.place(id);
         let Some(fold) = &mut self.fold else { return };
         let before = fold.known();
-        let partitions = &self.partitions;
-        fold.extend(|i| partitions.get(i).map(|p| &p.exits));
-        let after = fold.known().min(self.partitions.len());
-        for i in (before..after).chain((before > id.0 as usize).then_some(id.0 as usize)) {
-            self.judge(PartitionId(i as u32));
+        let (partitions, line) = (&self.partitions, &self.line);
+        fold.extend(|i| line.get(i).map(|id| &partitions[id.0 as usize].exits));
+        let after = fold.known().min(self.line.len());
+        for i in (before..after).chain((before > place).then_some(place)) {
+            self.judge(self.line[i]);
         }
     }
 
     /// Proves or takes out a staged partition whose start is known, and fits it to the settled types.
     fn judge(&mut self, id: PartitionId) {
-        let Some(state) = self.fold.as_ref().and_then(|f| f.start(id.0 as usize)) else { return };
+        let Some(state) = self.start_of(id) else { return };
         let partition = &mut self.partitions[id.0 as usize];
         let (was, had) = (partition.proven, partition.staged.as_ref().map(|(_, parsed)| parsed.counts));
         let mut keys = partition.prove(state);
@@ -277,8 +291,8 @@ impl Run {
         if let Some(message) = self.unfit_columns(true) {
             return self.fail(Some(Reason::Refused { message }), TaskKey::Inspect);
         }
-        for i in 0..self.partitions.len() as u32 {
-            self.judge(PartitionId(i));
+        for i in 0..self.line.len() {
+            self.judge(self.line[i]);
         }
     }
 
@@ -312,7 +326,7 @@ impl Run {
         now: Millis,
         out: &mut Vec<Action>,
     ) {
-        self.leases.remove(&attempt);
+        let lease = self.leases.remove(&attempt);
         if !matches!(outcome, Outcome::Failed(_)) && self.decision.is_none() {
             self.stall = Stall::default();
         }
@@ -339,7 +353,7 @@ impl Run {
                 self.record(Fact::Inspected(Box::new(self.sized(*found, slots))), out);
             }
             (TaskKey::Parse(id), Outcome::Parsed(parsed)) if self.is_sound(id, attempt, &parsed) => {
-                self.record(Fact::Staged { partition: id, attempt, parsed }, out);
+                self.staged(id, attempt, parsed, lease.map(|lease| now.since(lease.began)), out);
             }
             (TaskKey::Finish, Outcome::Finished(finished))
                 if sound::finished(&finished, self.id(), attempt, self.uploads()) =>
@@ -359,6 +373,25 @@ impl Run {
             }
         }
         self.advance(now, out);
+    }
+
+    /// Takes in what an attempt at a partition staged, `ms` after it was leased.
+    fn staged(
+        &mut self,
+        id: PartitionId,
+        attempt: AttemptId,
+        parsed: Box<Parsed>,
+        ms: Option<u64>,
+        out: &mut Vec<Action>,
+    ) {
+        if !self.fits_range(id, attempt, &parsed, out) {
+            return self.want_again(TaskKey::Parse(id));
+        }
+        let bytes = self.partitions[id.0 as usize].range.bytes();
+        ms.into_iter().for_each(|ms| self.paces.add(ms, bytes));
+        self.record(Fact::Staged { partition: id, attempt, parsed }, out);
+        self.revoke_others(TaskKey::Parse(id), None, out);
+        self.want_again(TaskKey::Parse(id));
     }
 
     /// The task of an attempt that nobody waits for, as its outcome has it: none, unless a bug is planted.
@@ -381,11 +414,14 @@ impl Run {
     }
 
     pub(super) fn is_sound(&self, id: PartitionId, attempt: AttemptId, parsed: &Parsed) -> bool {
-        let start = self.fold.as_ref().and_then(|f| f.start(id.0 as usize));
-        let range = self.partitions[id.0 as usize].range;
+        let (start, range) = (self.start_of(id), self.partitions[id.0 as usize].range);
+        // Of a range that it shortened it tells the end; another one is not judged here.
+        let inside = range.start < parsed.end && parsed.end < range.end;
+        let range = if inside { Span::new(range.start, parsed.end) } else { range };
         let named = self.replaces(id).unwrap_or(attempt);
         let wanted = self.wanted(attempt);
-        sound::parsed(parsed, &sound::Asked { partition: id, attempt, named, range, start, wanted })
+        let splits = self.splits > 0;
+        sound::parsed(parsed, &sound::Asked { partition: id, attempt, named, range, start, splits, wanted })
     }
 
     /// Whether the files that `attempt` staged are the run's: a report that is told twice must not lose them.
@@ -450,7 +486,7 @@ impl Run {
                 columns: self.current_columns(),
                 partition: id,
                 range: self.partitions[id.0 as usize].range,
-                start: self.fold.as_ref().and_then(|f| f.start(id.0 as usize)),
+                start: self.start_of(id),
                 compression: spec.output.parquet.as_ref().map(|parquet| parquet.compression),
                 partition_by: spec.output.partition_by().to_vec(),
                 table: self.table(),
@@ -482,9 +518,8 @@ impl Run {
 
     /// The contiguous prefix of partitions with a proven attempt: all of them, unless the run is failing.
     pub(super) fn proven_prefix(&self) -> impl Iterator<Item = (PartitionId, AttemptId, &Parsed)> {
-        let proven = self.partitions.iter().take_while(|p| p.proven);
-        let staged = proven.filter_map(|p| p.staged.as_ref());
-        (0u32..).zip(staged).map(|(i, (attempt, parsed))| (PartitionId(i), *attempt, parsed.as_ref()))
+        let proven = self.in_line().take_while(|(_, partition)| partition.proven);
+        proven.filter_map(|(id, p)| p.staged.as_ref().map(|(attempt, parsed)| (id, *attempt, parsed.as_ref())))
     }
 
     fn pieces(&self) -> Vec<RejectPiece> {

@@ -94,6 +94,8 @@ pub(super) struct Asked<'a> {
     pub(super) range: Span,
     /// The true start state, where that is known.
     pub(super) start: Option<StateId>,
+    /// Whether ranges were cut once more: then a start may have been given that is not known now.
+    pub(super) splits: bool,
     pub(super) wanted: Wanted<'a>,
 }
 
@@ -130,13 +132,14 @@ pub(super) fn parsed(parsed: &Parsed, asked: &Asked<'_>) -> bool {
     let widths = parsed.summaries.len() == columns && parsed.types.as_ref().is_none_or(|t| t.len() == columns);
     let tried = start.is_none_or(|state| parsed.exits.exit(state).is_some());
     let seam_fits = match parsed.seam {
-        Seam { given: true, merged_after } => start.is_some() && merged_after.is_none(),
+        Seam { given: true, merged_after } => (start.is_some() || asked.splits) && merged_after.is_none(),
         Seam { given: false, merged_after } => merged_after.is_none_or(|bytes| bytes <= range.bytes()),
     };
+    let tells_range = parsed.end >= range.end;
     let parts_are_own = parts_fit(&parsed.parts, parsed.span, asked);
     // They are read by their name before the run is decided.
     let own_rejects = |r: &StagedRejects| r.key == layout::staged_rejects(partition, attempt) && r.upload.is_none();
     let rejects_are_own = parsed.rejects.as_ref().is_none_or(own_rejects);
     let figures = rows_fit(parsed, wanted) && rejects_fit && widths && parsed.counts.conserved();
-    first_inside && span_fits && figures && tried && seam_fits && parts_are_own && rejects_are_own
+    first_inside && tells_range && span_fits && figures && tried && seam_fits && parts_are_own && rejects_are_own
 }

@@ -23,9 +23,10 @@ use batteuse_shared::time::Millis;
 mod folders;
 mod replacing;
 mod seams;
+mod stragglers;
 mod tables;
 
-use super::messages::{Accepted, Action, Done, Event, Fact, TaskKey};
+use super::messages::{Accepted, Action, Done, Event, Fact, TaskKey, Timing};
 use super::{Run, Scheduler};
 
 const OUTSIDE: StateId = StateId(2);
@@ -124,6 +125,7 @@ impl Report {
         Outcome::Parsed(Box::new(Parsed {
             first: Some(self.first),
             span: Span::new(self.first, self.end),
+            end: task.range.end,
             exits: ExitMap(self.exits),
             counts,
             summaries: vec![self.classes],
@@ -171,7 +173,11 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        Self { scheduler: Scheduler::default(), now: Millis(0), facts: Vec::new() }
+        Self::timed(Timing::default())
+    }
+
+    fn timed(timing: Timing) -> Self {
+        Self { scheduler: Scheduler::new(timing), now: Millis(0), facts: Vec::new() }
     }
 
     fn step(&mut self, event: Event) -> Vec<Action> {
@@ -229,6 +235,7 @@ fn names(actions: &[Action]) -> Vec<String> {
             Task::Finish(_) => "grant finish".to_owned(),
         },
         Action::Revoke { .. } => "revoke".to_owned(),
+        Action::Shorten { end, .. } => format!("shorten to {end}"),
         Action::Ack { .. } => "ack".to_owned(),
         Action::Refuse { .. } => "refuse".to_owned(),
         Action::Close { .. } => "close".to_owned(),
@@ -422,7 +429,7 @@ fn a_silent_worker_gets_nothing_more() {
 fn an_attempt_that_does_nothing_is_given_up_while_its_worker_lives() {
     let (mut stage, leases) = Stage::inspected(2);
     let beat = |number, work: u64| {
-        let done = |lease: &Lease, work| (lease.run.clone(), lease.attempt, Done { bytes: 5, work });
+        let done = |lease: &Lease, work| (lease.run.clone(), lease.attempt, Done { bytes: 5, work, end: None });
         let progress = vec![done(&leases[0], work), done(&leases[1], 1)];
         Event::Heartbeat { worker: worker("w"), beat: number, progress }
     };

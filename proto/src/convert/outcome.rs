@@ -86,10 +86,12 @@ impl TryFrom<v1::Inspected> for Inspected {
 
 impl From<Parsed> for v1::Parsed {
     fn from(parsed: Parsed) -> Self {
-        let Parsed { first, span, exits: map, counts, summaries, types, parts, table, rejects, seam, phases } = parsed;
+        let Parsed { first, span, end, exits: map, counts, summaries, types, parts, table, rejects, seam, phases } =
+            parsed;
         Self {
             first,
             span: Some(span.into()),
+            end,
             exits: exits(map),
             counts: Some(counts.into()),
             summaries: summaries.into_iter().map(|classes| classes.0.into()).collect(),
@@ -111,6 +113,7 @@ impl TryFrom<v1::Parsed> for Parsed {
         Ok(Self {
             first: optional_size("Parsed.first", wire.first)?,
             span: present("Parsed.span", wire.span)?,
+            end: size("Parsed.end", wire.end)?,
             exits: exit_map(wire.exits)?,
             counts: present("Parsed.counts", wire.counts)?,
             summaries: summaries("Parsed.summaries", &wire.summaries)?,

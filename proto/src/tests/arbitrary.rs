@@ -262,12 +262,13 @@ fn parsed() -> impl Strategy<Value = Parsed> {
     let table = table.prop_map(|(name, rows, digest)| StagedTable { name, rows, digest: Digest(digest) });
     let seam = (any::<bool>(), option::of(size())).prop_map(|(given, merged_after)| Seam { given, merged_after });
     let summaries = vec(any::<u16>().prop_map(Classes), 0..6);
-    let found = (option::of(size()), span(), exits(), counts(), summaries);
+    let found = (option::of(size()), (span(), size()), exits(), counts(), summaries);
     let staged = (vec(part, 0..4), option::of(table), option::of(staged_rejects()));
     let rest = (option::of(vec(column_type(), 0..6)), staged, seam, phases());
-    (found, rest).prop_map(|((first, span, exits, counts, summaries), (types, staged, seam, phases))| Parsed {
+    (found, rest).prop_map(|((first, (span, end), exits, counts, summaries), (types, staged, seam, phases))| Parsed {
         first,
         span,
+        end,
         exits,
         counts,
         summaries,
@@ -332,12 +333,9 @@ pub(super) fn worker_says() -> impl Strategy<Value = WorkerSays> {
         running,
         stream,
     });
-    let progress = (run(), attempt(), size(), any::<u64>()).prop_map(|(run, attempt, bytes_done, work)| Progress {
-        run,
-        attempt,
-        bytes_done,
-        work,
-    });
+    let progress = (run(), attempt(), size(), any::<u64>(), option::of(size()));
+    let progress =
+        progress.prop_map(|(run, attempt, bytes_done, work, end)| Progress { run, attempt, bytes_done, work, end });
     prop_oneof![
         hello.prop_map(WorkerSays::Hello),
         (0..=SLOTS_MAX).prop_map(|slots| WorkerSays::Wanted { slots }),
@@ -355,6 +353,7 @@ pub(super) fn coordinator_says() -> impl Strategy<Value = CoordinatorSays> {
         lease().prop_map(|lease| CoordinatorSays::Grant(Box::new(lease))),
         (run(), attempt()).prop_map(|(run, attempt)| CoordinatorSays::Revoke { run, attempt }),
         (run(), attempt()).prop_map(|(run, attempt)| CoordinatorSays::Ack { run, attempt }),
+        (run(), attempt(), size()).prop_map(|(run, attempt, end)| CoordinatorSays::Shorten { run, attempt, end }),
         Just(CoordinatorSays::Drain),
     ]
 }

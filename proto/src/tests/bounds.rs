@@ -264,6 +264,7 @@ fn an_exit_map_on_the_wire_holds_every_state() {
     let parsed = Parsed {
         first: None,
         span: Span::new(0, 0),
+        end: 0,
         exits: ExitMap(all.collect()),
         counts: Counts::default(),
         summaries: Vec::new(),

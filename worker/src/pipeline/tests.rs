@@ -247,3 +247,39 @@ fn a_source_rewritten_under_an_attempt_fails_it_with_both_versions() {
     assert_eq!(failure.message.matches("inode").count(), 2, "{}", failure.message);
     assert!(folder.staged_names().is_empty());
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "what disturbs an attempt does not run in it")]
+fn an_attempt_gives_its_rest_away_and_another_one_parses_it() {
+    let bytes = dirty(400_000);
+    for _ in 0..50 {
+        let folder = Folder::new(&bytes);
+        let found = folder.inspected(Csv::default(), declared());
+        let (range, size) = (Span::new(found.data_start, bytes.len() as u64), bytes.len() as u64);
+        let of = |counter, partition, range, start| {
+            lease(counter, Task::Parse(Box::new(folder.parse_task(&found, partition, range, start))))
+        };
+        let (first, progress) = (of(1, 0, range, Some(found.start)), Progress::new());
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while progress.bytes_done() == 0 {
+                    std::hint::spin_loop();
+                }
+                progress.shorten(size / 2);
+            });
+            fixture::execute(&first, &progress)
+        });
+        let Outcome::Parsed(own) = outcome else { panic!("it ends") };
+        // It may have come further before it was asked.
+        let Some(end) = progress.end() else { continue };
+        assert_eq!((end, own.end), (size / 2, size / 2));
+        let state = own.exits.exit(found.start).map(|exit| exit.state);
+        let rest = fixture::parsed(&of(2, 1, Span::new(end, size), state));
+        assert_eq!(own.span.end, rest.span.start);
+        let whole = fixture::parsed(&of(3, 0, range, Some(found.start)));
+        assert_eq!(own.counts.plus(rest.counts), whole.counts);
+        assert_eq!(own.rows().1.plus(rest.rows().1), whole.rows().1, "the digests of both make that of the whole");
+        return;
+    }
+    panic!("no attempt was shortened");
+}

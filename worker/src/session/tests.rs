@@ -10,7 +10,7 @@ use batteuse_shared::task::{
 };
 use batteuse_shared::time::Millis;
 
-use super::{Act, Heard, Key, Session};
+use super::{Act, Far, Heard, Key, Session};
 
 const TTL: u64 = 100;
 
@@ -94,10 +94,10 @@ fn what_is_revoked_is_forgotten_and_stopped() {
 #[test]
 fn a_worker_that_nobody_answers_stops_in_time() {
     let mut session = at_work();
-    let beat = |work| Heard::Beat { progress: BTreeMap::from([(key(1), (work, work))]) };
+    let beat = |work| Heard::Beat { progress: BTreeMap::from([(key(1), Far { bytes: work, work, end: None })]) };
     let said = |beat, work| {
         let (run, attempt) = key(1);
-        let progress = vec![Progress { run, attempt, bytes_done: work, work }];
+        let progress = vec![Progress { run, attempt, bytes_done: work, work, end: None }];
         [Act::Say(WorkerSays::Heartbeat { beat, progress })]
     };
     assert_eq!(session.step(beat(1), Millis(20)), said(1, 1));

@@ -18,6 +18,7 @@ fn report(rows: u64) -> Report {
         source: SourceRef { url: "file:///source.csv".to_owned(), version },
         partitions: 4,
         accepted: 4,
+        splits: 0,
         attempts: 6,
         reruns: Reruns::default(),
         seams: Seams::default(),

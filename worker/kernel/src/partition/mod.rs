@@ -178,6 +178,17 @@ impl PartitionParse {
         self.first
     }
 
+    /// Lets the range end at `end` instead, so that somebody else may parse what lies behind. False, and nothing is changed, when bytes
+    /// behind it were asked for already, or the range ends before it.
+    pub fn shorten(&mut self, end: u64) -> bool {
+        let fits = self.plan.range.start < end && self.window.asked() <= end && end < self.plan.range.end;
+        if fits && !matches!(self.mode, Mode::Ended) {
+            self.plan.range = Span::new(self.plan.range.start, end);
+            return true;
+        }
+        false
+    }
+
     /// Tells that the first `bytes` of [`PartitionParse::space`] were filled; less than wanted only if the read was short.
     pub fn filled(&mut self, bytes: usize) {
         self.window.filled(bytes);
@@ -533,6 +544,7 @@ impl PartitionParse {
         Done {
             first: self.first,
             span,
+            end: b,
             exits: self.lockstep.exits(),
             counts: self.counts,
             summaries: self.decoder.summaries().to_vec(),

@@ -99,6 +99,8 @@ pub struct Done {
     pub first: Option<u64>,
     /// The span; empty at the range's end when `first` is none.
     pub span: Span,
+    /// Where the range ended: as planned, or where it was shortened to.
+    pub end: u64,
     /// Exits of the range.
     pub exits: ExitMap,
     /// Counts over the span.

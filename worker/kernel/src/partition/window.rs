@@ -51,6 +51,12 @@ impl Window {
         self.base + self.bytes().len() as u64
     }
 
+    /// Offset in the source behind the last byte that is at hand, lent, or asked for.
+    pub(super) fn asked(&self) -> u64 {
+        let lent = self.lent.as_ref().map_or(0, |lent| lent.at + lent.bytes.len() as u64);
+        lent.max(self.base + (self.held + self.wanted) as u64)
+    }
+
     /// The bytes at hand.
     #[inline(always)]
     pub(super) fn bytes(&self) -> &[u8] {
