@@ -5,6 +5,7 @@
 //! places. Samples are functions of the file, so that they are the same every time; they are chosen so that the module takes a
 //! minute or so of one processor without optimization.
 
+mod quarantine;
 mod triples;
 
 use batteuse_kernel::arch::Path;

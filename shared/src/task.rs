@@ -185,6 +185,18 @@ pub struct ParseTask {
     /// The decided attempt whose lost parts this one replaces, under their published names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<AttemptId>,
+    /// Whether it has crashed before, and so is tried in a process of its own, which may die of it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub alone: bool,
+    /// Whether its records are only counted and set aside: nothing is decoded or staged.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub quarantine: bool,
+}
+
+/// Whether a flag is not set; what is journalled then is as it was before there was the flag.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 /// Writes `rejects.parquet`.
@@ -293,6 +305,9 @@ pub struct Parsed {
     /// How long it took.
     #[serde(default)]
     pub phases: Phases,
+    /// sha256 of the span's bytes where its records were set aside unread: then nothing is staged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<Checksum>,
 }
 
 /// How long the stages of attempts took: every moment of an attempt is in exactly one of them. Microseconds of a slot.
@@ -463,7 +478,7 @@ pub struct Failure {
 pub enum FailureClass {
     /// Disk or store: try again later, elsewhere.
     Environment,
-    /// The attempt panicked.
+    /// The attempt panicked, or the process that it had for itself died.
     Crash,
     /// The worker was lost. Only the coordinator says this.
     Lost,

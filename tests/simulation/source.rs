@@ -198,6 +198,7 @@ impl Source {
             rejects: (rows.counts.rejected > 0).then_some(rejects),
             seam: Seam { given: task.start.is_some(), merged_after: None },
             phases: Phases::default(),
+            quarantined: None,
         }
     }
 

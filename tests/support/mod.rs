@@ -203,7 +203,7 @@ pub fn shortened(
     start: Option<StateId>,
     read_bytes: usize,
 ) -> Option<Attempt> {
-    let mut parse = parse(Path::best(), case, range, start, read_bytes);
+    let mut parse = PartitionParse::new(plan(case, range, start, read_bytes));
     let (mut rows, mut rejects) = (Vec::new(), Vec::new());
     for _ in 0..steps {
         if go_on(&mut parse, case, read_bytes, &mut rows, &mut rejects).is_some() {
@@ -216,12 +216,18 @@ pub fn shortened(
 /// Windows of the structural index.
 const INDEX_BYTES_TRIED: [usize; 4] = [1, 7, 64, 100];
 
-fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Attempt {
-    finish(parse(path, case, range, start, read_bytes), case, read_bytes, Vec::new(), Vec::new())
+/// How one range is parsed with the best instructions.
+pub fn plan(case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Plan {
+    plan_by(Path::best(), case, range, start, read_bytes)
 }
 
-fn parse(path: Path, case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> PartitionParse {
-    PartitionParse::new(Plan {
+fn attempt_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Attempt {
+    let parse = PartitionParse::new(plan_by(path, case, range, start, read_bytes));
+    finish(parse, case, read_bytes, Vec::new(), Vec::new())
+}
+
+fn plan_by(path: Path, case: &Case, range: Span, start: Option<StateId>, read_bytes: usize) -> Plan {
+    Plan {
         dialect: case.dialect.clone(),
         ragged: case.ragged,
         columns: columns(case),
@@ -239,7 +245,7 @@ fn parse(path: Path, case: &Case, range: Span, start: Option<StateId>, read_byte
         placed: false,
         index_bytes: INDEX_BYTES_TRIED[(range.start as usize + read_bytes) % INDEX_BYTES_TRIED.len()],
         path,
-    })
+    }
 }
 
 type Rows = Vec<Vec<Option<String>>>;

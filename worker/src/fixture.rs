@@ -110,6 +110,8 @@ impl Folder {
             table: None,
             staging: self.staging(),
             replaces: None,
+            alone: false,
+            quarantine: false,
         }
     }
 

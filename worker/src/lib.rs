@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod parts;
 pub mod phases;
 pub mod pipeline;
+pub mod quarantine;
 pub mod read;
 pub mod rejects;
 pub mod session;

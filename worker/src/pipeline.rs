@@ -28,7 +28,7 @@ use crate::read::Source;
 use crate::rejects::{self, ContentHasher};
 use crate::stage::StagingDir;
 use crate::table::{Refused, StagingTable};
-use crate::{finish, folders, inspect};
+use crate::{finish, folders, inspect, quarantine};
 
 /// Does what the lease asks for. Content never makes it panic; a panic is a bug, and is the caller's to catch.
 #[must_use]
@@ -45,6 +45,9 @@ pub fn execute(lease: &Lease, progress: &Progress, stores: &Stores) -> Outcome {
 
 /// Parses one partition. There is no transformation yet: it will stand between decode and encode.
 fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) -> Result<Parsed, AttemptError> {
+    if task.quarantine {
+        return quarantine::quarantine(task, &plan(task), progress);
+    }
     let staging = StagingDir::enter(&task.staging, &lease.run, stores)?;
     let watch = staging.watch();
     watch.enter(Phase::Read);
@@ -331,6 +334,7 @@ impl Staged {
             rejects,
             seam: done.seam,
             phases,
+            quarantined: None,
         }
     }
 }

@@ -492,6 +492,8 @@ impl Run {
                 table: self.table(),
                 staging: self.staging(),
                 replaces: self.replaces(id),
+                alone: false,
+                quarantine: false,
             })),
             (TaskKey::Finish, _) => Task::Finish(FinishTask { source, pieces: self.pieces(), staging: self.staging() }),
             _ => Task::Inspect(InspectTask {

@@ -9,7 +9,7 @@ use batteuse_shared::ids::{AttemptId, PartitionId, RunId};
 use batteuse_shared::limits::{COLUMNS_MAX, HIVE_FILES_MAX, UPLOAD_ID_BYTES_MAX, UPLOAD_PARTS_MAX};
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::span::{Span, StateId};
-use batteuse_shared::table::Digest;
+use batteuse_shared::table::{Classes, Digest};
 use batteuse_shared::task::{FailureClass, Finished, Inspected, Parsed, Seam, StagedPart, StagedRejects, Upload};
 use batteuse_shared::{hive, layout};
 
@@ -119,6 +119,17 @@ fn parts_fit(parts: &[StagedPart], span: Span, asked: &Asked<'_>) -> bool {
     folders.len() == parts.len() && parts.iter().all(own)
 }
 
+/// Whether what is told of records that were set aside unread can be true: then they are all that was read, and nothing is staged.
+fn quarantine_fits(parsed: &Parsed) -> bool {
+    let Parsed { counts, summaries, types, parts, table, rejects, quarantined, .. } = parsed;
+    let nothing_staged = || parts.is_empty() && table.is_none() && rejects.is_none();
+    let nothing_told = || types.is_some() && summaries.iter().all(|summary| *summary == Classes::default());
+    match quarantined {
+        Some(_) => counts.quarantined == counts.read && nothing_staged() && nothing_told(),
+        None => counts.quarantined == 0,
+    }
+}
+
 /// Whether a parse can be true of this partition.
 pub(super) fn parsed(parsed: &Parsed, asked: &Asked<'_>) -> bool {
     let Asked { partition, attempt, range, start, ref wanted, .. } = *asked;
@@ -140,6 +151,68 @@ pub(super) fn parsed(parsed: &Parsed, asked: &Asked<'_>) -> bool {
     // They are read by their name before the run is decided.
     let own_rejects = |r: &StagedRejects| r.key == layout::staged_rejects(partition, attempt) && r.upload.is_none();
     let rejects_are_own = parsed.rejects.as_ref().is_none_or(own_rejects);
-    let figures = rows_fit(parsed, wanted) && rejects_fit && widths && parsed.counts.conserved();
+    let figures =
+        rows_fit(parsed, wanted) && rejects_fit && widths && parsed.counts.conserved() && quarantine_fits(parsed);
     first_inside && tells_range && span_fits && figures && tried && seam_fits && parts_are_own && rejects_are_own
+}
+
+#[cfg(test)]
+mod tests {
+    use batteuse_shared::span::{Exit, ExitMap};
+    use batteuse_shared::table::{Checksum, ColumnType, Counts};
+    use batteuse_shared::task::Phases;
+
+    use super::*;
+
+    /// Partition 0 of one column, set aside with three records in it.
+    fn set_aside() -> Parsed {
+        let (first, state) = (Some(4), StateId(0));
+        Parsed {
+            first,
+            span: Span::new(4, 10),
+            end: 10,
+            exits: ExitMap([(state, Exit { state, first })].into()),
+            counts: Counts { read: 3, quarantined: 3, lines: 4, blank: 1, ..Counts::default() },
+            summaries: vec![Classes::default()],
+            types: Some(vec![ColumnType::Int64]),
+            parts: Vec::new(),
+            table: None,
+            rejects: None,
+            seam: Seam { given: true, merged_after: None },
+            phases: Phases::default(),
+            quarantined: Some(Checksum::default()),
+        }
+    }
+
+    fn fits(told: &Parsed) -> bool {
+        let wanted = Wanted { columns: 1, uploads: false, parts: true, partition_by: &[], table: None };
+        let (attempt, range, start) = (AttemptId(7), Span::new(4, 10), Some(StateId(0)));
+        parsed(told, &Asked { partition: PartitionId(0), attempt, named: attempt, range, start, splits: false, wanted })
+    }
+
+    #[test]
+    fn what_is_set_aside_stages_nothing_and_tells_nothing_but_its_records() {
+        assert!(fits(&set_aside()));
+        let part = StagedPart {
+            key: layout::staged_part(PartitionId(0), AttemptId(7), 0),
+            values: Vec::new(),
+            bytes: 9,
+            rows: 0,
+            digest: Digest::default(),
+            sha256: Checksum::default(),
+            upload: None,
+        };
+        let counts = set_aside().counts;
+        let untrue = [
+            Parsed { quarantined: None, ..set_aside() },
+            Parsed { counts: Counts { read: 2, ..counts }, ..set_aside() },
+            Parsed { counts: Counts { quarantined: 2, filtered: 1, ..counts }, ..set_aside() },
+            Parsed { parts: vec![part], ..set_aside() },
+            Parsed { summaries: vec![Classes::TEXT], ..set_aside() },
+            Parsed { types: None, ..set_aside() },
+        ];
+        for told in untrue {
+            assert!(!fits(&told), "{told:?}");
+        }
+    }
 }

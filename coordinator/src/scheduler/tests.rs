@@ -141,6 +141,7 @@ impl Report {
             }),
             seam: Seam { given: task.start.is_some(), merged_after: self.merged_after },
             phases: Phases { read_us: 1, parse_us: 20, encode_us: 300, stage_us: 4_000 },
+            quarantined: None,
         }))
     }
 }

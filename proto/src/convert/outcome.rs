@@ -86,8 +86,8 @@ impl TryFrom<v1::Inspected> for Inspected {
 
 impl From<Parsed> for v1::Parsed {
     fn from(parsed: Parsed) -> Self {
-        let Parsed { first, span, end, exits: map, counts, summaries, types, parts, table, rejects, seam, phases } =
-            parsed;
+        let Parsed { first, span, end, exits: map, counts, summaries, types, parts, table, rejects, .. } = parsed;
+        let Parsed { seam, phases, quarantined, .. } = parsed;
         Self {
             first,
             span: Some(span.into()),
@@ -101,6 +101,7 @@ impl From<Parsed> for v1::Parsed {
             rejects: rejects.map(Into::into),
             seam: Some(seam.into()),
             phases: Some(phases.into()),
+            quarantined: quarantined.map(|sum| sum.0.to_vec()),
         }
     }
 }
@@ -123,6 +124,7 @@ impl TryFrom<v1::Parsed> for Parsed {
             rejects: optional(wire.rejects)?,
             seam: present("Parsed.seam", wire.seam)?,
             phases: present("Parsed.phases", wire.phases)?,
+            quarantined: wire.quarantined.map(|sum| checksum("Parsed.quarantined", &sum)).transpose()?,
         })
     }
 }

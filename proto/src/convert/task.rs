@@ -121,6 +121,8 @@ impl From<ParseTask> for v1::ParseTask {
             table,
             staging,
             replaces,
+            alone,
+            quarantine,
         } = task;
         Self {
             source: Some(source.into()),
@@ -135,6 +137,8 @@ impl From<ParseTask> for v1::ParseTask {
             table: table.map(Into::into),
             staging: Some(staging.into()),
             replaces: replaces.map(|attempt| attempt.0),
+            alone,
+            quarantine,
         }
     }
 }
@@ -158,6 +162,8 @@ impl TryFrom<v1::ParseTask> for ParseTask {
             table: optional(wire.table)?,
             staging: present("ParseTask.staging", wire.staging)?,
             replaces: wire.replaces.map(AttemptId),
+            alone: wire.alone,
+            quarantine: wire.quarantine,
         })
     }
 }

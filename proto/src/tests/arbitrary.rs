@@ -173,9 +173,11 @@ fn parse_task() -> impl Strategy<Value = ParseTask> {
     let partition = (0..u32::try_from(PARTITIONS_MAX).expect("fits")).prop_map(PartitionId);
     let how = (dialect(), ragged(), columns(), option::of(compression()), option::of(table_ref()));
     let hive = (vec(filled(), 0..=4), option::of(attempt()));
-    (source(), how, partition, span(), option::of(state()), staging(), hive).prop_map(
-        |(source, how, partition, range, start, staging, (partition_by, replaces))| {
+    let flags = (any::<bool>(), any::<bool>());
+    (source(), how, partition, span(), option::of(state()), staging(), (hive, flags)).prop_map(
+        |(source, how, partition, range, start, staging, (hive, (alone, quarantine)))| {
             let (dialect, ragged, columns, compression, table) = how;
+            let (partition_by, replaces) = hive;
             ParseTask {
                 source,
                 dialect,
@@ -189,6 +191,8 @@ fn parse_task() -> impl Strategy<Value = ParseTask> {
                 table,
                 staging,
                 replaces,
+                alone,
+                quarantine,
             }
         },
     )
@@ -264,20 +268,24 @@ fn parsed() -> impl Strategy<Value = Parsed> {
     let summaries = vec(any::<u16>().prop_map(Classes), 0..6);
     let found = (option::of(size()), (span(), size()), exits(), counts(), summaries);
     let staged = (vec(part, 0..4), option::of(table), option::of(staged_rejects()));
-    let rest = (option::of(vec(column_type(), 0..6)), staged, seam, phases());
-    (found, rest).prop_map(|((first, (span, end), exits, counts, summaries), (types, staged, seam, phases))| Parsed {
-        first,
-        span,
-        end,
-        exits,
-        counts,
-        summaries,
-        types,
-        parts: staged.0,
-        table: staged.1,
-        rejects: staged.2,
-        seam,
-        phases,
+    let rest = (option::of(vec(column_type(), 0..6)), staged, seam, phases(), content());
+    (found, rest).prop_map(|((first, (span, end), exits, counts, summaries), rest)| {
+        let (types, staged, seam, phases, quarantined) = rest;
+        Parsed {
+            first,
+            span,
+            end,
+            exits,
+            counts,
+            summaries,
+            types,
+            parts: staged.0,
+            table: staged.1,
+            rejects: staged.2,
+            seam,
+            phases,
+            quarantined,
+        }
     })
 }
 

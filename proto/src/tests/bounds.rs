@@ -58,6 +58,8 @@ fn parse_task() -> v1::ParseTask {
         table: None,
         staging: Some(v1::Staging { output_url: "file:///out/".to_owned(), nonce: "n".to_owned() }),
         replaces: Some(1 << 32),
+        alone: true,
+        quarantine: true,
     }
 }
 
@@ -191,6 +193,10 @@ fn reports_off_the_bounds_are_refused() {
         "Phases.encode_us: 9000000000001 is not between 0 and 9000000000000"
     );
     assert_eq!(refusal::<Parsed, _>(v1::Parsed { phases: None, ..parsed.clone() }), missing("Parsed.phases"));
+    assert_eq!(
+        refusal::<Parsed, _>(v1::Parsed { quarantined: Some(vec![0; 31]), ..parsed.clone() }),
+        "Parsed.quarantined: 31 bytes, where 32 to 32 are allowed"
+    );
     let types = Some(v1::ColumnTypes { types: vec![v1::ColumnType::default()] });
     assert_eq!(refusal::<Parsed, _>(v1::Parsed { types, ..parsed.clone() }), missing("ColumnType.kind"));
     let part = |key: &str, digest: usize| v1::StagedPart {
@@ -274,6 +280,7 @@ fn an_exit_map_on_the_wire_holds_every_state() {
         rejects: None,
         seam: <_>::default(),
         phases: <_>::default(),
+        quarantined: None,
     };
     assert_eq!(Parsed::try_from(v1::Parsed::from(parsed.clone())).expect("256 states"), parsed);
 }

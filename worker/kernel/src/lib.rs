@@ -12,6 +12,7 @@ mod framer;
 pub mod infer;
 pub mod inspect;
 pub mod partition;
+pub mod quarantine;
 pub mod scan;
 pub mod seam;
 pub mod split;

@@ -8,8 +8,9 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::{Columns, Csv};
-use batteuse_shared::table::{Classes, ColumnType};
+use batteuse_shared::table::{Checksum, Classes, ColumnType, Counts};
 use batteuse_shared::task::{Failure, FailureClass, FinishTask};
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::encode::Reader;
@@ -115,6 +116,36 @@ fn a_large_part_is_the_same_file_whether_its_start_was_guessed_or_given() {
     let (given, guessed) = (part(2, Some(state)), part(3, None));
     assert!(given.0.bytes() > 2 * BATCH_BYTES_MAX as u64, "{} bytes are too few", given.0.bytes());
     assert_eq!(guessed, given);
+}
+
+/// What is set aside proves its neighbours and is told by its bytes, and nothing is staged of it.
+#[test]
+fn a_range_set_aside_is_told_as_a_parse_tells_it_and_stages_nothing() {
+    let bytes = dirty(70_000);
+    let folder = Folder::new(&bytes);
+    let found = folder.inspected(Csv::default(), declared());
+    let (cut, size) = (found.data_start + 700_001, bytes.len() as u64);
+    let (whole, first, last) =
+        (Span::new(found.data_start, size), Span::new(found.data_start, cut), Span::new(cut, size));
+    for (counter, (range, start)) in (1..).zip([(whole, Some(found.start)), (first, Some(found.start)), (last, None)]) {
+        let mut task = folder.parse_task(&found, 0, range, start);
+        let plain = parsed(&lease(counter, Task::Parse(Box::new(task.clone()))));
+        (plain.parts.iter().map(|part| &part.key))
+            .chain(plain.rejects.iter().map(|rejects| &rejects.key))
+            .for_each(|key| std::fs::remove_file(folder.staged(key)).unwrap());
+        task.quarantine = true;
+        let aside = parsed(&lease(counter, Task::Parse(Box::new(task))));
+        assert_eq!((aside.first, aside.span, &aside.exits), (plain.first, plain.span, &plain.exits));
+        let Counts { read, blank, comment, lines, .. } = plain.counts;
+        assert_eq!(aside.counts, Counts { read, quarantined: read, blank, comment, lines, ..Counts::default() });
+        assert!(read > 0 && aside.counts.conserved());
+        assert_eq!(aside.summaries, [Classes::default(); 3]);
+        assert_eq!(aside.types, Some(found.columns.iter().map(|column| column.ctype).collect()));
+        assert!(aside.parts.is_empty() && aside.table.is_none() && aside.rejects.is_none());
+        let of_span = &bytes[aside.span.start as usize..aside.span.end as usize];
+        assert_eq!(aside.quarantined, Some(Checksum(Sha256::digest(of_span).into())));
+        assert!(folder.staged_names().is_empty(), "{:?}", folder.staged_names());
+    }
 }
 
 #[test]
