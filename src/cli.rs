@@ -187,6 +187,14 @@ pub enum Command {
     List(ListArgs),
     /// Give a run up
     Cancel(RunRefArgs),
+    /// Hold a run: what is under way ends and counts, nothing more is leased
+    Pause(PauseArgs),
+    /// Let a paused run go on
+    Unpause(PauseArgs),
+    /// List a coordinator's workers
+    Workers(ListArgs),
+    /// Ask a worker to leave: it takes nothing more, and finishes what fits its grace
+    Drain(DrainArgs),
     /// Read a published run again and prove its report
     Verify(VerifyArgs),
     /// Show the files of a published table
@@ -335,7 +343,43 @@ pub struct RunRefArgs {
     pub output: OutputForm,
 }
 
-/// Flags of `list`.
+/// Flags of `pause` and `unpause`.
+#[derive(Debug, Clone, Args)]
+pub struct PauseArgs {
+    /// The run's id
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// The coordinator that has the run
+    #[arg(long, value_name = "URL")]
+    pub coordinator: String,
+
+    /// Form of what is printed
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// Flags of `drain`.
+#[derive(Debug, Clone, Args)]
+pub struct DrainArgs {
+    /// The worker's name, as `workers` lists it
+    #[arg(value_name = "WORKER")]
+    pub worker: String,
+
+    /// The coordinator that it works for
+    #[arg(long, value_name = "URL")]
+    pub coordinator: String,
+
+    /// Wait until it has left
+    #[arg(long)]
+    pub wait: bool,
+
+    /// Form of what is printed
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// Flags of `list` and `workers`.
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
     /// The coordinator

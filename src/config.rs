@@ -176,6 +176,7 @@ pub fn job_from_flags(args: &RunArgs) -> Result<Job, ConfigError> {
                 partition_by: flags.partition_by.clone(),
             }),
             rejects: Rejects { tolerate: tolerance(&flags.tolerate)? },
+            priority: 0,
         },
     };
     job.check().map_err(|problems| ConfigError::Wrong(problems.into_iter().map(by_flag).collect()))?;

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use batteuse_coordinator::driver::Handle;
 use batteuse_coordinator::scheduler::Status;
-use batteuse_proto::{RunList, RunStatus};
+use batteuse_proto::{RunList, RunStatus, WorkerList};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::report::{Report, RunState, Seams};
+use batteuse_shared::status::{Waits, WorkerStatus};
 use batteuse_shared::time::Millis;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -142,8 +143,56 @@ fn status_json(s: &RunStatus) -> serde_json::Value {
         "run": s.run, "job": s.job, "state": s.state, "reason": s.reason, "output": s.output_url,
         "partitions": s.partitions, "accepted": s.accepted, "attempts": s.attempts, "leases": s.running,
         "bytes": s.bytes, "bytesDone": s.bytes_done, "read": s.read, "rejected": s.rejected, "startedMs": s.started,
-        "trouble": s.trouble,
+        "trouble": s.trouble, "waits": s.waits,
     })
+}
+
+/// What a run waits for, in words.
+fn waits(waits: &Waits) -> String {
+    match waits {
+        Waits::Unpause => "to be unpaused".to_owned(),
+        Waits::Worker => "for a worker: there is none that takes leases".to_owned(),
+        Waits::Slot { runs_before: 0 } => "for a free slot".to_owned(),
+        Waits::Slot { runs_before: 1 } => "for a free slot (1 run before it)".to_owned(),
+        Waits::Slot { runs_before } => format!("for a free slot ({runs_before} runs before it)"),
+        Waits::Storage { message, retry_at } => {
+            let seconds = retry_at.since(components::now()).div_ceil(1_000);
+            format!("for its storage: {message}; next try in {seconds} s")
+        }
+        Waits::Connections { most } => {
+            format!("for connections to the database: all {most} of maxConnections are in use")
+        }
+    }
+}
+
+/// How a worker stands, in a line.
+fn worker_line(w: &WorkerStatus, width: usize) -> String {
+    let seconds = w.silent_ms / 1_000;
+    let left = if w.connected { "" } else { "  gone" };
+    let draining = if w.draining { "  draining" } else { "" };
+    let name = w.worker.to_string();
+    format!("{name:<width$}  {:>3} of {:<3} slots leased  heard {seconds} s ago{left}{draining}\n", w.leases, w.slots)
+}
+
+/// Prints how a worker stands.
+pub fn worker(status: &WorkerStatus, form: OutputForm) {
+    match form {
+        OutputForm::Json => print(&format!("{:#}\n", json!(status))),
+        OutputForm::Text => print(&worker_line(status, 0)),
+    }
+}
+
+/// Prints a list of workers.
+pub fn workers(list: &WorkerList, form: OutputForm) {
+    if form == OutputForm::Json {
+        return print(&format!("{:#}\n", json!({ "workers": list.workers, "more": list.more })));
+    }
+    let width = list.workers.iter().map(|w| w.worker.to_string().len()).max().unwrap_or(0);
+    let mut text: String = list.workers.iter().map(|w| worker_line(w, width)).collect();
+    if list.more {
+        text.push_str("(there are more)\n");
+    }
+    print(&text)
 }
 
 /// Prints how a run stands.
@@ -152,10 +201,12 @@ pub fn status(s: &RunStatus, form: OutputForm) {
         return print(&format!("{:#}\n", status_json(s)));
     }
     let reason = s.reason.as_ref().map(|r| format!("\nreason      {}", r.message())).unwrap_or_default();
-    let trouble = s.trouble.as_ref().map(|t| format!("\ntrouble     {t}")).unwrap_or_default();
+    let trouble = s.trouble.as_ref().filter(|_| !matches!(s.waits, Some(Waits::Storage { .. })));
+    let trouble = trouble.map(|t| format!("\ntrouble     {t}")).unwrap_or_default();
+    let waits = s.waits.as_ref().map(|w| format!("\nwaits       {}", waits(w))).unwrap_or_default();
     print(&format!(
         "run         {} ({})\noutput      {}\npartitions  {} of {} accepted, {} leased, {} attempts ended\nbytes       {} of {}\n\
-         records     {} read, {} rejected{reason}{trouble}\n",
+         records     {} read, {} rejected{reason}{waits}{trouble}\n",
         s.run,
         word(s.state),
         s.output_url,
@@ -179,12 +230,13 @@ pub fn list(list: &RunList, form: OutputForm) {
     let width = list.runs.iter().map(|s| s.run.as_str().len()).max().unwrap_or(0);
     let line = |s: &RunStatus| {
         format!(
-            "{:<width$}  {:<22}  {:>4}/{:<4}  {}\n",
+            "{:<width$}  {:<22}  {:>4}/{:<4}  {}{}\n",
             s.run.as_str(),
             word(s.state),
             s.accepted,
             s.partitions,
-            s.output_url
+            s.output_url,
+            s.waits.as_ref().map(|w| format!("  waits {}", waits(w))).unwrap_or_default(),
         )
     };
     let mut text: String = list.runs.iter().map(line).collect();

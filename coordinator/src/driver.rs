@@ -126,6 +126,8 @@ pub struct Driver {
     own: mpsc::WeakSender<Input>,
     statuses: watch::Sender<Statuses>,
     waiting: Vec<Waiting>,
+    /// Those who are told when this turn is over.
+    asked: Vec<oneshot::Sender<()>>,
     /// Submitted runs whose first slot somebody else has, and whether that began the run.
     lost: BTreeMap<RunId, (AppendError, bool)>,
     /// Events that acting brought about; the next turn takes them.
@@ -148,6 +150,7 @@ impl Driver {
             own: sender.downgrade(),
             statuses,
             waiting: Vec::new(),
+            asked: Vec::new(),
             lost: BTreeMap::new(),
             returned: Vec::new(),
         };
@@ -284,6 +287,9 @@ impl Driver {
         self.perform(actions).await?;
         // Who is told that a run is durable finds it at once.
         self.tell();
+        for done in self.asked.drain(..) {
+            let _ = done.send(());
+        }
         let mut told = Vec::new();
         for Waiting { answer, accepted, same_job } in std::mem::take(&mut self.waiting) {
             let begun = self.lost.get(&accepted.run).map(|(_, begun)| *begun);
@@ -325,6 +331,14 @@ impl Driver {
                     self.sinks.remove(&worker);
                     Event::WorkerLeft { worker }
                 })
+            }
+            Input::Asked { event, done } => {
+                self.asked.push(done);
+                Some(event)
+            }
+            Input::Workers { answer } => {
+                let _ = answer.send(self.scheduler.workers((self.components.clock)()).collect());
+                None
             }
             Input::Submit { accepted, answer } => self.take_submission(accepted, answer).await,
             Input::Known { run, answer } => {
@@ -401,7 +415,7 @@ impl Driver {
                     self.append_step(run, facts, &mut turn).await?;
                 }
                 Step::Act(action) => {
-                    self.probe(name(&action))?;
+                    self.probe(action.name())?;
                     self.act(*action).await?;
                 }
             }
@@ -478,6 +492,7 @@ impl Driver {
             }
             Action::Ack { worker, run, attempt } => self.say(&worker, CoordinatorSays::Ack { run, attempt }),
             Action::Alive { worker, beat } => self.say(&worker, CoordinatorSays::Alive { beat }),
+            Action::Drain { worker } => self.say(&worker, CoordinatorSays::Drain),
             Action::Refuse { worker, reason } => self.say(&worker, CoordinatorSays::Refused { reason }),
             Action::Close { worker } => {
                 self.sinks.remove(&worker);
@@ -569,21 +584,5 @@ impl Driver {
             *last = Arc::new(statuses);
             changed
         });
-    }
-}
-
-/// The name of an action, for probes.
-fn name(action: &Action) -> &'static str {
-    match action {
-        Action::Record { .. } => "record",
-        Action::Grant { .. } => "grant",
-        Action::Revoke { .. } => "revoke",
-        Action::Shorten { .. } => "shorten",
-        Action::Ack { .. } => "ack",
-        Action::Alive { .. } => "alive",
-        Action::Refuse { .. } => "refuse",
-        Action::Close { .. } => "close",
-        Action::Discard { .. } => "discard",
-        Action::Publish(_) => "publish",
     }
 }

@@ -10,17 +10,20 @@ use batteuse_proto::v1::control_service_server::{ControlService, ControlServiceS
 use batteuse_proto::v1::worker_message::Kind;
 use batteuse_proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use batteuse_proto::v1::{
-    CancelRequest, CoordinatorMessage, ListReply, ListRequest, RunStatus as WireStatus, StatusRequest, SubmitReply,
-    SubmitRequest, WorkerMessage,
+    CancelRequest, CoordinatorMessage, DrainRequest, ListReply, ListRequest, PauseRequest, RunStatus as WireStatus,
+    StatusRequest, SubmitReply, SubmitRequest, UnpauseRequest, WorkerMessage, WorkerStatus as WireWorker, WorkersReply,
+    WorkersRequest,
 };
 use batteuse_proto::{
     Cancellation, CoordinatorSays, FILE_DESCRIPTOR_SET, Hello, PROTOCOL, Progress, RunList, RunStatus, Submission,
-    WorkerSays,
+    WorkerList, WorkerSays,
 };
 use batteuse_shared::ids::{RunId, WorkerId};
 use batteuse_shared::limits::{
     LEAD_WAIT_MS_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, RUNS_LISTED_MAX, WATCH_MS_MIN, WORKER_QUEUE_MAX,
+    WORKERS_LISTED_MAX,
 };
+use batteuse_shared::status::WorkerStatus;
 use futures::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -34,6 +37,9 @@ use crate::scheduler::{Done, Event, Status as Glance};
 
 /// Interval of HTTP/2 keepalive pings: a peer that vanished without a word is noticed within twice this time.
 const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// Workers that are named to who asked for one that is not there: a line or two.
+const WORKERS_NAMED: usize = 20;
 
 /// Everything that the coordinator serves: workers, operators, health and reflection.
 ///
@@ -198,15 +204,32 @@ pub struct Control {
 
 impl Control {
     /// Whoever is told that a run is durable relies on a leader that has it. Where another one had taken over before the run was
-    /// journalled, it does not: then the client submits again, there. One that takes over from now on finds the run in the store.
+    /// journalled, it does not: then the client asks again, there. One that takes over from now on finds the run in the store.
     async fn must_lead_still(&self) -> Result<(), Status> {
         let (state, writer) = (self.ground.state.clone(), self.ground.writer.to_string());
         let found = tokio::task::spawn_blocking(move || state.leader()).await;
         match found.map_err(|died| Status::internal(died.to_string()))? {
             Ok(Some(leader)) if leader.writer == writer => Ok(()),
-            Ok(_) => Err(Status::unavailable("another coordinator leads now: submit again")),
-            Err(error) => Err(Status::unavailable(format!("who leads cannot be told now ({error}): submit again"))),
+            Ok(_) => Err(Status::unavailable("another coordinator leads now: ask again")),
+            Err(error) => Err(Status::unavailable(format!("who leads cannot be told now ({error}): ask again"))),
         }
+    }
+
+    /// Holds a run or lets it go on, and tells how it stands then.
+    async fn hold(&self, event: Event, run: &RunId) -> Result<Response<WireStatus>, Status> {
+        leads(&self.serving).await?;
+        self.glance(run)?;
+        if !self.handle.ask(event).await {
+            return Err(Status::unavailable("the coordinator is stopping; ask again"));
+        }
+        // What was so already made no fact, and another coordinator may have changed it.
+        self.must_lead_still().await?;
+        Ok(Response::new(wire(self.glance(run)?, true).into()))
+    }
+
+    async fn all_workers(&self) -> Result<Vec<WorkerStatus>, Status> {
+        let told = self.handle.workers().await;
+        told.ok_or_else(|| Status::unavailable("the coordinator is stopping; ask again"))
     }
 
     fn glance(&self, run: &RunId) -> Result<Glance, Status> {
@@ -238,7 +261,7 @@ impl ControlService for Control {
             Some(Submitted::OtherJob) => Err(refusal(&AdmitError::Reused { run })),
             Some(Submitted::Taken) => Err(refusal(&AdmitError::GivenUp { run })),
             Some(Submitted::Unavailable(why)) => Err(Status::unavailable(why)),
-            None => Err(Status::unavailable("the coordinator is stopping; submit again")),
+            None => Err(Status::unavailable("the coordinator is stopping; ask again")),
         }
     }
 
@@ -272,7 +295,7 @@ impl ControlService for Control {
         let Cancellation { run, message } = Cancellation::try_from(request.into_inner())?;
         self.glance(&run)?;
         if !self.handle.send(Input::Event(Event::Cancelled { run: run.clone(), message })).await {
-            return Err(Status::unavailable("the coordinator is stopping; cancel again"));
+            return Err(Status::unavailable("the coordinator is stopping; ask again"));
         }
         let mut statuses = self.handle.statuses();
         // A decided run is given up even where its report cannot be written now.
@@ -281,6 +304,42 @@ impl ControlService for Control {
         };
         statuses.wait_for(decided).await.map_err(|_| Status::unavailable("the coordinator is stopping"))?;
         Ok(Response::new(wire(self.glance(&run)?, true).into()))
+    }
+
+    async fn pause(&self, request: Request<PauseRequest>) -> Result<Response<WireStatus>, Status> {
+        let run = RunId::try_from(request.into_inner())?;
+        self.hold(Event::Paused { run: run.clone() }, &run).await
+    }
+
+    async fn unpause(&self, request: Request<UnpauseRequest>) -> Result<Response<WireStatus>, Status> {
+        let run = RunId::try_from(request.into_inner())?;
+        self.hold(Event::Unpaused { run: run.clone() }, &run).await
+    }
+
+    async fn workers(&self, _: Request<WorkersRequest>) -> Result<Response<WorkersReply>, Status> {
+        leads(&self.serving).await?;
+        let mut workers = self.all_workers().await?;
+        let more = workers.len() > WORKERS_LISTED_MAX;
+        workers.truncate(WORKERS_LISTED_MAX);
+        Ok(Response::new(WorkerList { workers, more }.into()))
+    }
+
+    async fn drain(&self, request: Request<DrainRequest>) -> Result<Response<WireWorker>, Status> {
+        leads(&self.serving).await?;
+        let worker = WorkerId::try_from(request.into_inner())?;
+        let found = |workers: Vec<WorkerStatus>| workers.into_iter().find(|w| w.worker == worker);
+        let before = self.all_workers().await?;
+        let names = before.iter().map(|w| w.worker.to_string()).take(WORKERS_NAMED).collect::<Vec<_>>().join(", ");
+        let Some(before) = found(before) else {
+            let known = if names.is_empty() { "there is none".to_owned() } else { format!("there are {names}") };
+            return Err(Status::not_found(format!("no worker {worker} here: {known}")));
+        };
+        if !self.handle.ask(Event::Draining { worker: worker.clone() }).await {
+            return Err(Status::unavailable("the coordinator is stopping; ask again"));
+        }
+        // One that had nothing to do may have left by now.
+        let now = found(self.all_workers().await?).unwrap_or(WorkerStatus { draining: true, ..before });
+        Ok(Response::new(now.into()))
     }
 }
 
@@ -330,6 +389,7 @@ pub fn wire(glance: Glance, with_report: bool) -> RunStatus {
         rejected: glance.counts.rejected,
         started: glance.accepted_at,
         trouble,
+        waits: glance.waits,
         report_json: report.map(|r| serde_json::to_string(&r).expect("plain values with text keys serialise")),
     }
 }

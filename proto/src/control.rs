@@ -2,11 +2,12 @@
 //!
 //! Invariant: a job that was read has the form of the spec; whether it is unambiguous is judged by `Job::check`.
 
-use batteuse_shared::ids::RunId;
-use batteuse_shared::limits::{FAILURE_MESSAGE_BYTES_MAX, RUNS_LISTED_MAX, SPEC_BYTES_MAX};
+use batteuse_shared::ids::{RunId, WorkerId};
+use batteuse_shared::limits::{FAILURE_MESSAGE_BYTES_MAX, RUNS_LISTED_MAX, SPEC_BYTES_MAX, WORKERS_LISTED_MAX};
 use batteuse_shared::spec::Job;
+use batteuse_shared::status::WorkerStatus;
 
-use crate::convert::{Read, cut, list, messages, name, required, run_id, text};
+use crate::convert::{Read, cut, list, messages, name, required, run_id, text, worker_id};
 use crate::error::WireError;
 use crate::status::RunStatus;
 use crate::v1;
@@ -35,6 +36,15 @@ pub struct RunList {
     /// At most [`RUNS_LISTED_MAX`], the newest first.
     pub runs: Vec<RunStatus>,
     /// Whether older runs were left out.
+    pub more: bool,
+}
+
+/// Workers that a coordinator knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerList {
+    /// At most [`WORKERS_LISTED_MAX`], in the order of their names.
+    pub workers: Vec<WorkerStatus>,
+    /// Whether others were left out.
     pub more: bool,
 }
 
@@ -72,17 +82,37 @@ impl TryFrom<v1::SubmitReply> for RunId {
     }
 }
 
-impl From<RunId> for v1::StatusRequest {
-    fn from(run: RunId) -> Self {
-        Self { run: run.into() }
+/// Requests that name a run and nothing more.
+macro_rules! names_a_run {
+    ($($request:ident $field:literal),+) => {
+        $(impl From<RunId> for v1::$request {
+            fn from(run: RunId) -> Self {
+                Self { run: run.into() }
+            }
+        }
+
+        impl TryFrom<v1::$request> for RunId {
+            type Error = WireError;
+
+            fn try_from(wire: v1::$request) -> Read<Self> {
+                run_id($field, &wire.run)
+            }
+        })+
+    };
+}
+names_a_run!(StatusRequest "StatusRequest.run", PauseRequest "PauseRequest.run", UnpauseRequest "UnpauseRequest.run");
+
+impl From<WorkerId> for v1::DrainRequest {
+    fn from(worker: WorkerId) -> Self {
+        Self { worker: worker.into() }
     }
 }
 
-impl TryFrom<v1::StatusRequest> for RunId {
+impl TryFrom<v1::DrainRequest> for WorkerId {
     type Error = WireError;
 
-    fn try_from(wire: v1::StatusRequest) -> Read<Self> {
-        run_id("StatusRequest.run", &wire.run)
+    fn try_from(wire: v1::DrainRequest) -> Read<Self> {
+        worker_id("DrainRequest.worker", &wire.worker)
     }
 }
 
@@ -101,6 +131,20 @@ impl TryFrom<v1::CancelRequest> for Cancellation {
             run: run_id("CancelRequest.run", &wire.run)?,
             message: text("CancelRequest.message", wire.message, FAILURE_MESSAGE_BYTES_MAX)?,
         })
+    }
+}
+
+impl From<WorkerList> for v1::WorkersReply {
+    fn from(list: WorkerList) -> Self {
+        Self { workers: messages(list.workers), more: list.more }
+    }
+}
+
+impl TryFrom<v1::WorkersReply> for WorkerList {
+    type Error = WireError;
+
+    fn try_from(wire: v1::WorkersReply) -> Read<Self> {
+        Ok(Self { workers: list("WorkersReply.workers", wire.workers, WORKERS_LISTED_MAX)?, more: wire.more })
     }
 }
 

@@ -14,7 +14,7 @@ pub mod status;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Cancellation, RunList, Submission};
+pub use control::{Cancellation, RunList, Submission, WorkerList};
 pub use error::{BadValue, WireError};
 pub use messages::{CoordinatorSays, Hello, PROTOCOL, Progress, WorkerSays, wire_bytes};
 pub use status::RunStatus;

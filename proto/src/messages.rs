@@ -7,7 +7,7 @@ use batteuse_shared::limits::{FAILURE_MESSAGE_BYTES_MAX, LEASE_TTL_MS_MAX, PARTI
 use batteuse_shared::task::{Held, Lease, Outcome, TaskKey};
 
 use crate::convert::{
-    Read, attempt_ref, cut, list, messages, name, optional_size, present, run_id, size, text, within,
+    Read, attempt_ref, cut, list, messages, name, optional_size, present, run_id, size, text, within, worker_id,
 };
 use crate::error::WireError;
 use crate::v1;
@@ -185,7 +185,7 @@ impl TryFrom<v1::Hello> for Hello {
     fn try_from(wire: v1::Hello) -> Read<Self> {
         within("Hello.slots", wire.slots.into(), 1, SLOTS_MAX.into())?;
         Ok(Self {
-            worker: WorkerId::new(&wire.worker).map_err(|bad| WireError::invalid("Hello.worker", bad))?,
+            worker: worker_id("Hello.worker", &wire.worker)?,
             slots: wire.slots,
             version: name("Hello.version", wire.version)?,
             protocol: wire.protocol,

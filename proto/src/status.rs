@@ -1,13 +1,14 @@
-//! How a run stands, as a plain value.
+//! How runs and workers stand, as plain values.
 //!
 //! Invariant: it is a picture of a moment for an operator; nothing decides by it.
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::FAILURE_MESSAGE_BYTES_MAX;
 use batteuse_shared::report::{Reason, RunState};
+use batteuse_shared::status::{Waits, WorkerStatus};
 use batteuse_shared::time::Millis;
 
-use crate::convert::{Read, Twinned, cut, optional, required, run_id, text, twinned};
+use crate::convert::{Read, Twinned, cut, optional, required, run_id, text, twinned, worker_id};
 use crate::error::WireError;
 use crate::v1;
 
@@ -44,6 +45,8 @@ pub struct RunStatus {
     pub started: Millis,
     /// What holds it up now, in words; cut at [`FAILURE_MESSAGE_BYTES_MAX`] bytes when it is sent.
     pub trouble: Option<String>,
+    /// What it waits for, if it waits. A message is cut at [`FAILURE_MESSAGE_BYTES_MAX`] bytes when it is sent.
+    pub waits: Option<Waits>,
     /// The run report, the bytes of `report.json`, once the run has ended; left out of a list of runs.
     pub report_json: Option<String>,
 }
@@ -96,6 +99,58 @@ impl TryFrom<v1::Reason> for Reason {
     }
 }
 
+impl From<Waits> for v1::Waits {
+    fn from(waits: Waits) -> Self {
+        use v1::waits::Kind;
+        Self {
+            kind: Some(match waits {
+                Waits::Unpause => Kind::Unpause(v1::WaitsUnpause {}),
+                Waits::Worker => Kind::Worker(v1::WaitsWorker {}),
+                Waits::Slot { runs_before } => Kind::Slot(v1::WaitsSlot { runs_before }),
+                Waits::Storage { message, retry_at } => Kind::Storage(v1::WaitsStorage {
+                    message: cut(message, FAILURE_MESSAGE_BYTES_MAX),
+                    retry_at_ms: retry_at.0,
+                }),
+                Waits::Connections { most } => Kind::Connections(v1::WaitsConnections { most }),
+            }),
+        }
+    }
+}
+
+impl TryFrom<v1::Waits> for Waits {
+    type Error = WireError;
+
+    fn try_from(wire: v1::Waits) -> Read<Self> {
+        use v1::waits::Kind;
+        Ok(match wire.kind.ok_or(WireError::Missing("Waits.kind"))? {
+            Kind::Unpause(v1::WaitsUnpause {}) => Self::Unpause,
+            Kind::Worker(v1::WaitsWorker {}) => Self::Worker,
+            Kind::Slot(v1::WaitsSlot { runs_before }) => Self::Slot { runs_before },
+            Kind::Storage(v1::WaitsStorage { message, retry_at_ms }) => {
+                let message = text("WaitsStorage.message", message, FAILURE_MESSAGE_BYTES_MAX)?;
+                Self::Storage { message, retry_at: Millis(retry_at_ms) }
+            }
+            Kind::Connections(v1::WaitsConnections { most }) => Self::Connections { most },
+        })
+    }
+}
+
+impl From<WorkerStatus> for v1::WorkerStatus {
+    fn from(status: WorkerStatus) -> Self {
+        let WorkerStatus { worker, slots, leases, silent_ms, connected, draining } = status;
+        Self { worker: worker.into(), slots, leases, silent_ms, connected, draining }
+    }
+}
+
+impl TryFrom<v1::WorkerStatus> for WorkerStatus {
+    type Error = WireError;
+
+    fn try_from(wire: v1::WorkerStatus) -> Read<Self> {
+        let v1::WorkerStatus { worker, slots, leases, silent_ms, connected, draining } = wire;
+        Ok(Self { worker: worker_id("WorkerStatus.worker", &worker)?, slots, leases, silent_ms, connected, draining })
+    }
+}
+
 impl From<RunStatus> for v1::RunStatus {
     fn from(status: RunStatus) -> Self {
         Self {
@@ -115,6 +170,7 @@ impl From<RunStatus> for v1::RunStatus {
             started_ms: status.started.0,
             report_json: status.report_json,
             trouble: status.trouble.map(|trouble| cut(trouble, FAILURE_MESSAGE_BYTES_MAX)),
+            waits: status.waits.map(Into::into),
         }
     }
 }
@@ -140,6 +196,7 @@ impl TryFrom<v1::RunStatus> for RunStatus {
             started: Millis(wire.started_ms),
             report_json: wire.report_json,
             trouble: wire.trouble.map(|t| text("RunStatus.trouble", t, FAILURE_MESSAGE_BYTES_MAX)).transpose()?,
+            waits: optional(wire.waits)?,
         })
     }
 }

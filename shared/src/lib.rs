@@ -13,6 +13,7 @@ pub mod mutants;
 pub mod report;
 pub mod span;
 pub mod spec;
+pub mod status;
 pub mod table;
 pub mod task;
 pub mod time;

@@ -261,6 +261,9 @@ pub const WATCH_MS_MIN: u64 = 200;
 /// over in ten.
 pub const SUBMIT_TRIES_MAX: usize = 4;
 
+/// Workers that `workers` shows, and that one message names in some hundred bytes each.
+pub const WORKERS_LISTED_MAX: usize = 10_000;
+
 /// Runs that `list` shows.
 pub const RUNS_LISTED_MAX: usize = 1_000;
 
@@ -286,6 +289,13 @@ pub const PHASE_US_MAX: u64 = 9_000_000_000_000;
 
 /// Longest short name on the wire (version, nonce, request id), in bytes: as long as a run's id may be.
 pub const NAME_BYTES_MAX: usize = 100;
+
+/// Highest priority of a job; the lowest is its negative. Enough ranks for anybody, and [`PRIORITY_AGE_MS`] times twice as many, after
+/// which the lowest overtakes the highest, is twenty minutes.
+pub const PRIORITY_MAX: i32 = 100;
+
+/// Waiting for so long without a lease is worth a point of priority. Milliseconds. Ten points of a rival are a minute's wait.
+pub const PRIORITY_AGE_MS: u64 = 6_000;
 
 /// Longest name of a job, in bytes: a run's id of at most 100 begins with it.
 pub const JOB_NAME_BYTES_MAX: usize = 60;

@@ -51,10 +51,14 @@ pub enum Mutant {
     RestForgotten,
     /// A report about what a range was before its rest was given away is taken.
     OldRangeAccepted,
+    /// A run that was paused is not, when its journal is read.
+    PauseForgotten,
+    /// A paused run leases on.
+    LeasedWhilePaused,
 }
 
 /// All of them.
-pub const ALL: [Mutant; 23] = [
+pub const ALL: [Mutant; 25] = [
     Mutant::NoFencing,
     Mutant::ActBeforeJournal,
     Mutant::StaleTokenAccepted,
@@ -78,6 +82,8 @@ pub const ALL: [Mutant; 23] = [
     Mutant::FailureForgotten,
     Mutant::RestForgotten,
     Mutant::OldRangeAccepted,
+    Mutant::PauseForgotten,
+    Mutant::LeasedWhilePaused,
 ];
 
 #[cfg(feature = "mutants")]

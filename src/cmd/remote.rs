@@ -1,8 +1,8 @@
 //! Talking to a coordinator as an operator.
 
 use anyhow::{Context, anyhow};
-use batteuse_proto::RunStatus;
 use batteuse_proto::v1::control_service_client::ControlServiceClient;
+use batteuse_proto::{RunStatus, WorkerList};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::MESSAGE_BYTES_MAX;
 use batteuse_shared::report::Report;
@@ -28,6 +28,12 @@ impl Remote {
     pub async fn status(&mut self, run: &RunId) -> Result<RunStatus, Stop> {
         let reply = self.client.status(batteuse_proto::v1::StatusRequest::from(run.clone())).await.map_err(refused)?;
         read(reply.into_inner())
+    }
+
+    /// The workers that the coordinator knows.
+    pub async fn workers(&mut self) -> Result<WorkerList, Stop> {
+        let reply = self.client.workers(batteuse_proto::v1::WorkersRequest {}).await.map_err(refused)?;
+        WorkerList::try_from(reply.into_inner()).context("the coordinator's answer").map_err(Stop::unreachable)
     }
 }
 

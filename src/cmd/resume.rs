@@ -31,6 +31,12 @@ pub fn resume(args: &ResumeArgs) -> Result<Code, Stop> {
         )));
     }
     same_folder(&run, &dir)?;
+    if run.is_paused() {
+        return Err(Stop::refused(anyhow!(
+            "run {id} is paused: start its coordinator again, then batteuse unpause {id} --coordinator URL",
+            id = run.id()
+        )));
+    }
     // A run that is failing already reads nothing more of it.
     if run.decision().is_none() && run.status().reason.is_none() {
         same_source(&run)?;

@@ -4,7 +4,7 @@
 //! Invariant: it does what `driver.rs` does, in its order: events are stepped, facts appended, the rest performed; nothing else is
 //! stepped meanwhile.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use batteuse_coordinator::journal::{AppendError, Journal, Position};
 use batteuse_coordinator::lead::{Lead, Standing};
@@ -54,6 +54,8 @@ pub struct Coordinator {
     leaving: bool,
     writer: uuid::Uuid,
     store: SimStore,
+    /// What it was about to do, and may not.
+    unlawful: Option<String>,
 }
 
 impl Coordinator {
@@ -72,6 +74,7 @@ impl Coordinator {
             leaving: false,
             writer,
             store,
+            unlawful: None,
         }
     }
 
@@ -95,7 +98,17 @@ impl Coordinator {
     }
 
     pub fn violated(&self) -> Option<String> {
-        self.scheduler.violated()
+        self.unlawful.clone().or_else(|| self.scheduler.violated())
+    }
+
+    /// Whether it has this run, and its end is open.
+    pub fn is_undecided(&self, run: &RunId) -> bool {
+        self.scheduler.run(run).is_some_and(|live| live.decision().is_none())
+    }
+
+    /// Whether it has a stream of this worker.
+    pub fn hears(&self, worker: &WorkerId) -> bool {
+        self.sinks.contains_key(worker)
     }
 
     /// Takes over every run of the store, as one turn. False: the store did not answer, and it is tried again.
@@ -150,8 +163,32 @@ impl Coordinator {
                 stepped += 1;
             }
         }
+        self.unlawful = self.leased_while_paused(&actions);
         self.turn = Some(Turn::of(actions, false));
         true
+    }
+
+    /// What these actions lease of a run that is paused, by what its journal says and by the facts among them.
+    fn leased_while_paused(&self, actions: &[Action]) -> Option<String> {
+        let held = |(run, journal): (&RunId, &Journal)| {
+            self.store.is_paused_before(run, journal.position().next_seq).then(|| run.clone())
+        };
+        let mut paused: BTreeSet<RunId> = self.journals.iter().filter_map(held).collect();
+        for action in actions {
+            match action {
+                Action::Record { run, fact: Fact::Paused { .. } } => {
+                    paused.insert(run.clone());
+                }
+                Action::Record { run, fact: Fact::Unpaused { .. } | Fact::RunDecided(_) | Fact::RunAborted(_) } => {
+                    paused.remove(run);
+                }
+                Action::Grant { lease, .. } if paused.contains(&lease.run) => {
+                    return Some(format!("PAUSED: {} of {} is leased, which is paused", lease.attempt, lease.run));
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Takes over a run that is in the journal, and that this coordinator did not find when it began.

@@ -55,10 +55,14 @@ pub enum Fault {
     ToldTwice,
     /// An operator gives a run up.
     Cancelled,
+    /// An operator holds a run, and lets it go on later.
+    RunPaused,
+    /// An operator wants a worker to leave, and tells its coordinator.
+    WorkerDrained,
 }
 
 /// All of them.
-pub const ALL: [Fault; 24] = [
+pub const ALL: [Fault; 26] = [
     Fault::ReplyLost,
     Fault::NotWritten,
     Fault::StoreSilent,
@@ -83,6 +87,8 @@ pub const ALL: [Fault; 24] = [
     Fault::DirectionCut,
     Fault::ToldTwice,
     Fault::Cancelled,
+    Fault::RunPaused,
+    Fault::WorkerDrained,
 ];
 
 /// Which faults there are in one simulation, and how often they came.
@@ -104,7 +110,12 @@ impl Faults {
             let rare = match fault {
                 Fault::RangeSplit | Fault::BackedUp => continue,
                 Fault::Cancelled => 400,
-                Fault::AttemptHangs | Fault::AttemptCrashes | Fault::WorkerLeaves | Fault::CoordinatorLeaves => 60,
+                Fault::AttemptHangs
+                | Fault::AttemptCrashes
+                | Fault::WorkerLeaves
+                | Fault::WorkerDrained
+                | Fault::RunPaused
+                | Fault::CoordinatorLeaves => 60,
                 _ => 12,
             };
             if chance.below(2) == 0 && !calm {

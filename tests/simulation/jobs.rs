@@ -45,6 +45,7 @@ pub fn draw(number: u64, chance: &mut Chance) -> Job {
             partition_by: Vec::new(),
         }),
         rejects: Rejects { tolerate: Tolerance { count: Some(u64::MAX), percent: None } },
+        priority: [0, 0, 100, -100][chance.below(4) as usize],
     };
     let metadata = Metadata { name: "job".to_owned() };
     let job = Spec { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec };
@@ -144,6 +145,7 @@ impl World {
 /// What no journal may say.
 fn lawful(facts: &[Fact]) -> Result<(), String> {
     let (mut accepted, mut decided, mut epoch, mut failed) = (BTreeMap::new(), 0, 0, BTreeSet::new());
+    let mut paused = false;
     for fact in facts {
         match fact {
             Fact::EpochBegun { epoch: begun, .. } if begun.0 <= epoch => {
@@ -156,6 +158,12 @@ fn lawful(facts: &[Fact]) -> Result<(), String> {
                 }
             }
             Fact::RunDecided(_) | Fact::RunAborted(_) => decided += 1,
+            Fact::Paused { .. } | Fact::Unpaused { .. } => {
+                let pauses = matches!(fact, Fact::Paused { .. });
+                if std::mem::replace(&mut paused, pauses) == pauses || decided > 0 {
+                    return Err(format!("{fact:?}, which says nothing new or comes after the decision"));
+                }
+            }
             Fact::AttemptFailed { failure, attempt, .. } => {
                 use FailureClass as F;
                 // One that was lost may be met again, and lost again.

@@ -122,6 +122,7 @@ impl World {
             }
             Action::Ack { worker, run, attempt } => self.say(number, &worker, CoordinatorSays::Ack { run, attempt }),
             Action::Alive { worker, beat } => self.say(number, &worker, CoordinatorSays::Alive { beat }),
+            Action::Drain { worker } => self.say(number, &worker, CoordinatorSays::Drain),
             Action::Refuse { worker, reason } => self.say(number, &worker, CoordinatorSays::Refused { reason }),
             Action::Close { worker } => {
                 let stream = self.coordinators.get_mut(&number).and_then(|c| c.sinks.remove(&worker));

@@ -104,6 +104,18 @@ impl SimStore {
         slots.flat_map(|slot| slot.facts.iter().cloned()).collect()
     }
 
+    /// Whether a run is paused after its first slots.
+    pub fn is_paused_before(&self, run: &RunId, slot: u64) -> bool {
+        let held = self.held();
+        let slots = held.journals.get(run).into_iter().flatten().take(usize::try_from(slot).unwrap_or(usize::MAX));
+        let said = slots.flat_map(|slot| &slot.facts).filter_map(|fact| match fact {
+            Fact::Paused { .. } => Some(true),
+            Fact::Unpaused { .. } | Fact::RunDecided(_) | Fact::RunAborted(_) => Some(false),
+            _ => None,
+        });
+        said.last().unwrap_or(false)
+    }
+
     /// How many slots a run's journal has.
     pub fn slots(&self, run: &RunId) -> usize {
         self.held().journals.get(run).map_or(0, Vec::len)

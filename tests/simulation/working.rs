@@ -2,6 +2,7 @@
 
 use batteuse_coordinator::scheduler::Event;
 use batteuse_proto::{CoordinatorSays, WorkerSays};
+use batteuse_shared::ids::WorkerId;
 use batteuse_shared::limits::HEARTBEATS_PER_TTL;
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::task::FailureClass;
@@ -110,7 +111,14 @@ impl World {
     fn hear(&mut self, number: u32, heard: Heard) {
         let now = self.now;
         let Some(worker) = self.workers.get_mut(&number) else { return };
-        for act in worker.session.step(heard, now) {
+        let stayed = !worker.session.is_leaving();
+        let acts = worker.session.step(heard, now);
+        if stayed && worker.session.is_leaving() {
+            let grace = self.chance.below(self.timing.lease_ttl_ms);
+            self.after(grace, Happening::GivesBack(number));
+            self.after(2 * grace + 1, Happening::Goes(number));
+        }
+        for act in acts {
             self.do_act(number, act);
         }
         let gone =
@@ -238,11 +246,12 @@ impl World {
         self.strike_workers();
         self.strike_coordinators();
         self.strike_streams();
+        self.operate();
         self.store.land_one();
         for job in 0..self.jobs.len() {
             let run = self.run_of(job);
             if self.befalls(Fault::Cancelled) {
-                let leading = self.coordinators.iter().find(|(_, c)| c.serves()).map(|(number, _)| *number);
+                let leading = self.leading();
                 let event = Event::Cancelled { run: run.clone(), message: "not wanted any more".to_owned() };
                 leading.into_iter().for_each(|number| self.tell(number, Input::Event(event.clone())));
             }
@@ -264,9 +273,25 @@ impl World {
                 self.pause(number);
             } else if self.befalls(Fault::WorkerLeaves) {
                 self.hear(number, Heard::Leave);
-                let grace = self.chance.below(self.timing.lease_ttl_ms);
-                self.after(grace, Happening::GivesBack(number));
-                self.after(2 * grace + 1, Happening::Goes(number));
+            }
+        }
+    }
+
+    /// What operators ask of who leads: they hold runs for a while, and send workers away.
+    fn operate(&mut self) {
+        let Some(leading) = self.leading() else { return };
+        for job in 0..self.jobs.len() {
+            let run = self.run_of(job);
+            if self.coordinators[&leading].is_undecided(&run) && self.befalls(Fault::RunPaused) {
+                self.tell(leading, Input::Event(Event::Paused { run }));
+                let held = self.chance.below(2 * self.timing.lease_ttl_ms);
+                self.after(held, Happening::Unpauses(job));
+            }
+        }
+        let workers: Vec<WorkerId> = self.workers.keys().map(|number| crew::name(*number)).collect();
+        for worker in workers {
+            if self.coordinators[&leading].hears(&worker) && self.befalls(Fault::WorkerDrained) {
+                self.tell(leading, Input::Event(Event::Draining { worker }));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use batteuse_coordinator::publish::PublishPlan;
-use batteuse_coordinator::scheduler::{Accepted, Fact, Timing};
+use batteuse_coordinator::scheduler::{Accepted, Event, Fact, Timing};
 use batteuse_proto::{CoordinatorSays, WorkerSays};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
@@ -47,6 +47,7 @@ pub enum Happening {
     ToWorker(u64, CoordinatorSays),
     Closes(u64, Way),
     Submits(usize),
+    Unpauses(usize),
     Comes(Role),
     Chaos,
     Heals,
@@ -285,7 +286,11 @@ impl World {
             Happening::ToWorker(stream, _) | Happening::Closes(stream, Way::ToWorker) => {
                 self.wire.streams.get(stream).map(|stream| stream.worker)
             }
-            Happening::Submits(_) | Happening::Comes(_) | Happening::Chaos | Happening::Heals => None,
+            Happening::Submits(_)
+            | Happening::Unpauses(_)
+            | Happening::Comes(_)
+            | Happening::Chaos
+            | Happening::Heals => None,
         };
         let Some(until) = process.and_then(|process| self.paused.get(&process).copied()) else {
             return Some(happening);
@@ -317,6 +322,7 @@ impl World {
             Happening::ToWorker(stream, says) => self.heard_by_worker(stream, says),
             Happening::Closes(stream, side) => self.closes(stream, side),
             Happening::Submits(job) => self.submits(job),
+            Happening::Unpauses(job) => self.unpauses(job),
             Happening::Comes(role) => self.come(role),
             Happening::Chaos => self.chaos(),
             Happening::Heals => self.heals(),
@@ -351,6 +357,25 @@ impl World {
         }
         if self.workers.is_empty() {
             self.come(Role::Worker);
+        }
+        if self.store.faults(|faults| faults.came.contains_key(&Fault::RunPaused)) {
+            (0..self.jobs.len()).for_each(|job| self.after(1, Happening::Unpauses(job)));
+        }
+    }
+
+    /// Who leads, as far as operators find them.
+    pub fn leading(&self) -> Option<u32> {
+        self.coordinators.iter().find(|(_, c)| c.serves()).map(|(number, _)| *number)
+    }
+
+    /// An operator lets a run go on. Once no more faults come they see to it that it does: a pause that was under way may come late.
+    fn unpauses(&mut self, job: usize) {
+        let run = self.run_of(job);
+        if let Some(number) = self.leading() {
+            self.tell(number, Input::Event(Event::Unpaused { run: run.clone() }));
+        }
+        if self.healed_at.is_some() && !self.is_done(&run) {
+            self.after(self.timing.lease_ttl_ms / 2 + 1, Happening::Unpauses(job));
         }
     }
 

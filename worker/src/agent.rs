@@ -105,7 +105,7 @@ struct Agent {
     beats_soon: bool,
 }
 
-/// Works until `stop` turns true, then drains: what ends within the grace is reported, the rest is given back.
+/// Works until `stop` turns true or the coordinator asks it to leave, then drains: what ends within the grace is reported, the rest is given back.
 ///
 /// # Errors
 /// When the coordinator refuses this worker for good, or threads cannot be started.
@@ -275,15 +275,11 @@ impl Agent {
         Duration::from_millis((interval - fifth + uuid::Uuid::new_v4().as_u128() as u64 % (2 * fifth)).max(1))
     }
 
-    /// The next step of leaving: it is asked to, it gives back what runs, it goes (none).
+    /// The next step of leaving: it is told to, it gives back what runs, it goes (none).
     async fn leaving(&mut self, stop: &mut watch::Receiver<bool>) -> Option<Heard> {
         match self.deadlines {
             None => {
                 stopped(stop).await;
-                let now = Instant::now();
-                let (grace, end) = (self.settings.grace_ms, self.settings.grace_ms + self.settings.drain_ms);
-                let after = |ms| now + Duration::from_millis(ms);
-                self.deadlines = Some((after(grace), after(end)));
                 Some(Heard::Leave)
             }
             Some((give_back, end)) if give_back < end => {
@@ -296,6 +292,17 @@ impl Agent {
                 None
             }
         }
+    }
+
+    /// Sets the deadlines once it leaves: by a signal, or because the coordinator asks for it.
+    fn note_leaving(&mut self) {
+        if !self.session.is_leaving() || self.deadlines.is_some() {
+            return;
+        }
+        info!(worker = %self.settings.worker, grace_ms = self.settings.grace_ms, "leaving");
+        let (grace, end) = (self.settings.grace_ms, self.settings.grace_ms + self.settings.drain_ms);
+        let after = |ms| Instant::now() + Duration::from_millis(ms);
+        self.deadlines = Some((after(grace), after(end)));
     }
 
     fn ended(&mut self, key: Key, outcome: Outcome) -> Heard {
@@ -319,6 +326,7 @@ impl Agent {
                 Act::Refused(reason) => end = Err(StreamEnd::Fatal(AgentError::Refused { reason })),
             }
         }
+        self.note_leaving();
         end
     }
 
@@ -329,6 +337,7 @@ impl Agent {
                 self.stop(&key);
             }
         }
+        self.note_leaving();
     }
 
     fn stop(&mut self, key: &Key) {

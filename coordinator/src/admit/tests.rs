@@ -31,6 +31,7 @@ fn job(root: &Path, out: &str) -> Job {
             partition_by: Vec::new(),
         }),
         rejects: Rejects::default(),
+        priority: 0,
     };
     let metadata = Metadata { name: "job".to_owned() };
     Job { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use batteuse_proto::CoordinatorSays;
 use batteuse_shared::ids::{RunId, WorkerId};
+use batteuse_shared::status::WorkerStatus;
 use batteuse_shared::task::Held;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -16,6 +17,18 @@ use crate::scheduler::{Accepted, Event, Status, Timing};
 pub enum Input {
     /// For the scheduler.
     Event(Event),
+    /// What an operator asks of the scheduler; answered when all that came of it is durable and done.
+    Asked {
+        /// What.
+        event: Event,
+        /// The answer.
+        done: oneshot::Sender<()>,
+    },
+    /// How the workers stand.
+    Workers {
+        /// The answer, in the order of their names.
+        answer: oneshot::Sender<Vec<WorkerStatus>>,
+    },
     /// A worker's stream opened; `stream` tells it from later streams of the same worker.
     Attached {
         /// Who.
@@ -108,6 +121,20 @@ impl Handle {
         let (answer, done) = oneshot::channel();
         self.send(Input::Submit { accepted: Box::new(accepted), answer }).await;
         done.await.ok()
+    }
+
+    /// Asks the scheduler for something; returns once all that came of it is durable and done. False when the driver has stopped.
+    pub async fn ask(&self, event: Event) -> bool {
+        let (done, told) = oneshot::channel();
+        self.send(Input::Asked { event, done }).await;
+        told.await.is_ok()
+    }
+
+    /// How the workers stand now. None when the driver has stopped.
+    pub async fn workers(&self) -> Option<Vec<WorkerStatus>> {
+        let (answer, told) = oneshot::channel();
+        self.send(Input::Workers { answer }).await;
+        told.await.ok()
     }
 
     /// Makes sure that a run which is in the journal goes on here. None when the driver has stopped.

@@ -102,6 +102,7 @@ impl Run {
             ("failing", self.failing == replayed.failing),
             ("decision", self.decision == replayed.decision),
             ("done", self.done == replayed.done),
+            ("paused", self.paused == replayed.paused),
             ("attempts", self.journalled_attempts == replayed.journalled_attempts),
             ("report", self.report() == replayed.report()),
         ];

@@ -137,7 +137,7 @@ impl Run {
 
     /// The next task to lease to `worker`, if one is ready.
     pub(super) fn lease(&mut self, worker: &WorkerId, now: Millis) -> Option<(AttemptId, Task)> {
-        if self.stall.until > now {
+        if self.is_held(now) {
             return None;
         }
         let key = self.waiting.first().copied().filter(|key| !self.connections_are_out(*key))?;

@@ -94,6 +94,16 @@ pub enum Fact {
         /// The same rejects, staged again.
         rejects: Option<StagedRejects>,
     },
+    /// An operator holds the run: nothing of it is leased.
+    Paused {
+        /// When.
+        at: Millis,
+    },
+    /// It goes on.
+    Unpaused {
+        /// When.
+        at: Millis,
+    },
     /// Everything decided is published and swept.
     RunDone {
         /// When.
@@ -252,6 +262,21 @@ pub enum Event {
         /// Why.
         message: String,
     },
+    /// An operator holds a run: what is under way goes on, nothing more is leased.
+    Paused {
+        /// Which.
+        run: RunId,
+    },
+    /// An operator lets a run go on.
+    Unpaused {
+        /// Which.
+        run: RunId,
+    },
+    /// An operator wants a worker to leave.
+    Draining {
+        /// Which.
+        worker: WorkerId,
+    },
     /// A publish plan was carried out and the staging folder is gone.
     Published {
         /// Which run's.
@@ -339,6 +364,11 @@ pub enum Action {
         /// Whose.
         worker: WorkerId,
     },
+    /// Tell a worker to leave: it takes nothing more, and finishes what fits its grace.
+    Drain {
+        /// Whom.
+        worker: WorkerId,
+    },
     /// Tell a worker that it cannot be used, and forget it.
     Refuse {
         /// Whom.
@@ -349,4 +379,24 @@ pub enum Action {
     /// Carry out what was decided, and delete the staging folder; the answer is [`Event::Published`] or
     /// [`Event::PublishFailed`].
     Publish(Box<PublishPlan>),
+}
+
+impl Action {
+    /// Its name, for probes.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Record { .. } => "record",
+            Self::Grant { .. } => "grant",
+            Self::Revoke { .. } => "revoke",
+            Self::Shorten { .. } => "shorten",
+            Self::Ack { .. } => "ack",
+            Self::Alive { .. } => "alive",
+            Self::Refuse { .. } => "refuse",
+            Self::Drain { .. } => "drain",
+            Self::Close { .. } => "close",
+            Self::Discard { .. } => "discard",
+            Self::Publish(_) => "publish",
+        }
+    }
 }

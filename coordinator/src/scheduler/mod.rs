@@ -6,9 +6,11 @@
 mod invariants;
 mod leases;
 pub mod messages;
+mod operator;
 mod outcome;
 mod partition;
 mod publishing;
+mod queue;
 mod replacing;
 mod retry;
 mod run;
@@ -25,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use batteuse_shared::ids::{AttemptId, Epoch, RunId, WorkerId};
 use batteuse_shared::limits::{RUNS_LISTED_MAX, SLOTS_MAX};
 use batteuse_shared::mutants::{Mutant, planted};
-use batteuse_shared::task::{FailureClass, Held, Lease, Outcome};
+use batteuse_shared::task::{FailureClass, Held, Outcome};
 use batteuse_shared::time::Millis;
 
 pub use self::messages::{Accepted, Action, Decision, Done, Event, Fact, TaskKey, Timing};
@@ -39,13 +41,15 @@ struct Worker {
     last_seen: Millis,
     /// When its stream closed, if it is closed.
     left: Option<Millis>,
+    /// An operator wants it to leave.
+    draining: bool,
     leases: BTreeSet<(RunId, AttemptId)>,
 }
 
 impl Worker {
-    /// Whether it would hear of a lease.
+    /// Whether it may be given leases at `now`, and would hear of them.
     fn hears(&self, timing: Timing, now: Millis) -> bool {
-        self.left.is_none() && now.since(self.last_seen) < timing.lease_ttl_ms
+        self.takes_leases() && now.since(self.last_seen) < timing.lease_ttl_ms
     }
 }
 
@@ -57,6 +61,8 @@ pub struct Scheduler {
     ended: BTreeMap<RunId, Status>,
     workers: BTreeMap<WorkerId, Worker>,
     stepping_down: bool,
+    /// When the last event was taken in.
+    seen: Millis,
 }
 
 impl Scheduler {
@@ -110,9 +116,9 @@ impl Scheduler {
         self.runs.get(run).map(Run::epoch).or_else(|| self.ended.get(run).map(|s| s.epoch))
     }
 
-    /// What is known of every run, in the order of their ids.
+    /// What is known of every run: of the open ones, then of those that have ended.
     pub fn statuses(&self) -> impl Iterator<Item = Status> + '_ {
-        self.runs.values().map(Run::status).chain(self.ended.values().cloned())
+        self.open_statuses().chain(self.ended.values().cloned())
     }
 
     /// Runs that have not ended.
@@ -123,6 +129,7 @@ impl Scheduler {
     /// Takes one event in.
     pub fn step(&mut self, event: Event, now: Millis) -> Vec<Action> {
         let mut out = Vec::new();
+        self.seen = now;
         match event {
             Event::Submitted(accepted) => self.submitted(*accepted, now, &mut out),
             Event::WorkerJoined { worker, slots, running } => self.joined(worker, slots, running, now, &mut out),
@@ -147,6 +154,17 @@ impl Scheduler {
                     r.cancel(message, now, &mut out);
                 }
             }
+            Event::Paused { run } => {
+                if let Some(r) = self.runs.get_mut(&run) {
+                    r.pause(now, &mut out);
+                }
+            }
+            Event::Unpaused { run } => {
+                if let Some(r) = self.runs.get_mut(&run) {
+                    r.unpause(now, &mut out);
+                }
+            }
+            Event::Draining { worker } => self.drain(worker, &mut out),
             Event::Published { run } => {
                 if let Some(r) = self.runs.get_mut(&run) {
                     r.published(now, &mut out);
@@ -260,7 +278,9 @@ impl Scheduler {
             // It works for the coordinator that took over.
             return out.push(Action::Close { worker });
         }
-        let had = self.workers.get(&worker).map(|w| w.leases.clone()).unwrap_or_default();
+        let before = self.workers.get(&worker);
+        let draining = before.is_some_and(|w| w.draining);
+        let had = before.map(|w| w.leases.clone()).unwrap_or_default();
         let has: BTreeSet<_> = running.iter().map(|held| (held.run.clone(), held.attempt)).collect();
         for (run, attempt) in had.difference(&has) {
             if let Some(r) = self.runs.get_mut(run) {
@@ -279,7 +299,12 @@ impl Scheduler {
                 out.push(Action::Revoke { worker: worker.clone(), run, attempt });
             }
         }
-        self.workers.insert(worker, Worker { slots: slots.min(SLOTS_MAX), last_seen: now, left: None, leases });
+        if draining {
+            // It may not have heard it on the stream before.
+            out.push(Action::Drain { worker: worker.clone() });
+        }
+        let slots = slots.min(SLOTS_MAX);
+        self.workers.insert(worker, Worker { slots, last_seen: now, left: None, draining, leases });
     }
 
     fn heartbeat(
@@ -344,24 +369,6 @@ impl Scheduler {
                 && let Some(w) = self.workers.get_mut(worker)
             {
                 w.leases.remove(&(run.clone(), *attempt));
-            }
-        }
-    }
-
-    /// Gives every free slot the next task: the run accepted first has the first turn.
-    fn grant(&mut self, now: Millis, out: &mut Vec<Action>) {
-        if self.stepping_down {
-            return;
-        }
-        let mut line: Vec<&mut Run> = self.runs.values_mut().collect();
-        line.sort_by_key(|r| r.accepted().at);
-        for (id, worker) in &mut self.workers {
-            let heard = worker.hears(self.timing, now);
-            while heard && (worker.leases.len() as u64) < u64::from(worker.slots) {
-                let next = line.iter_mut().find_map(|r| r.lease(id, now).map(|lease| (r.id().clone(), lease)));
-                let Some((run, (attempt, task))) = next else { return };
-                worker.leases.insert((run.clone(), attempt));
-                out.push(Action::Grant { worker: id.clone(), lease: Box::new(Lease { run, attempt, task }) });
             }
         }
     }

@@ -56,6 +56,8 @@ pub struct Run {
     finish_given_up: bool,
     pub(super) decision: Option<Decision>,
     pub(super) done: bool,
+    /// An operator holds it.
+    pub(super) paused: bool,
     pub(super) journalled_attempts: u64,
     /// Attempts of which the journal tells the end, but for those that were lost with their worker: they may be at work yet.
     pub(super) ended: BTreeSet<AttemptId>,
@@ -63,6 +65,8 @@ pub struct Run {
     /// Staged files that no fact will use: deleted by the next live step.
     pub(super) garbage: Vec<Staged>,
     // What follows are hints: gone with the process.
+    /// When it was last given a lease; before the first, when this coordinator got it.
+    pub(super) served: Millis,
     pub(super) stall: Stall,
     pub(super) paces: Paces,
     pub(super) waiting: BTreeSet<TaskKey>,
@@ -83,6 +87,7 @@ impl Run {
         // Above those of the table that stands in the folder, so that no part has the name of one of its.
         let epoch = accepted.standing.as_ref().map_or(Epoch(0), |standing| standing.epoch());
         Self {
+            served: accepted.at,
             accepted,
             epoch,
             counter: 0,
@@ -101,6 +106,7 @@ impl Run {
             finish_given_up: false,
             decision: None,
             done: false,
+            paused: false,
             journalled_attempts: 0,
             ended: BTreeSet::new(),
             budgets: BTreeMap::new(),
@@ -125,7 +131,9 @@ impl Run {
         let Some(Fact::RunAccepted(accepted)) = facts.next() else { return None };
         let mut run = Run::new(*accepted);
         for fact in facts {
-            if !(planted(Mutant::FailureForgotten) && matches!(fact, Fact::AttemptFailed { .. })) {
+            let forgotten = planted(Mutant::FailureForgotten) && matches!(fact, Fact::AttemptFailed { .. })
+                || planted(Mutant::PauseForgotten) && matches!(fact, Fact::Paused { .. });
+            if !forgotten {
                 run.apply(&fact);
             }
         }
@@ -203,6 +211,7 @@ impl Run {
             }
             Fact::RunDecided(decision) | Fact::RunAborted(decision) => {
                 self.decision = Some(decision.clone());
+                self.paused = false;
                 self.waiting.clear();
                 self.issued.clear();
             }
@@ -212,6 +221,8 @@ impl Run {
                 self.garbage.extend(before);
                 self.is_there(TaskKey::Parse(*partition));
             }
+            Fact::Paused { .. } => self.paused = true,
+            Fact::Unpaused { .. } => self.paused = false,
             Fact::RunDone { .. } => self.done = true,
         }
     }
@@ -254,7 +265,7 @@ impl Run {
         partition.staged = Some((attempt, Box::new(parsed.clone())));
         self.staged = (self.staged.0.plus(parsed.counts), self.staged.1 + partition.range.bytes());
         self.waiting.remove(&TaskKey::Parse(id));
-        let place = self.place(id);
+        let place = self.place_of(id);
         let Some(fold) = &mut self.fold else { return };
         let before = fold.known();
         let (partitions, line) = (&self.partitions, &self.line);
@@ -304,6 +315,7 @@ impl Run {
 
     /// Begins the next epoch: the first thing that a coordinator does with a run.
     pub(super) fn begin_epoch(&mut self, now: Millis, out: &mut Vec<Action>) {
+        self.served = now;
         let epoch = Epoch(self.epoch.0 + u32::from(!planted(Mutant::EpochNotRaised) || self.epoch.0 == 0));
         self.record(Fact::EpochBegun { epoch, at: now }, out);
         self.advance(now, out);

@@ -15,7 +15,7 @@ use crate::plan;
 
 impl Run {
     /// The how-manieth a partition is in the source, from 0.
-    pub(super) fn place(&self, id: PartitionId) -> usize {
+    pub(super) fn place_of(&self, id: PartitionId) -> usize {
         let start = self.partitions[id.0 as usize].range.start;
         self.line.partition_point(|other| self.partitions[other.0 as usize].range.start < start)
     }
@@ -27,12 +27,12 @@ impl Run {
 
     /// The true state before a partition's range, where it is known.
     pub(super) fn start_of(&self, id: PartitionId) -> Option<StateId> {
-        self.fold.as_ref().and_then(|fold| fold.start(self.place(id)))
+        self.fold.as_ref().and_then(|fold| fold.start(self.place_of(id)))
     }
 
     /// Takes in that a partition ends at `at`, and another one begins there.
     pub(super) fn take_split(&mut self, id: PartitionId, at: u64) {
-        let place = self.place(id);
+        let place = self.place_of(id);
         let parent = &mut self.partitions[id.0 as usize];
         debug_assert!(parent.staged.is_none() && parent.range.start < at && at < parent.range.end, "TILES");
         let rest = Span::new(at, parent.range.end);

@@ -2,6 +2,7 @@
 
 use batteuse_shared::ids::{Epoch, RunId};
 use batteuse_shared::report::{Reason, Report, RunState};
+use batteuse_shared::status::Waits;
 use batteuse_shared::table::Counts;
 use batteuse_shared::time::Millis;
 
@@ -38,6 +39,8 @@ pub struct Status {
     pub bytes_done: u64,
     /// Counts over the partitions staged so far, proven or not: for the eye only.
     pub counts: Counts,
+    /// What it waits for, if it waits.
+    pub waits: Option<Waits>,
     /// Failures by the environment since the last attempt that went well, and the last one's message.
     pub stalled: Option<(u32, String)>,
     /// Publish attempts that failed, and the last one's message.
@@ -55,13 +58,14 @@ impl Run {
         match (&self.decision, self.done) {
             (Some(decision), true) => decision.state,
             (Some(_), false) => RunState::Publishing,
+            (None, _) if self.paused => RunState::Paused,
             (None, _) if self.inspected.is_some() => RunState::Running,
             (None, _) if self.leases.is_empty() => RunState::Pending,
             (None, _) => RunState::Planning,
         }
     }
 
-    /// A glance.
+    /// A glance; whether it waits for a slot or a worker the scheduler tells.
     #[must_use]
     pub fn status(&self) -> Status {
         let (counts, staged_bytes) = self.staged;
@@ -81,6 +85,7 @@ impl Run {
             bytes: self.accepted.source.version.bytes,
             bytes_done: (staged_bytes + running).min(self.accepted.source.version.bytes),
             counts,
+            waits: self.waits(),
             stalled: (self.stall.failures > 0).then(|| (self.stall.failures, self.stall.message.clone())),
             publish_failures: (self.publish_failures > 0)
                 .then(|| (self.publish_failures, self.publish_message.clone())),

@@ -104,7 +104,7 @@ impl Run {
 
     /// A second attempt at a task that has one.
     fn back_up(&mut self, task: TaskKey, worker: &WorkerId, now: Millis) -> Option<(AttemptId, Task)> {
-        let may = self.stall.until <= now && !self.connections_are_out(task);
+        let may = !self.is_held(now) && !self.connections_are_out(task);
         may.then(|| self.issue(task, worker, now))
     }
 }

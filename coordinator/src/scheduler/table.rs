@@ -5,6 +5,7 @@
 use batteuse_shared::ids::{AttemptId, PartitionId};
 use batteuse_shared::layout;
 use batteuse_shared::spec::Postgres;
+use batteuse_shared::status::Waits;
 use batteuse_shared::task::{Parsed, TableRef};
 
 use super::messages::TaskKey;
@@ -28,6 +29,13 @@ impl Run {
         let parses = |key: TaskKey| matches!(key, TaskKey::Parse(_));
         let out = || self.leases.values().filter(|lease| parses(lease.task)).count();
         self.postgres().is_some_and(|postgres| parses(key) && out() >= postgres.max_connections as usize)
+    }
+
+    /// What the run waits for, if more of its tasks would be too many connections.
+    pub(super) fn waits_for_connections(&self) -> Option<Waits> {
+        let most = self.postgres()?.max_connections;
+        let next = self.waiting.first()?;
+        self.connections_are_out(*next).then_some(Waits::Connections { most })
     }
 
     /// What `attempt` at a partition is to stage.

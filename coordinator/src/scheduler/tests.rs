@@ -21,6 +21,8 @@ use batteuse_shared::task::{
 use batteuse_shared::time::Millis;
 
 mod folders;
+mod operator;
+mod queue;
 mod replacing;
 mod seams;
 mod stragglers;
@@ -55,6 +57,7 @@ fn accepted() -> Accepted {
             partition_by: Vec::new(),
         }),
         rejects: Rejects::default(),
+        priority: 0,
     };
     let metadata = Metadata { name: "job".to_owned() };
     let job = Job { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec };
@@ -239,6 +242,7 @@ fn names(actions: &[Action]) -> Vec<String> {
         Action::Shorten { end, .. } => format!("shorten to {end}"),
         Action::Ack { .. } => "ack".to_owned(),
         Action::Refuse { .. } => "refuse".to_owned(),
+        Action::Drain { .. } => "drain".to_owned(),
         Action::Close { .. } => "close".to_owned(),
         Action::Alive { beat, .. } => format!("alive {beat}"),
         Action::Discard { unwanted, .. } => format!("discard {}", unwanted.len()),

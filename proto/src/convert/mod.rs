@@ -8,7 +8,7 @@ mod outcome;
 mod table;
 mod task;
 
-use batteuse_shared::ids::{AttemptId, RunId};
+use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
 use batteuse_shared::limits::{NAME_BYTES_MAX, SOURCE_BYTES_MAX};
 use batteuse_shared::span::StateId;
 
@@ -134,6 +134,11 @@ pub(crate) fn state(field: &'static str, value: u32) -> Read<StateId> {
 /// A run's id.
 pub(crate) fn run_id(field: &'static str, text: &str) -> Read<RunId> {
     RunId::new(text).map_err(|bad| WireError::invalid(field, bad))
+}
+
+/// A worker's name.
+pub(crate) fn worker_id(field: &'static str, text: &str) -> Read<WorkerId> {
+    WorkerId::new(text).map_err(|bad| WireError::invalid(field, bad))
 }
 
 /// Names an attempt on the wire.

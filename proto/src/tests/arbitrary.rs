@@ -9,6 +9,7 @@ use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
 use batteuse_shared::spec::{
     Auto, ColumnSpec, Columns, Compression, Csv, DeclaredType, Dialect, Encoding, Ragged, TableName,
 };
+use batteuse_shared::status::{Waits, WorkerStatus};
 use batteuse_shared::table::{Checksum, Classes, Column, ColumnType, Counts, Digest};
 use batteuse_shared::task::{
     Failure, FailureClass, FinishTask, Finished, Held, InspectTask, Inspected, Lease, Measured, Outcome, ParseTask,
@@ -377,6 +378,26 @@ fn reason() -> impl Strategy<Value = Reason> {
     ]
 }
 
+fn waits() -> impl Strategy<Value = Waits> {
+    prop_oneof![
+        Just(Waits::Unpause),
+        Just(Waits::Worker),
+        any::<u64>().prop_map(|runs_before| Waits::Slot { runs_before }),
+        (words(), any::<u64>()).prop_map(|(message, at)| Waits::Storage { message, retry_at: Millis(at) }),
+        any::<u32>().prop_map(|most| Waits::Connections { most }),
+    ]
+}
+
+pub(super) fn worker_status() -> impl Strategy<Value = WorkerStatus> {
+    let figures = (any::<u32>(), any::<u32>(), any::<u64>());
+    ("[a-z0-9-]{1,100}", figures, any::<bool>(), any::<bool>()).prop_map(
+        |(name, (slots, leases, silent_ms), connected, draining)| {
+            let worker = WorkerId::new(&name).expect("in the alphabet");
+            WorkerStatus { worker, slots, leases, silent_ms, connected, draining }
+        },
+    )
+}
+
 pub(super) fn run_status() -> impl Strategy<Value = RunStatus> {
     use RunState as S;
     let state = select(vec![
@@ -390,9 +411,10 @@ pub(super) fn run_status() -> impl Strategy<Value = RunStatus> {
         S::Failed,
         S::Cancelled,
     ]);
-    let head = (run(), filled(), state, option::of(reason()), filled(), option::of(words()), option::of(words()));
+    let words = (option::of(words()), option::of(words()), option::of(waits()));
+    let head = (run(), filled(), state, option::of(reason()), filled(), words);
     (head, any::<[u64; 8]>(), any::<u32>()).prop_map(
-        |((run, job, state, reason, output_url, report_json, trouble), figures, running)| {
+        |((run, job, state, reason, output_url, (report_json, trouble, waits)), figures, running)| {
             let [partitions, accepted, attempts, bytes, bytes_done, read, rejected, started] = figures;
             RunStatus {
                 run,
@@ -411,6 +433,7 @@ pub(super) fn run_status() -> impl Strategy<Value = RunStatus> {
                 started: Millis(started),
                 report_json,
                 trouble,
+                waits,
             }
         },
     )

@@ -1,6 +1,6 @@
 //! Every bound that is checked on the way in: one broken field each, and the whole text of its refusal.
 
-use batteuse_shared::ids::{AttemptId, RunId};
+use batteuse_shared::ids::{AttemptId, RunId, WorkerId};
 use batteuse_shared::limits::{
     COLUMNS_MAX, FAILURE_MESSAGE_BYTES_MAX, HIVE_FILES_MAX, HIVE_FOLDER_BYTES_MAX, MESSAGE_BYTES_MAX, PARTITIONS_MAX,
     PHASE_US_MAX, SLOTS_MAX,
@@ -351,5 +351,17 @@ fn requests_and_statuses_are_checked() {
     );
     let status = v1::RunStatus { run: "r".to_owned(), job: "j".to_owned(), ..<_>::default() };
     assert_eq!(refusal::<RunStatus, _>(status.clone()), missing("RunStatus.state"));
-    assert_eq!(refusal::<RunStatus, _>(v1::RunStatus { state: 10, ..status }), unknown("RunStatus.state", 10));
+    assert_eq!(refusal::<RunStatus, _>(v1::RunStatus { state: 10, ..status.clone() }), unknown("RunStatus.state", 10));
+    let head = v1::RunStatus { state: 1, output_url: "file:///out/".to_owned(), ..status };
+    let waits = |kind| v1::RunStatus { waits: Some(v1::Waits { kind }), ..head.clone() };
+    assert_eq!(refusal::<RunStatus, _>(waits(None)), missing("Waits.kind"));
+    let storage = v1::WaitsStorage { message: "x".repeat(2_001), retry_at_ms: 1 };
+    assert_eq!(
+        refusal::<RunStatus, _>(waits(Some(v1::waits::Kind::Storage(storage)))),
+        "WaitsStorage.message: 2001 bytes, where 0 to 2000 are allowed"
+    );
+    assert_eq!(
+        refusal::<WorkerId, _>(v1::DrainRequest { worker: String::new() }),
+        "DrainRequest.worker: \"\" is not a valid worker id: 1 to 100 characters of a-z, 0-9 and '-'"
+    );
 }

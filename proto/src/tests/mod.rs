@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use prost::Message;
 
-use crate::control::{RunList, Submission};
+use crate::control::{RunList, Submission, WorkerList};
 use crate::messages::{CoordinatorSays, WorkerSays};
 use crate::status::RunStatus;
 use crate::{FILE_DESCRIPTOR_SET, WireError, v1};
@@ -102,11 +102,18 @@ proptest! {
     }
 
     #[test]
+    fn workers_are_read_as_they_were_written(workers in vec(arbitrary::worker_status(), 0..3), more: bool) {
+        let list = WorkerList { workers, more };
+        prop_assert_eq!(carried::<WorkerList, v1::WorkersReply>(list.clone()).expect("valid"), list);
+    }
+
+    #[test]
     fn random_bytes_do_no_harm(bytes in vec(any::<u8>(), 0..300)) {
         survives::<WorkerSays, v1::WorkerMessage>(&bytes);
         survives::<CoordinatorSays, v1::CoordinatorMessage>(&bytes);
         survives::<RunStatus, v1::RunStatus>(&bytes);
         survives::<Submission, v1::SubmitRequest>(&bytes);
+        survives::<WorkerList, v1::WorkersReply>(&bytes);
     }
 
     #[test]

@@ -82,6 +82,10 @@ impl Job {
         check_output(&self.spec.output, &mut found);
         hive::check(&self.spec, &mut found);
         check_tolerance(self.spec.rejects.tolerate, &mut found);
+        let (priority, max) = (self.spec.priority, limits::PRIORITY_MAX);
+        if !(-max..=max).contains(&priority) {
+            found.add("spec.priority", format!("{priority} is out of range: use -{max} to {max}"));
+        }
         found.verdict()
     }
 }

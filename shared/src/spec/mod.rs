@@ -65,6 +65,14 @@ pub struct Spec {
     /// How many rejects are borne.
     #[serde(default)]
     pub rejects: Rejects,
+    /// Whose turn the next free slot is: -100 to 100, the highest first. Waiting adds to it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+}
+
+/// Whether it is the default, which a spec need not tell.
+fn is_zero(priority: &i32) -> bool {
+    *priority == 0
 }
 
 /// The source file and its dialect.

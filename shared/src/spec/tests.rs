@@ -62,9 +62,9 @@ fn csv() -> impl Strategy<Value = Csv> {
 fn job() -> impl Strategy<Value = Job> {
     let compression =
         prop_oneof![Just(Compression::None), Just(Compression::Snappy), (1u8..=22).prop_map(Compression::Zstd)];
-    let tolerate = (option::of(any::<u64>()), option::of(0.0..=100.0f64));
+    let tolerate = (option::of(any::<u64>()), option::of(0.0..=100.0f64), any::<i32>());
     (".{0,9}", ".{0,9}", csv(), any::<u64>(), columns(), compression, tolerate).prop_map(
-        |(name, url, csv, bytes, columns, compression, (count, percent))| Job {
+        |(name, url, csv, bytes, columns, compression, (count, percent, priority))| Job {
             api_version: API_VERSION.to_owned(),
             kind: KIND.to_owned(),
             metadata: Metadata { name },
@@ -80,6 +80,7 @@ fn job() -> impl Strategy<Value = Job> {
                     partition_by: vec!["siret".to_owned()],
                 }),
                 rejects: Rejects { tolerate: Tolerance { count, percent } },
+                priority,
             },
         },
     )
@@ -317,6 +318,7 @@ fn every_other_rule_says_where_and_what_to_do() {
             json!({"spec.partition": {"bytes": 0}}),
             "spec.partition.bytes: 0 bytes are out of range: use 1 byte to 1 PiB, such as 64MiB",
         ),
+        (json!({"spec.priority": 101}), "spec.priority: 101 is out of range: use -100 to 100"),
         (
             json!({"spec.columns": []}),
             "spec.columns: the list of columns is empty: name every column of the file, or write infer",

@@ -1,6 +1,7 @@
 //! Runs into a table of a database: how many leases are out at once, what is believed, and what is published.
 
 use batteuse_shared::spec::{Output, Postgres, TableMode};
+use batteuse_shared::status::Waits;
 use batteuse_shared::task::StagedTable;
 
 use super::*;
@@ -35,6 +36,8 @@ fn no_more_leases_are_out_than_connections_are_allowed() {
     let (mut stage, leases) = inspected_into_a_table(2);
     assert_eq!(leases.len(), 2, "a third slot is free");
     assert_eq!(names(&stage.step(Event::Tick)), [""; 0]);
+    let waits = stage.scheduler.statuses().next().unwrap().waits;
+    assert_eq!(waits, Some(Waits::Connections { most: 2 }));
     let said = stage.report("w", &leases[0], own(&leases[0]));
     assert_eq!(names(&said), ["record Staged", "ack", "grant 2 guess"]);
     assert_eq!(inspected_into_a_table(3).1.len(), 3);
