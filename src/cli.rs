@@ -15,7 +15,7 @@ use crate::cmd::generate::GenerateArgs;
 use crate::generate::Shape;
 
 /// The flags of [`JobFlags`], by their fields: all of them, so that clap names the one that stands beside a spec.
-pub(crate) const JOB_FLAGS: [&str; 13] = [
+pub(crate) const JOB_FLAGS: [&str; 14] = [
     "from",
     "to",
     "mode",
@@ -29,6 +29,7 @@ pub(crate) const JOB_FLAGS: [&str; 13] = [
     "all_text",
     "ragged",
     "tolerate",
+    "quarantine_bytes",
 ];
 
 /// Flags of `run`: a job from flags, or from a spec.
@@ -108,6 +109,10 @@ pub struct JobFlags {
     /// Rejects that a run bears: a count, or a share such as 0.5%; once each, the run passes if either holds
     #[arg(long, value_name = "N|P%", value_parser = tolerate, allow_negative_numbers = true)]
     pub tolerate: Vec<Tolerate>,
+
+    /// Bytes in records that kill whoever parses them, such as 1MiB, which the run may set aside unread [default: 0]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, allow_negative_numbers = true)]
+    pub quarantine_bytes: Option<u64>,
 }
 
 /// Form of the run report.

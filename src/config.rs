@@ -175,7 +175,10 @@ pub fn job_from_flags(args: &RunArgs) -> Result<Job, ConfigError> {
                 mode: flags.mode.unwrap_or_default(),
                 partition_by: flags.partition_by.clone(),
             }),
-            rejects: Rejects { tolerate: tolerance(&flags.tolerate)? },
+            rejects: Rejects {
+                tolerate: tolerance(&flags.tolerate)?,
+                quarantine_bytes: flags.quarantine_bytes.unwrap_or(0),
+            },
             priority: 0,
         },
     };

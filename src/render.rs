@@ -170,8 +170,12 @@ fn worker_line(w: &WorkerStatus, width: usize) -> String {
     let seconds = w.silent_ms / 1_000;
     let left = if w.connected { "" } else { "  gone" };
     let draining = if w.draining { "  draining" } else { "" };
+    let aside = if w.aside { "  set aside: different tasks crashed on it" } else { "" };
     let name = w.worker.to_string();
-    format!("{name:<width$}  {:>3} of {:<3} slots leased  heard {seconds} s ago{left}{draining}\n", w.leases, w.slots)
+    format!(
+        "{name:<width$}  {:>3} of {:<3} slots leased  heard {seconds} s ago{left}{draining}{aside}\n",
+        w.leases, w.slots
+    )
 }
 
 /// Prints how a worker stands.

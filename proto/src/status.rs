@@ -137,8 +137,8 @@ impl TryFrom<v1::Waits> for Waits {
 
 impl From<WorkerStatus> for v1::WorkerStatus {
     fn from(status: WorkerStatus) -> Self {
-        let WorkerStatus { worker, slots, leases, silent_ms, connected, draining } = status;
-        Self { worker: worker.into(), slots, leases, silent_ms, connected, draining }
+        let WorkerStatus { worker, slots, leases, silent_ms, connected, draining, aside } = status;
+        Self { worker: worker.into(), slots, leases, silent_ms, connected, draining, aside }
     }
 }
 
@@ -146,8 +146,16 @@ impl TryFrom<v1::WorkerStatus> for WorkerStatus {
     type Error = WireError;
 
     fn try_from(wire: v1::WorkerStatus) -> Read<Self> {
-        let v1::WorkerStatus { worker, slots, leases, silent_ms, connected, draining } = wire;
-        Ok(Self { worker: worker_id("WorkerStatus.worker", &worker)?, slots, leases, silent_ms, connected, draining })
+        let v1::WorkerStatus { worker, slots, leases, silent_ms, connected, draining, aside } = wire;
+        Ok(Self {
+            worker: worker_id("WorkerStatus.worker", &worker)?,
+            slots,
+            leases,
+            silent_ms,
+            connected,
+            draining,
+            aside,
+        })
     }
 }
 

@@ -200,6 +200,36 @@ pub const FAILURES_ENVIRONMENT_MAX: u32 = 5;
 /// Attempts of one task that may panic before the run fails: a bug is deterministic, so trying on is waste.
 pub const FAILURES_CRASH_MAX: u32 = 3;
 
+/// Attempts at one range that may crash, hang or be lost with their worker before it is tried in a process of its own; the next one that
+/// crashes or hangs has the range cut in halves. Once may be chance; twice is a habit.
+pub const KILLS_BEFORE_ALONE: u32 = 2;
+
+/// Bytes of a range that kills at which it is cut no further, and set aside: some hundred records are lost beside the one that kills, and
+/// a GiB is cut fourteen times to get there.
+pub const QUARANTINE_BYTES_MAX: u64 = 64 << 10;
+
+/// At most this part of a planned partition is set aside for one record, where partitions are small.
+pub const QUARANTINE_PARTITION_SHARE: u64 = 16;
+
+/// Different tasks that may crash or hang on one worker, without one that goes well in between, before it is set aside.
+pub const ASIDE_TASKS: usize = 3;
+
+/// Times a lease's time that a worker is set aside: five minutes. A node that was repaired takes work again without anybody's help.
+pub const ASIDE_TTLS: u64 = 20;
+
+/// Workers that crash within a lease's time, at as many different tasks, at which their run waits: a rack that goes down, or a fault of the
+/// run itself, is no reason to spend its tasks' budgets.
+pub const CRASHED_WORKERS: usize = 3;
+
+/// See [`CRASHED_WORKERS`].
+pub const CRASHED_TASKS: usize = 3;
+
+/// Times a lease's time that a run waits then: half a minute; doubles.
+pub const HOLD_TTLS: u64 = 2;
+
+/// Times that this wait doubles: up to four minutes.
+pub const HOLD_DOUBLINGS_MAX: u32 = 3;
+
 /// Attempts of one task that may hang before the run fails: each takes a minute and a slot of a worker.
 pub const FAILURES_HUNG_MAX: u32 = 3;
 

@@ -49,6 +49,10 @@ pub enum Mutant {
     FailureForgotten,
     /// The rest of a range that was given away is parsed by nobody.
     RestForgotten,
+    /// A crash under a wrong guess of a range's start accuses the range.
+    GuessAccuses,
+    /// What kills a worker is tried on, and not in a process of its own.
+    NeverAlone,
     /// A report about what a range was before its rest was given away is taken.
     OldRangeAccepted,
     /// A run that was paused is not, when its journal is read.
@@ -58,7 +62,7 @@ pub enum Mutant {
 }
 
 /// All of them.
-pub const ALL: [Mutant; 25] = [
+pub const ALL: [Mutant; 27] = [
     Mutant::NoFencing,
     Mutant::ActBeforeJournal,
     Mutant::StaleTokenAccepted,
@@ -84,6 +88,8 @@ pub const ALL: [Mutant; 25] = [
     Mutant::OldRangeAccepted,
     Mutant::PauseForgotten,
     Mutant::LeasedWhilePaused,
+    Mutant::NeverAlone,
+    Mutant::GuessAccuses,
 ];
 
 #[cfg(feature = "mutants")]

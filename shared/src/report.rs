@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::RunId;
 use crate::spec::TableName;
-use crate::table::{Counts, Digest};
+use crate::table::{Checksum, Counts, Digest};
 use crate::task::{Phases, RejectShown, SourceRef};
 
 /// States of a run.
@@ -192,8 +192,27 @@ pub struct Report {
     pub table: Option<TableName>,
     /// The equation of CONSERVATION.
     pub equation: Equation,
+    /// What was set aside unread, in the order of the source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantines: Vec<Quarantine>,
     /// The first few rejects.
     pub rejects_shown: Vec<RejectShown>,
+}
+
+/// Records that were set aside unread, because they kill whoever parses them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantine {
+    /// Offset in the source of the first record's first byte.
+    pub start: u64,
+    /// Offset behind the last record.
+    pub end: u64,
+    /// How many.
+    pub records: u64,
+    /// sha256 of these bytes.
+    pub sha256: Checksum,
+    /// How the last attempt to parse them failed.
+    pub reason: String,
 }
 
 /// CONSERVATION, stated and checked.

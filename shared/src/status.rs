@@ -50,4 +50,6 @@ pub struct WorkerStatus {
     pub connected: bool,
     /// Whether it takes no more leases: it was asked to drain, or leaves by itself.
     pub draining: bool,
+    /// Whether it gets none for a while, because different tasks crashed on it.
+    pub aside: bool,
 }

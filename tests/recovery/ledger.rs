@@ -103,6 +103,9 @@ pub fn must_be_lawful(facts: &[Fact], firsts: &Firsts, how: &str) {
                 assert!(*begun > epoch, "{how}: fact {i}: epochs rise");
                 epoch = *begun;
             }
+            Fact::Split { .. } | Fact::Quarantined { .. } => {
+                panic!("{how}: nothing was late, and nothing kills: {fact:?}")
+            }
             Fact::AttemptFailed { .. } | Fact::SteppedDown { .. } | Fact::Paused { .. } | Fact::Unpaused { .. } => {}
             Fact::RunDecided(_) | Fact::RunAborted(_) => {
                 assert!(once.insert("decision".to_owned()), "{how}: fact {i}: decided twice");

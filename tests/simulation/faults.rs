@@ -31,6 +31,8 @@ pub enum Fault {
     RangeSplit,
     /// A second attempt is begun beside another; the same.
     BackedUp,
+    /// An attempt dies of a record, with its worker or alone; what is in the source, and not injected.
+    Poisoned,
     /// An attempt panics.
     AttemptCrashes,
     /// An attempt finds its disk full.
@@ -62,7 +64,7 @@ pub enum Fault {
 }
 
 /// All of them.
-pub const ALL: [Fault; 26] = [
+pub const ALL: [Fault; 27] = [
     Fault::ReplyLost,
     Fault::NotWritten,
     Fault::StoreSilent,
@@ -75,6 +77,7 @@ pub const ALL: [Fault; 26] = [
     Fault::AttemptSlow,
     Fault::RangeSplit,
     Fault::BackedUp,
+    Fault::Poisoned,
     Fault::AttemptCrashes,
     Fault::AttemptStalls,
     Fault::KilledBeforeAppend,
@@ -108,7 +111,7 @@ impl Faults {
         let calm = chance.below(8) == 0;
         for fault in ALL {
             let rare = match fault {
-                Fault::RangeSplit | Fault::BackedUp => continue,
+                Fault::RangeSplit | Fault::BackedUp | Fault::Poisoned => continue,
                 Fault::Cancelled => 400,
                 Fault::AttemptHangs
                 | Fault::AttemptCrashes

@@ -6,7 +6,8 @@ use batteuse_coordinator::scheduler::{Accepted, Fact, Run};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::{FAILURES_CRASH_MAX, FAILURES_HUNG_MAX, FAILURES_LOST_MAX, FILE_BYTES_DEFAULT};
-use batteuse_shared::report::{Reason, Report};
+use batteuse_shared::report::{Quarantine, Reason, Report};
+use batteuse_shared::span::Span;
 use batteuse_shared::spec::{
     API_VERSION, Auto, Columns, Compression, Csv, Job as Spec, KIND, Metadata, Mode, Output, Parquet, Partition,
     Rejects, Source as SourceSpec, Spec as Body, Tolerance,
@@ -31,6 +32,7 @@ pub fn draw(number: u64, chance: &mut Chance) -> Job {
     };
     // Partitions of one byte are many; so the source is short then.
     let bytes = bytes.max(source.size() / 40 + u64::from(bytes > 1));
+    let quarantine_bytes = [0, 10_000][chance.below(2) as usize];
     let url = "file:///in.csv".to_owned();
     let run = RunId::new(&format!("run-{number}")).expect("valid");
     let spec = Body {
@@ -44,7 +46,7 @@ pub fn draw(number: u64, chance: &mut Chance) -> Job {
             mode: Mode::Error,
             partition_by: Vec::new(),
         }),
-        rejects: Rejects { tolerate: Tolerance { count: Some(u64::MAX), percent: None } },
+        rejects: Rejects { tolerate: Tolerance { count: Some(u64::MAX), percent: None }, quarantine_bytes },
         priority: [0, 0, 100, -100][chance.below(4) as usize],
     };
     let metadata = Metadata { name: "job".to_owned() };
@@ -80,7 +82,7 @@ impl World {
             return Err(format!("staged files are left: {:?}", staging[0].0));
         }
         if decision.manifest_sha256.is_none() {
-            self.may_have_failed(&facts, decision.reason.as_ref())?;
+            self.may_have_failed(job, &facts, decision.reason.as_ref())?;
             return match parts.first() {
                 Some((path, _)) => Err(format!("VISIBLE-IS-DECIDED: {path} of a run that failed")),
                 None if success => Err("VISIBLE-IS-DECIDED: _SUCCESS of a run that failed".to_owned()),
@@ -99,7 +101,10 @@ impl World {
     /// EXACT: what is visible is what one sequential reader makes of the source.
     fn must_be_exact(&self, job: usize, parts: &[(String, Vec<u8>)]) -> Result<(), String> {
         let run = self.run_of(job);
-        let (want, _) = self.jobs[job].source.whole();
+        let aside = Run::replay(self.store.facts(&run)).map(|run| run.report().quarantines).unwrap_or_default();
+        self.must_be_poison(job, &aside)?;
+        let aside: Vec<Span> = aside.iter().map(|q| Span::new(q.start, q.end)).collect();
+        let want = self.jobs[job].source.whole_but(&aside);
         let (mut rows, mut digest) = (0, Digest::default());
         for (path, content) in parts {
             let text = std::str::from_utf8(content).expect("text");
@@ -119,9 +124,23 @@ impl World {
         Ok(())
     }
 
+    /// Only what kills is set aside, or what crashed by chance again and again.
+    fn must_be_poison(&self, job: usize, aside: &[Quarantine]) -> Result<(), String> {
+        let holds = |q: &Quarantine| self.jobs[job].source.poison.is_some_and(|at| q.start <= at && at < q.end);
+        let chance = self.came(Fault::AttemptCrashes) + self.came(Fault::AttemptHangs) > 0;
+        match aside.iter().find(|q| !holds(q)) {
+            Some(q) if !chance => Err(format!("EXACT: bytes {} to {} are set aside, and kill nobody", q.start, q.end)),
+            _ => Ok(()),
+        }
+    }
+
+    fn came(&self, fault: Fault) -> u64 {
+        self.store.faults(|faults| faults.came.get(&fault).copied().unwrap_or_default())
+    }
+
     /// A run fails only when one of its tasks failed in one way as often as that may be.
-    fn may_have_failed(&self, facts: &[Fact], reason: Option<&Reason>) -> Result<(), String> {
-        let came = |fault: Fault| self.store.faults(|faults| faults.came.get(&fault).copied().unwrap_or_default());
+    fn may_have_failed(&self, job: usize, facts: &[Fact], reason: Option<&Reason>) -> Result<(), String> {
+        let Job { source, accepted } = &self.jobs[job];
         let mut budgets: BTreeMap<(TaskKey, FailureClass), u32> = BTreeMap::new();
         for fact in facts {
             if let Fact::AttemptFailed { task, failure, .. } = fact {
@@ -134,9 +153,16 @@ impl World {
             FailureClass::Lost => *times >= FAILURES_LOST_MAX,
             _ => false,
         };
+        // A part of a range that killed is cut, or set aside, at its first crash.
+        let of_range = |((task, class), _): (&(TaskKey, FailureClass), &u32)| {
+            matches!(task, TaskKey::Parse(_)) && matches!(class, FailureClass::Crash | FailureClass::Hung)
+        };
+        let chance = self.came(Fault::AttemptCrashes) + self.came(Fault::AttemptHangs) > 0;
+        let poison = source.poison.is_some() && accepted.job.spec.rejects.quarantine_bytes == 0;
         match reason {
-            Some(Reason::Cancelled { .. }) if came(Fault::Cancelled) > 0 => Ok(()),
+            Some(Reason::Cancelled { .. }) if self.came(Fault::Cancelled) > 0 => Ok(()),
             Some(Reason::TaskFailed { .. }) if budgets.iter().any(spent) => Ok(()),
+            Some(Reason::TaskFailed { .. }) if budgets.iter().any(of_range) && (chance || poison) => Ok(()),
             other => Err(format!("it failed for no reason that came: {other:?}")),
         }
     }

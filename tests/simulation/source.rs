@@ -31,6 +31,8 @@ pub struct Source {
     bytes: Vec<u8>,
     /// The type that inspection guesses.
     guess: ColumnType,
+    /// Where the record starts that kills whoever parses it.
+    pub poison: Option<u64>,
 }
 
 /// What one reader makes of a source, or of a part of it.
@@ -56,7 +58,9 @@ impl Source {
         let records = 1 + chance.below(60);
         let (quoted, texts, rejects) = (chance.below(4), chance.below(3), chance.below(5));
         let mut bytes = b"h\n".to_vec();
+        let mut starts = Vec::new();
         for record in 0..records {
+            starts.push(bytes.len() as u64);
             let kind = match chance.below(20) {
                 0 if rejects > 0 => b'r',
                 1 if texts == 2 || record + 1 == records => b't',
@@ -77,28 +81,37 @@ impl Source {
         if chance.below(4) == 0 {
             bytes.pop();
         }
+        let poison = (chance.below(4) == 0).then(|| starts[chance.below(records) as usize]);
         let guess = [ColumnType::Int64, ColumnType::Float64, ColumnType::Text][chance.below(3) as usize];
-        Self { bytes, guess }
+        Self { bytes, guess, poison }
     }
 
     pub fn size(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    /// One sequential read, and the type of its column.
-    pub fn whole(&self) -> (Rows, ColumnType) {
-        let ctype = self.read_whole(ColumnType::Text).classes.settle();
-        (self.read_whole(ctype), ctype)
+    /// One sequential read that passes over the records which start in these spans.
+    pub fn whole_but(&self, aside: &[Span]) -> Rows {
+        let ctype = self.read_whole(ColumnType::Text, aside).classes.settle();
+        self.read_whole(ctype, aside)
     }
 
-    fn read_whole(&self, ctype: ColumnType) -> Rows {
+    /// Whether an attempt at this task dies of it.
+    pub fn kills(&self, task: &ParseTask) -> bool {
+        let span = self.parse(task, AttemptId(0)).span;
+        !task.quarantine && self.poison.is_some_and(|at| span.start <= at && at < span.end)
+    }
+
+    fn read_whole(&self, ctype: ColumnType, aside: &[Span]) -> Rows {
         let mut rows = Rows::default();
         let mut begun = HEADER_BYTES as usize;
         let mut quoted = false;
         for at in HEADER_BYTES as usize..self.bytes.len() {
             quoted ^= self.bytes[at] == b'"';
             if (self.bytes[at] == b'\n' && !quoted) || at + 1 == self.bytes.len() {
-                rows.see(&self.bytes[begun..=at], begun as u64, ctype);
+                let start = begun as u64;
+                let passed = aside.iter().any(|span| span.start <= start && start < span.end);
+                rows.see(&self.bytes[begun..=at], start, (!passed).then_some(ctype));
                 begun = at + 1;
             }
         }
@@ -158,7 +171,8 @@ impl Source {
             let mut begun = first;
             while begun < end {
                 let next = self.boundary(begun, begun + 1).min(end);
-                rows.see(&self.bytes[begun as usize..next as usize], begun, asked);
+                let as_type = (!task.quarantine).then_some(asked);
+                rows.see(&self.bytes[begun as usize..next as usize], begun, as_type);
                 begun = next;
             }
             Span::new(first, end)
@@ -168,7 +182,7 @@ impl Source {
             ColumnType::Float64 => rows.classes.within(Classes::INT_SHORT.join(Classes::FLOAT)),
             _ => true,
         };
-        let wanted = fits && (rows.counts.written > 0 || task.partition.0 == 0);
+        let wanted = fits && !task.quarantine && (rows.counts.written > 0 || task.partition.0 == 0);
         let part = StagedPart {
             key: layout::staged_part(task.partition, attempt, 0),
             values: Vec::new(),
@@ -198,7 +212,7 @@ impl Source {
             rejects: (rows.counts.rejected > 0).then_some(rejects),
             seam: Seam { given: task.start.is_some(), merged_after: None },
             phases: Phases::default(),
-            quarantined: None,
+            quarantined: task.quarantine.then(Checksum::default),
         }
     }
 
@@ -216,8 +230,8 @@ impl Source {
 }
 
 impl Rows {
-    /// Takes in the record of these bytes, which starts at `start`, as a row of this type.
-    fn see(&mut self, record: &[u8], start: u64, ctype: ColumnType) {
+    /// Takes in the record of these bytes, which starts at `start`, as a row of this type; none: it is passed over.
+    fn see(&mut self, record: &[u8], start: u64, ctype: Option<ColumnType>) {
         let lines = record.iter().filter(|byte| **byte == b'\n').count() as u64;
         self.counts.lines += lines;
         if record == b"\n" {
@@ -225,6 +239,10 @@ impl Rows {
             return;
         }
         self.counts.read += 1;
+        let Some(ctype) = ctype else {
+            self.counts.quarantined += 1;
+            return;
+        };
         if record[0] == b'r' {
             self.counts.rejected += 1;
             return;

@@ -5,7 +5,7 @@ use batteuse_proto::{CoordinatorSays, WorkerSays};
 use batteuse_shared::ids::WorkerId;
 use batteuse_shared::limits::HEARTBEATS_PER_TTL;
 use batteuse_shared::mutants::{Mutant, planted};
-use batteuse_shared::task::FailureClass;
+use batteuse_shared::task::{FailureClass, Task};
 use batteuse_worker::session::{Act, Heard, Key};
 
 use super::coordinator::Input;
@@ -188,7 +188,18 @@ impl World {
             return;
         }
         let Some(running) = worker.running.remove(key) else { return };
-        let outcome = if running.stop {
+        let dies = match &running.lease.task {
+            Task::Parse(task) if !running.stop && self.job_of(&key.0).source.kills(task) => Some(task.alone),
+            _ => None,
+        };
+        dies.into_iter().for_each(|_| self.store.faults(|faults| faults.count(Fault::Poisoned)));
+        if dies == Some(false) {
+            *self.deaths.entry(key.0.clone()).or_default() += 1;
+            return self.bury_worker(number);
+        }
+        let outcome = if dies.is_some() {
+            crew::failed(FailureClass::Crash, "simulated: its process died")
+        } else if running.stop {
             crew::failed(FailureClass::Released, "the attempt was revoked and stopped")
         } else if self.befalls(Fault::AttemptCrashes) {
             crew::failed(FailureClass::Crash, "simulated: a panic")

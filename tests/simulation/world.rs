@@ -27,6 +27,9 @@ use batteuse_coordinator::journal::StateStore as _;
 /// Most slots of a journal: of some hundred partitions, each parsed a few times and failing a few more.
 const SLOTS_MAX: usize = 4_000;
 
+/// Most workers that die of one record: two, and as many again for each coordinator that did not live to see it.
+const DEATHS_MAX: u64 = 12;
+
 /// Something that happens at a time.
 #[derive(Debug)]
 pub enum Happening {
@@ -81,6 +84,8 @@ pub struct World {
     pub jobs: Vec<Job>,
     pub timing: Timing,
     pub latency_ms: u64,
+    /// Workers that died of a record, by run.
+    pub deaths: BTreeMap<RunId, u64>,
     pub violations: Vec<String>,
     healed_at: Option<Millis>,
     events: u64,
@@ -153,6 +158,7 @@ impl World {
             jobs,
             timing: Timing { hung_ms: 4 * ttl, split_bytes_min, ..Timing::with_ttl(ttl) },
             latency_ms,
+            deaths: BTreeMap::new(),
             violations: Vec::new(),
             healed_at: None,
             events: 0,
@@ -401,6 +407,9 @@ impl World {
         self.violations.extend(self.store.violations());
         let broken = self.coordinators.values().find_map(Coordinator::violated);
         self.violations.extend(broken);
+        if let Some((run, deaths)) = self.deaths.iter().find(|(_, deaths)| **deaths > DEATHS_MAX) {
+            self.violations.push(format!("BOUNDED: {deaths} workers died of one record of {run}"));
+        }
         let longest = self.jobs.iter().map(|job| self.store.slots(&job.accepted.run)).max().unwrap_or_default();
         if longest > SLOTS_MAX {
             self.violations.push(format!("BOUNDED: a journal has {longest} slots: work is done again without end"));

@@ -255,6 +255,7 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         output_bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
         table: None,
         equation: Equation::state(&counts, data_start, span_bytes, source.version.bytes),
+        quarantines: Vec::new(),
         rejects_shown: finished.shown.clone(),
     };
     Table { folder, manifest, report, finished }

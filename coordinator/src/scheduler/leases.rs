@@ -57,7 +57,8 @@ impl Out {
 impl Run {
     /// Whether a task is still to be done and nobody has it.
     fn free(&self, task: TaskKey) -> bool {
-        self.open(task) && !self.leases.values().any(|l| l.task == task)
+        let waits = || matches!(task, TaskKey::Parse(id) if self.condemned.contains_key(&id));
+        self.open(task) && !waits() && !self.leases.values().any(|l| l.task == task)
     }
 
     /// Puts a task back in line, if it is free.
@@ -106,7 +107,12 @@ impl Run {
     }
 
     /// Attempts that have done nothing for so long, while their workers' heartbeats go on, are given up. Whose they were.
-    pub(super) fn give_up_hung(&mut self, hung_ms: u64, now: Millis, out: &mut Vec<Action>) -> Vec<WorkerId> {
+    pub(super) fn give_up_hung(
+        &mut self,
+        hung_ms: u64,
+        now: Millis,
+        out: &mut Vec<Action>,
+    ) -> Vec<(WorkerId, TaskKey)> {
         let hung = |lease: &Out| now.since(lease.moved) >= hung_ms && !planted(Mutant::LeaseForEver);
         let hung: Vec<AttemptId> = self.leases.iter().filter(|(_, lease)| hung(lease)).map(|(id, _)| *id).collect();
         let mut workers = Vec::new();
@@ -122,7 +128,7 @@ impl Run {
                 );
                 self.take_failure(lease.task, attempt, Failure { class: FailureClass::Hung, message }, now, out);
             }
-            workers.push(worker);
+            workers.push((worker, lease.task));
         }
         workers
     }
@@ -150,6 +156,11 @@ impl Run {
         self.counter += 1;
         let attempt = AttemptId::new(self.epoch(), self.counter);
         self.issued.insert(attempt, key);
+        if let TaskKey::Parse(id) = key
+            && self.start_of(id).is_some()
+        {
+            self.given.insert(attempt);
+        }
         self.leases.insert(attempt, Out::new(worker, key, now));
         (attempt, self.task(key))
     }

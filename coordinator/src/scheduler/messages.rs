@@ -49,6 +49,13 @@ pub enum Fact {
         /// Where it ends, and the new one begins.
         at: u64,
     },
+    /// A range that kills whoever parses it is passed over unread.
+    Quarantined {
+        /// Which partition.
+        partition: PartitionId,
+        /// How it last failed.
+        reason: String,
+    },
     /// The types of all columns are final.
     SchemaSettled {
         /// In file order.
@@ -69,6 +76,9 @@ pub enum Fact {
         attempt: AttemptId,
         /// Why.
         failure: Failure,
+        /// Whether it was given the true start of its partition: what a wrong guess makes of the bytes says nothing about them.
+        #[serde(default)]
+        given: bool,
     },
     /// The rejects are staged with absolute numbers. After the decision: once more, because what was staged is proven gone.
     FinishStaged {

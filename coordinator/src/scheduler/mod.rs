@@ -3,12 +3,14 @@
 //! `step(event, now) -> Vec<Action>`: all it knows arrives as an argument, all it wants leaves as a value. Invariant: the
 //! order of the actions is the protocol (WRITE-AHEAD); safety never rests on a lease or on `now` (LEASE-IS-HINT).
 
+mod blame;
 mod invariants;
 mod leases;
 pub mod messages;
 mod operator;
 mod outcome;
 mod partition;
+mod poison;
 mod publishing;
 mod queue;
 mod replacing;
@@ -19,6 +21,7 @@ mod split;
 mod status;
 mod stragglers;
 mod table;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +47,10 @@ struct Worker {
     /// An operator wants it to leave.
     draining: bool,
     leases: BTreeSet<(RunId, AttemptId)>,
+    /// Tasks that crashed or hung on it since one went well.
+    blamed: BTreeSet<(RunId, TaskKey)>,
+    /// Until when it gets nothing, because it is to blame.
+    aside: Option<Millis>,
 }
 
 impl Worker {
@@ -228,6 +235,7 @@ impl Scheduler {
             _ => None,
         };
         let slots = self.workers.values().map(|w| w.slots).fold(0, u32::saturating_add);
+        self.judge(&worker, &run, attempt, &outcome, now);
         if let Some(r) = self.runs.get_mut(&run) {
             r.take_outcome(attempt, outcome, slots, now, out);
         }
@@ -303,8 +311,10 @@ impl Scheduler {
             // It may not have heard it on the stream before.
             out.push(Action::Drain { worker: worker.clone() });
         }
+        // One that was set aside stays so, though its stream broke.
+        let (blamed, aside) = self.workers.remove(&worker).map(|w| (w.blamed, w.aside)).unwrap_or_default();
         let slots = slots.min(SLOTS_MAX);
-        self.workers.insert(worker, Worker { slots, last_seen: now, left: None, draining, leases });
+        self.workers.insert(worker, Worker { slots, last_seen: now, left: None, draining, leases, blamed, aside });
     }
 
     fn heartbeat(
@@ -343,23 +353,30 @@ impl Scheduler {
         for id in lost {
             let Some(worker) = self.workers.remove(&id) else { continue };
             if worker.left.is_none() {
-                out.push(Action::Close { worker: id });
+                out.push(Action::Close { worker: id.clone() });
             }
             for (run, attempt) in worker.leases {
                 if let Some(r) = self.runs.get_mut(&run) {
+                    if let Some(task) = r.leases.get(&attempt).map(|lease| lease.task) {
+                        r.saw_crash(&id, task, self.timing, now);
+                    }
                     r.lose(attempt, now, out);
                 }
             }
         }
-        for run in self.runs.values_mut() {
-            for worker in run.give_up_hung(hung_ms, now, out) {
+        let mut hung = Vec::new();
+        for (id, run) in &mut self.runs {
+            for (worker, task) in run.give_up_hung(hung_ms, now, out) {
                 // Its thread is not free; the worker says when it is.
                 if let Some(w) = self.workers.get_mut(&worker) {
                     w.slots = w.slots.saturating_sub(1);
                 }
+                hung.push((worker, id.clone(), task));
             }
             run.advance(now, out);
         }
+        hung.iter().for_each(|(worker, run, task)| self.blame(worker, run, *task, now));
+        self.take_back_aside(now);
         self.hasten(now, out);
     }
 

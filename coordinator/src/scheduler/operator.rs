@@ -48,6 +48,7 @@ impl Worker {
             connected: self.left.is_none(),
             // One that leaves by itself says that it has none.
             draining: self.draining || self.slots == 0,
+            aside: self.is_aside(now),
         }
     }
 }

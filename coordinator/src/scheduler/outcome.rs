@@ -44,6 +44,9 @@ impl Run {
         if !tolerate.bears(counts.rejected, counts.read, counts.cut_bytes, self.span_bytes()) {
             return self.failed(Reason::TooManyRejects, now);
         }
+        if let Some(reason) = self.quarantined_too_much() {
+            return self.failed(reason, now);
+        }
         if let Some(message) = self.unlike().or_else(|| self.too_many_files()) {
             return self.failed(Reason::Refused { message }, now);
         }
@@ -51,7 +54,11 @@ impl Run {
         if let Some(message) = too_long(&manifest) {
             return self.failed(Reason::Refused { message }, now);
         }
-        let state = if counts.rejected == 0 { RunState::Succeeded } else { RunState::SucceededWithRejects };
+        let state = if counts.rejected + counts.quarantined == 0 {
+            RunState::Succeeded
+        } else {
+            RunState::SucceededWithRejects
+        };
         let manifest_sha256 = Some(format!("{:x}", Sha256::digest(manifest)));
         Decision { state, reason: None, manifest_sha256, at: now }
     }
@@ -267,6 +274,7 @@ impl Run {
             output_bytes: parts().map(|p| p.bytes).sum(),
             table: self.accepted.job.spec.output.postgres.as_ref().filter(|_| published).map(|p| p.table.clone()),
             equation: Equation::state(&counts, data_start, self.span_bytes(), bytes),
+            quarantines: self.quarantines().collect(),
             rejects_shown: shown.into_iter().take(REJECTS_SHOWN).collect(),
         }
     }

@@ -46,6 +46,10 @@ pub(super) struct Partition {
     pub(super) retyped: bool,
     /// Of all attempts that were ever staged.
     pub(super) phases: Phases,
+    /// Whether it is passed over unread.
+    pub(super) quarantine: bool,
+    /// Why; empty where it is not.
+    pub(super) reason: String,
 }
 
 impl Partition {
@@ -60,6 +64,8 @@ impl Partition {
             met: None,
             retyped: false,
             phases: Phases::default(),
+            quarantine: false,
+            reason: String::new(),
         }
     }
 

@@ -39,7 +39,7 @@ impl Run {
 
     /// Whether its environment failed all that it would have leased.
     fn is_stalled(&self) -> bool {
-        self.stall.failures > 0 && self.leases.is_empty() && !self.waiting.is_empty()
+        !self.stall.message.is_empty() && self.leases.is_empty() && !self.waiting.is_empty()
     }
 
     /// What it waits for by itself, whatever the others do.
@@ -82,7 +82,7 @@ impl Scheduler {
             return;
         }
         for (id, worker) in &mut self.workers {
-            let heard = worker.hears(self.timing, now);
+            let heard = worker.hears(self.timing, now) && !worker.is_aside(now);
             // Runs that have nothing for this worker.
             let mut passed: Vec<RunId> = Vec::new();
             while heard && (worker.leases.len() as u64) < u64::from(worker.slots) {

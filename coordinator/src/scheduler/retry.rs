@@ -4,7 +4,8 @@
 //! in `limits`; the environment (disk, store) never fails a run, it only holds it up. Pure.
 
 use batteuse_shared::limits::{
-    FAILURES_CRASH_MAX, FAILURES_HUNG_MAX, FAILURES_LOST_MAX, RETRY_BACKOFF_MS, RETRY_BACKOFF_MS_MAX,
+    FAILURES_CRASH_MAX, FAILURES_HUNG_MAX, FAILURES_LOST_MAX, HOLD_DOUBLINGS_MAX, HOLD_TTLS, KILLS_BEFORE_ALONE,
+    RETRY_BACKOFF_MS, RETRY_BACKOFF_MS_MAX,
 };
 use batteuse_shared::report::Reason;
 use batteuse_shared::task::{Failure, FailureClass};
@@ -13,17 +14,60 @@ use batteuse_shared::time::Millis;
 use super::messages::TaskKey;
 
 /// Failures of one task so far that accuse it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Budget {
     crash: u32,
     hung: u32,
     lost: u32,
+    /// Whether it runs alone from its first attempt on.
+    alone: bool,
+    /// Whether it is a part of a range that kills: then one crash more is enough.
+    suspect: bool,
+    /// Of the last failure.
+    message: String,
+}
+
+/// What is due when a task has failed once too often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// Its run fails.
+    Fails(Reason),
+    /// Its range is cut in halves, or set aside.
+    Condemned,
 }
 
 impl Budget {
-    /// Counts `failure`; tells why the run has failed, if that was one too many.
-    pub(super) fn count(&mut self, task: TaskKey, failure: &Failure) -> Option<Reason> {
+    /// Of a part of a range that kills.
+    pub(super) fn suspect() -> Self {
+        Self { alone: true, suspect: true, ..Self::default() }
+    }
+
+    /// Of a range that is passed over.
+    pub(super) fn alone() -> Self {
+        Self { alone: true, ..Self::default() }
+    }
+
+    /// Whether it is a part of a range that kills.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// Whether it is tried in a process of its own: who killed twice may do so again.
+    pub(super) fn runs_alone(&self) -> bool {
+        self.alone || self.crash + self.hung + self.lost >= KILLS_BEFORE_ALONE
+    }
+
+    /// The last failure in words.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Counts `failure`; tells what is due, if that was one too many. Of a worker that is lost nobody knows why: that accuses a range only
+    /// together with a crash or a hang.
+    pub(super) fn count(&mut self, task: TaskKey, failure: &Failure) -> Option<Spent> {
         let message = failure.message.clone();
+        self.message.clone_from(&message);
+        let range = matches!(task, TaskKey::Parse(_));
         let spent = match failure.class {
             FailureClass::Crash => {
                 self.crash += 1;
@@ -37,11 +81,16 @@ impl Budget {
                 self.lost += 1;
                 self.lost >= FAILURES_LOST_MAX
             }
-            FailureClass::Refused => return Some(Reason::Refused { message }),
-            FailureClass::SourceChanged => return Some(Reason::SourceChanged { message }),
+            FailureClass::Refused => return Some(Spent::Fails(Reason::Refused { message })),
+            FailureClass::SourceChanged => return Some(Spent::Fails(Reason::SourceChanged { message })),
             FailureClass::Environment | FailureClass::Released | FailureClass::Unseen => false,
         };
-        spent.then(|| Reason::TaskFailed { message: format!("{}: {message}", name(task)) })
+        let accuses = range && matches!(failure.class, FailureClass::Crash | FailureClass::Hung);
+        let kills = self.crash + self.hung + self.lost;
+        if accuses && (self.suspect || kills > KILLS_BEFORE_ALONE) {
+            return Some(Spent::Condemned);
+        }
+        spent.then(|| Spent::Fails(Reason::TaskFailed { message: format!("{}: {message}", name(task)) }))
     }
 }
 
@@ -50,6 +99,8 @@ impl Budget {
 pub(super) struct Stall {
     /// Failures by the environment since the last attempt that went well.
     pub(super) failures: u32,
+    /// Times that the run waited because workers crashed at once, since then.
+    holds: u32,
     /// The latest one.
     pub(super) message: String,
     /// Nothing is leased before this time.
@@ -68,6 +119,13 @@ impl Stall {
         self.message = message;
         self.until = now.plus(wait.min(RETRY_BACKOFF_MS_MAX));
     }
+
+    /// The run waits, longer each time, up to a bound.
+    pub(super) fn hold(&mut self, message: String, now: Millis, lease_ttl_ms: u64) {
+        self.until = self.until.max(now.plus((HOLD_TTLS * lease_ttl_ms) << self.holds));
+        self.holds = (self.holds + 1).min(HOLD_DOUBLINGS_MAX);
+        self.message = message;
+    }
 }
 
 /// A task in words.
@@ -81,6 +139,8 @@ pub(super) fn name(task: TaskKey) -> String {
 
 #[cfg(test)]
 mod tests {
+    use batteuse_shared::ids::PartitionId;
+
     use super::*;
 
     fn failure(class: FailureClass) -> Failure {
@@ -90,6 +150,7 @@ mod tests {
     #[test]
     fn each_kind_has_its_own_bound() {
         let mut budget = Budget::default();
+        assert!(!budget.runs_alone());
         for _ in 1..FAILURES_CRASH_MAX {
             assert_eq!(budget.count(TaskKey::Inspect, &failure(FailureClass::Crash)), None);
         }
@@ -100,7 +161,28 @@ mod tests {
         }
         assert_eq!(budget.count(TaskKey::Inspect, &failure(FailureClass::Lost)), None);
         let spent = budget.count(TaskKey::Inspect, &failure(FailureClass::Crash));
-        assert_eq!(spent, Some(Reason::TaskFailed { message: "the inspection: boom".to_owned() }));
+        assert_eq!(spent, Some(Spent::Fails(Reason::TaskFailed { message: "the inspection: boom".to_owned() })));
+    }
+
+    #[test]
+    fn a_range_that_kills_is_tried_alone_and_then_condemned() {
+        let range = TaskKey::Parse(PartitionId(4));
+        let (crash, lost) = (failure(FailureClass::Crash), failure(FailureClass::Lost));
+        for kinds in [[&crash, &crash, &crash], [&lost, &lost, &crash], [&lost, &crash, &crash]] {
+            let mut budget = Budget::default();
+            assert_eq!((budget.count(range, kinds[0]), budget.runs_alone()), (None, false));
+            assert_eq!((budget.count(range, kinds[1]), budget.runs_alone()), (None, true));
+            assert_eq!(budget.count(range, kinds[2]), Some(Spent::Condemned));
+        }
+        let mut budget = Budget::default();
+        for _ in 1..FAILURES_LOST_MAX {
+            assert_eq!(budget.count(range, &lost), None, "nobody knows why workers are lost");
+        }
+        let message = "partition 4: boom".to_owned();
+        assert_eq!(budget.count(range, &lost), Some(Spent::Fails(Reason::TaskFailed { message })));
+        assert_eq!(Budget::suspect().count(range, &lost), None);
+        assert_eq!(Budget::suspect().count(range, &crash), Some(Spent::Condemned));
+        assert_eq!(Budget::alone().count(range, &crash), None, "to pass over it may fail twice");
     }
 
     #[test]

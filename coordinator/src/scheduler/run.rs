@@ -7,18 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use batteuse_shared::ids::{AttemptId, Epoch, PartitionId, RunId};
 use batteuse_shared::limits;
-use batteuse_shared::location::{self, Scheme};
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::report::Reason;
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::Auto;
 use batteuse_shared::table::{Classes, Column, ColumnType, Counts};
-use batteuse_shared::task::{
-    Failure, FailureClass, FinishTask, Finished, InspectTask, Inspected, Outcome, ParseTask, Parsed, RejectPiece,
-    Staging, Task,
-};
+use batteuse_shared::task::{Failure, FailureClass, Finished, Inspected, Outcome, Parsed};
 use batteuse_shared::time::Millis;
 
+use super::blame::Crashed;
 use super::leases::Out;
 use super::messages::{Accepted, Action, Decision, Fact, TaskKey};
 use super::partition::Partition;
@@ -61,7 +58,11 @@ pub struct Run {
     pub(super) journalled_attempts: u64,
     /// Attempts of which the journal tells the end, but for those that were lost with their worker: they may be at work yet.
     pub(super) ended: BTreeSet<AttemptId>,
-    budgets: BTreeMap<TaskKey, Budget>,
+    /// Bytes of a partition, as planned.
+    pub(super) planned_bytes: u64,
+    pub(super) budgets: BTreeMap<TaskKey, Budget>,
+    /// Partitions that are to be cut or set aside, and whether that is due now: else their start is waited for.
+    pub(super) condemned: BTreeMap<PartitionId, bool>,
     /// Staged files that no fact will use: deleted by the next live step.
     pub(super) garbage: Vec<Staged>,
     // What follows are hints: gone with the process.
@@ -69,9 +70,13 @@ pub struct Run {
     pub(super) served: Millis,
     pub(super) stall: Stall,
     pub(super) paces: Paces,
+    /// What crashed of late.
+    pub(super) crashed: Vec<Crashed>,
     pub(super) waiting: BTreeSet<TaskKey>,
     pub(super) leases: BTreeMap<AttemptId, Out>,
     pub(super) issued: BTreeMap<AttemptId, TaskKey>,
+    /// Those of them that were given the true start of their partition.
+    pub(super) given: BTreeSet<AttemptId>,
     /// What was decided and is proven gone: to be done once more.
     pub(super) gone: BTreeSet<TaskKey>,
     pub(super) publishing: bool,
@@ -109,13 +114,17 @@ impl Run {
             paused: false,
             journalled_attempts: 0,
             ended: BTreeSet::new(),
+            planned_bytes: 0,
             budgets: BTreeMap::new(),
+            condemned: BTreeMap::new(),
             garbage: Vec::new(),
             stall: Stall::default(),
             paces: Paces::default(),
+            crashed: Vec::new(),
             waiting: BTreeSet::from([TaskKey::Inspect]),
             leases: BTreeMap::new(),
             issued: BTreeMap::new(),
+            given: BTreeSet::new(),
             gone: BTreeSet::new(),
             publishing: false,
             publish_again_at: None,
@@ -182,6 +191,7 @@ impl Run {
             Fact::Inspected(inspected) => self.take_inspected(inspected),
             Fact::Staged { partition, attempt, parsed } => self.take_staged(*partition, *attempt, parsed),
             Fact::Split { partition, at } => self.take_split(*partition, *at),
+            Fact::Quarantined { partition, reason } => self.take_quarantined(*partition, reason),
             Fact::SchemaSettled { types } => self.take_settled(types),
             Fact::Accepted { partition, attempt } => {
                 let p = &mut self.partitions[partition.0 as usize];
@@ -194,13 +204,12 @@ impl Run {
                     self.waiting.insert(TaskKey::Finish);
                 }
             }
-            Fact::AttemptFailed { task, failure, attempt } => {
+            Fact::AttemptFailed { task, failure, attempt, given } => {
                 self.journalled_attempts += 1;
                 if failure.class != FailureClass::Lost {
                     self.ended.insert(*attempt);
                 }
-                let spent = self.budgets.entry(*task).or_default().count(*task, failure);
-                self.fail(spent, *task);
+                self.take_accused(*task, failure, *given);
             }
             Fact::FinishStaged { attempt, finished } => {
                 // The report tells what the run did until it was decided.
@@ -214,6 +223,7 @@ impl Run {
                 self.paused = false;
                 self.waiting.clear();
                 self.issued.clear();
+                self.given.clear();
             }
             Fact::PartitionReplaced { partition, attempt, parts, table, rejects } => {
                 let held = &mut self.partitions[partition.0 as usize];
@@ -228,9 +238,10 @@ impl Run {
     }
 
     /// The run fails for `reason`: only its rejects are still wanted.
-    fn fail(&mut self, reason: Option<Reason>, task: TaskKey) {
+    pub(super) fn fail(&mut self, reason: Option<Reason>, task: TaskKey) {
         let Some(reason) = reason else { return };
         self.waiting.clear();
+        self.condemned.clear();
         self.failing.get_or_insert(reason);
         self.finish_given_up |= task == TaskKey::Finish;
         if !self.finish_given_up && self.finish.is_none() {
@@ -245,6 +256,7 @@ impl Run {
             Auto::Auto => inspected.partition_bytes.unwrap_or(limits::PARTITION_BYTES_DEFAULT),
         };
         let ranges = plan::ranges(inspected.data_start, self.accepted.source.version.bytes, bytes);
+        self.planned_bytes = bytes;
         self.partitions = ranges.into_iter().map(Partition::new).collect();
         self.line = (0u32..).map(PartitionId).take(self.partitions.len()).collect();
         self.fold = Some(Fold::new(inspected.start));
@@ -457,7 +469,8 @@ impl Run {
             // It accuses no task, so no fact is made of it: the journal may lie on the very disk that is full.
             self.stall.fail(failure.message, now);
         } else {
-            self.record(Fact::AttemptFailed { task, attempt, failure }, out);
+            let given = self.given.contains(&attempt);
+            self.record(Fact::AttemptFailed { task, attempt, failure, given }, out);
         }
         self.want_again(task);
     }
@@ -471,51 +484,6 @@ impl Run {
             TaskKey::Inspect => self.inspected.is_none() && self.failing.is_none(),
             TaskKey::Parse(p) => self.partitions[p.0 as usize].staged.is_none() && self.failing.is_none(),
             TaskKey::Finish => self.finish.is_none() && !self.finish_given_up,
-        }
-    }
-
-    fn staging(&self) -> Staging {
-        Staging { output_url: self.output_url().to_owned(), nonce: self.accepted.nonce.clone() }
-    }
-
-    /// Whether what attempts stage are uploads to an object store.
-    pub(super) fn uploads(&self) -> bool {
-        location::folder_of(self.output_url()).is_ok_and(|folder| folder.scheme != Scheme::File)
-    }
-
-    pub(super) fn output_url(&self) -> &str {
-        self.accepted.job.spec.output.folder_url()
-    }
-
-    pub(super) fn task(&self, key: TaskKey) -> Task {
-        let spec = &self.accepted.job.spec;
-        let source = self.accepted.source.clone();
-        match (key, &self.inspected) {
-            (TaskKey::Parse(id), Some(inspected)) => Task::Parse(Box::new(ParseTask {
-                source,
-                dialect: inspected.dialect.clone(),
-                ragged: spec.source.csv.ragged,
-                columns: self.current_columns(),
-                partition: id,
-                range: self.partitions[id.0 as usize].range,
-                start: self.start_of(id),
-                compression: spec.output.parquet.as_ref().map(|parquet| parquet.compression),
-                partition_by: spec.output.partition_by().to_vec(),
-                table: self.table(),
-                staging: self.staging(),
-                replaces: self.replaces(id),
-                alone: false,
-                quarantine: false,
-            })),
-            (TaskKey::Finish, _) => Task::Finish(FinishTask { source, pieces: self.pieces(), staging: self.staging() }),
-            _ => Task::Inspect(InspectTask {
-                source,
-                csv: spec.source.csv.clone(),
-                columns: spec.columns.clone(),
-                compression: spec.output.parquet.as_ref().map(|parquet| parquet.compression).unwrap_or_default(),
-                table: self.table(),
-                staging: self.staging(),
-            }),
         }
     }
 
@@ -536,24 +504,10 @@ impl Run {
         proven.filter_map(|(id, p)| p.staged.as_ref().map(|(attempt, parsed)| (id, *attempt, parsed.as_ref())))
     }
 
-    fn pieces(&self) -> Vec<RejectPiece> {
-        let mut lines_before = self.inspected.as_ref().map_or(0, |i| i.preamble_lines);
-        let mut records_before = 0;
-        let mut pieces = Vec::new();
-        for (_, _, parsed) in self.proven_prefix() {
-            if let Some(staged) = &parsed.rejects {
-                let (key, rows, content) = (staged.key.clone(), staged.rows, staged.content);
-                pieces.push(RejectPiece { key, rows, content, lines_before, records_before });
-            }
-            lines_before += parsed.counts.lines;
-            records_before += parsed.counts.read;
-        }
-        pieces
-    }
-
     /// Takes every step that the state allows now.
     pub(super) fn advance(&mut self, now: Millis, out: &mut Vec<Action>) {
         if self.decision.is_none() {
+            self.judge_condemned(out);
             self.settle(out);
             while let Some(partition) = self.to_accept.first().copied() {
                 let staged = self.partitions[partition.0 as usize].staged.as_ref();

@@ -46,6 +46,7 @@ impl Run {
         self.partitions.push(Partition::new(rest));
         self.line.insert(place + 1, child);
         self.splits += 1;
+        self.suspect_halves(id, child);
         if !planted(Mutant::RestForgotten) {
             self.want_again(TaskKey::Parse(child));
         }
@@ -86,7 +87,8 @@ impl Run {
         }
     }
 
-    /// Makes a partition what a sound report about a shorter range says it is. False: it is about another range, and of no use.
+    /// Makes a partition what a sound report about a shorter range says it is. False: it is about another range, or of an
+    /// attempt that was to do something else with it, and of no use.
     pub(super) fn fits_range(
         &mut self,
         id: PartitionId,
@@ -94,7 +96,11 @@ impl Run {
         parsed: &Parsed,
         out: &mut Vec<Action>,
     ) -> bool {
-        let planned = self.partitions[id.0 as usize].range.end;
+        let partition = &self.partitions[id.0 as usize];
+        let planned = partition.range.end;
+        if partition.quarantine != parsed.quarantined.is_some() {
+            return false;
+        }
         if parsed.end != planned && self.can_split(id, parsed.end) {
             self.split(id, parsed.end, Some(attempt), out);
             return true;

@@ -86,7 +86,7 @@ impl Run {
             bytes_done: (staged_bytes + running).min(self.accepted.source.version.bytes),
             counts,
             waits: self.waits(),
-            stalled: (self.stall.failures > 0).then(|| (self.stall.failures, self.stall.message.clone())),
+            stalled: (!self.stall.message.is_empty()).then(|| (self.stall.failures, self.stall.message.clone())),
             publish_failures: (self.publish_failures > 0)
                 .then(|| (self.publish_failures, self.publish_message.clone())),
             decided: self.decision.is_some(),

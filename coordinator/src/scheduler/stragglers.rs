@@ -78,7 +78,8 @@ impl Run {
             let expected = ratio(median, bytes, MIB) / 1_000;
             let (elapsed, projected) = (now.since(lease.began), lease.projected(bytes, now));
             let late = projected > STRAGGLER_TIMES * expected + timing.suspect_ms;
-            if !late || !single(lease.task) {
+            // What kills one worker is not given to a second one at once.
+            if !late || !single(lease.task) || self.runs_alone(id) {
                 return None;
             }
             let worth = || projected.saturating_sub(elapsed) > expected || lease.done.bytes == 0;
@@ -116,7 +117,8 @@ impl Scheduler {
         if self.stepping_down || !timing.speculates {
             return;
         }
-        let is_idle = |w: &Worker| w.hears(timing, now) && (w.leases.len() as u64) < u64::from(w.slots);
+        let is_idle =
+            |w: &Worker| w.hears(timing, now) && !w.is_aside(now) && (w.leases.len() as u64) < u64::from(w.slots);
         if !self.workers.values().any(is_idle) {
             return;
         }

@@ -22,6 +22,7 @@ use batteuse_shared::time::Millis;
 
 mod folders;
 mod operator;
+mod poison;
 mod queue;
 mod replacing;
 mod seams;
@@ -157,7 +158,7 @@ fn plain(lease: &Lease) -> Report {
     let inside = Exit { state: INSIDE, first: None };
     let exits = BTreeMap::from([(StateId(0), exit(first)), (OUTSIDE, exit(first)), (INSIDE, inside)]);
     let (types, rows) = (Some(task.columns[0].ctype), end - first);
-    let merged_after = task.start.is_none().then_some(4);
+    let merged_after = task.start.is_none().then_some(4.min(end - first));
     Report { first, end, exits, classes: Classes::INT_SHORT, types, rows, rejected: 0, merged_after }
 }
 
@@ -504,7 +505,9 @@ fn a_start_that_was_not_tried_is_parsed_again_with_it_given() {
 
 #[test]
 fn a_task_that_crashes_too_often_fails_the_run_but_leaves_its_rejects() {
-    let (mut stage, mut leases) = Stage::inspected(1);
+    let mut stage = Stage::new();
+    stage.step(Event::Submitted(Box::new(accepted())));
+    let mut leases = stage.join("w", 1);
     let crash = || Outcome::Failed(Failure { class: FailureClass::Crash, message: "boom".to_owned() });
     let mut said = Vec::new();
     for _ in 0..FAILURES_CRASH_MAX {
@@ -515,7 +518,7 @@ fn a_task_that_crashes_too_often_fails_the_run_but_leaves_its_rejects() {
     let said = stage.report("w", &leases[0], finished(&leases[0], 0));
     assert_eq!(names(&said), ["record FinishStaged", "record RunDecided", "publish 0 parts, success false", "ack"]);
     let report = stage.replayed().report();
-    let failed = Some(Reason::TaskFailed { message: "partition 0: boom".to_owned() });
+    let failed = Some(Reason::TaskFailed { message: "the inspection: boom".to_owned() });
     assert_eq!((report.state, report.reason), (RunState::Failed, failed));
 }
 

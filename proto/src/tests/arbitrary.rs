@@ -390,10 +390,10 @@ fn waits() -> impl Strategy<Value = Waits> {
 
 pub(super) fn worker_status() -> impl Strategy<Value = WorkerStatus> {
     let figures = (any::<u32>(), any::<u32>(), any::<u64>());
-    ("[a-z0-9-]{1,100}", figures, any::<bool>(), any::<bool>()).prop_map(
-        |(name, (slots, leases, silent_ms), connected, draining)| {
+    ("[a-z0-9-]{1,100}", figures, any::<bool>(), any::<(bool, bool)>()).prop_map(
+        |(name, (slots, leases, silent_ms), connected, (draining, aside))| {
             let worker = WorkerId::new(&name).expect("in the alphabet");
-            WorkerStatus { worker, slots, leases, silent_ms, connected, draining }
+            WorkerStatus { worker, slots, leases, silent_ms, connected, draining, aside }
         },
     )
 }

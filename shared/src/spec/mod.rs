@@ -276,12 +276,15 @@ fn file_bytes() -> u64 {
     limits::FILE_BYTES_DEFAULT
 }
 
-/// How many rejects a run bears and still succeeds.
+/// What a run bears and still succeeds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Rejects {
-    /// The bound.
+    /// How many rejects.
     pub tolerate: Tolerance,
+    /// Bytes in records that kill whoever parses them, which the run may set aside unread. 0: such a record fails the run.
+    #[serde(with = "byte_size")]
+    pub quarantine_bytes: u64,
 }
 
 /// Within tolerance when rejects are at most `count` *or* at most `percent`; one given: that one alone; none: zero.

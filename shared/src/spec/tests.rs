@@ -62,9 +62,9 @@ fn csv() -> impl Strategy<Value = Csv> {
 fn job() -> impl Strategy<Value = Job> {
     let compression =
         prop_oneof![Just(Compression::None), Just(Compression::Snappy), (1u8..=22).prop_map(Compression::Zstd)];
-    let tolerate = (option::of(any::<u64>()), option::of(0.0..=100.0f64), any::<i32>());
-    (".{0,9}", ".{0,9}", csv(), any::<u64>(), columns(), compression, tolerate).prop_map(
-        |(name, url, csv, bytes, columns, compression, (count, percent, priority))| Job {
+    let rejects = (option::of(any::<u64>()), option::of(0.0..=100.0f64), any::<u64>());
+    (".{0,9}", ".{0,9}", csv(), any::<u64>(), columns(), compression, (rejects, any::<i32>())).prop_map(
+        |(name, url, csv, bytes, columns, compression, ((count, percent, quarantine_bytes), priority))| Job {
             api_version: API_VERSION.to_owned(),
             kind: KIND.to_owned(),
             metadata: Metadata { name },
@@ -79,7 +79,7 @@ fn job() -> impl Strategy<Value = Job> {
                     mode: Mode::Append,
                     partition_by: vec!["siret".to_owned()],
                 }),
-                rejects: Rejects { tolerate: Tolerance { count, percent } },
+                rejects: Rejects { tolerate: Tolerance { count, percent }, quarantine_bytes },
                 priority,
             },
         },

@@ -165,7 +165,7 @@ fn a_run_is_cancelled_or_decided_whichever_comes_first() {
 fn a_draining_worker_is_told_once_a_stream_and_gets_nothing_more() {
     let (mut stage, leases) = Stage::inspected(2);
     let drain = Action::Drain { worker: worker("w") };
-    assert_eq!(stage.step(draining("w")), [drain.clone()]);
+    assert_eq!(stage.step(draining("w")), std::slice::from_ref(&drain));
     assert_eq!(names(&stage.report("w", &leases[0], usual(&leases[0]))), ["record Staged", "ack"], "and no grant");
     let status = |slots, leases, connected, draining| WorkerStatus {
         worker: worker("w"),
@@ -174,6 +174,7 @@ fn a_draining_worker_is_told_once_a_stream_and_gets_nothing_more() {
         silent_ms: 0,
         connected,
         draining,
+        aside: false,
     };
     assert_eq!(stage.scheduler.workers(stage.now).collect::<Vec<_>>(), [status(2, 1, true, true)]);
     stage.step(Event::WorkerLeft { worker: worker("w") });

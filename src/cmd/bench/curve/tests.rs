@@ -33,6 +33,7 @@ fn report(rows: u64) -> Report {
         output_bytes: 9,
         table: None,
         equation: Equation::state(&counts, 0, version.bytes, version.bytes),
+        quarantines: Vec::new(),
         rejects_shown: Vec::new(),
     }
 }
