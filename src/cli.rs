@@ -11,6 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use crate::chaos::Chaos;
 use crate::cmd::generate::GenerateArgs;
 use crate::generate::Shape;
 
@@ -184,6 +185,12 @@ pub enum Command {
     Coordinator(CoordinatorArgs),
     /// Work for a coordinator
     Worker(WorkerArgs),
+    /// Make one attempt for the worker that starts this
+    #[command(hide = true)]
+    Attempt(AttemptArgs),
+    /// Let the process that starts this go on after a while
+    #[command(hide = true)]
+    Wake(WakeArgs),
     /// Give a coordinator a job
     Submit(SubmitArgs),
     /// Show how a run stands
@@ -294,6 +301,10 @@ pub struct CoordinatorArgs {
     /// Listen beyond this machine although nothing is encrypted and nobody is authenticated
     #[arg(long)]
     pub insecure: bool,
+
+    /// Faults that befall this coordinator, to try what it bears: seed=N,kill=P,stall=P[:MS],delay=P[:MS]
+    #[arg(long, value_name = "FAULTS", hide_short_help = true)]
+    pub chaos: Option<Chaos>,
 }
 
 /// Flags of `worker`.
@@ -310,6 +321,30 @@ pub struct WorkerArgs {
     /// Attempts at once [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
     pub slots: Option<u32>,
+
+    /// Faults that befall this worker, to try what a run bears: seed=N,kill=P,stall=P[:MS],delay=P[:MS],poison=OFFSET[:abort|panic|hang|oom]
+    #[arg(long, value_name = "FAULTS", hide_short_help = true)]
+    pub chaos: Option<Chaos>,
+}
+
+/// Flags of `attempt`.
+#[derive(Debug, Clone, Args)]
+pub struct AttemptArgs {
+    /// Bytes of memory that it may ask for
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<u64>,
+
+    /// Poison that its worker was given
+    #[arg(long, value_name = "FAULTS")]
+    pub chaos: Option<Chaos>,
+}
+
+/// Flags of `wake`.
+#[derive(Debug, Clone, Args)]
+pub struct WakeArgs {
+    /// Milliseconds until then
+    #[arg(long, value_name = "MS")]
+    pub after: u64,
 }
 
 /// Flags of `submit`.

@@ -3,8 +3,11 @@
 //! Invariant: this is the only place that reads the wall clock, draws random ids or looks at the environment.
 #![expect(clippy::disallowed_methods, reason = "the one place that is allowed to")]
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,12 +18,14 @@ use batteuse_shared::limits::CALL_MS_MAX;
 use batteuse_shared::time::Millis;
 use batteuse_store::Stores;
 use batteuse_worker::agent::Dial;
+use batteuse_worker::alone::Launch;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tonic::transport::{Channel, Endpoint};
 use tracing_subscriber::EnvFilter;
 
+use crate::chaos::Chaos;
 use crate::exit::Stop;
 
 /// Bytes in flight between the parts of an embedded run, each way.
@@ -96,6 +101,73 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Stop> {
         .map_err(Stop::unreachable)
 }
 
+/// This very program, even if another has taken its place on disk since it was started.
+fn program() -> PathBuf {
+    let own = Path::new("/proc/self/exe");
+    if own.exists() { own.to_owned() } else { std::env::current_exe().unwrap_or_default() }
+}
+
+/// How a process for one attempt alone is started: with at most so many bytes of memory, and what its bytes do by chaos.
+pub fn launch(memory_bytes: Option<u64>, chaos: Option<&Chaos>) -> Launch {
+    let mut args: Vec<OsString> = vec!["attempt".into()];
+    args.extend(memory_bytes.into_iter().flat_map(|bytes| ["--memory".into(), bytes.to_string().into()]));
+    args.extend(chaos.and_then(Chaos::of_bytes).into_iter().flat_map(|poison| ["--chaos".into(), poison.into()]));
+    Launch { program: program(), args }
+}
+
+/// Has this process killed when the thread that started it ends. Only Linux does that; elsewhere the end of its input must tell it.
+pub fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        // Where it is refused the end of its input tells it too.
+        _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    }
+}
+
+/// Lets this process ask for at most so many bytes of memory that it can write to. Not of address space: of that threads and allocators
+/// set much aside that is never used, 64 MiB for each thread in glibc. Who is refused memory aborts.
+pub fn limit_memory(bytes: u64) -> Result<(), Stop> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let allowed = getrlimit(Resource::Data);
+    let current = allowed.maximum.map_or(bytes, |most| most.min(bytes));
+    let limited = setrlimit(Resource::Data, Rlimit { current: Some(current), ..allowed });
+    limited.context("the memory of this process cannot be limited").map_err(Stop::unreachable)
+}
+
+/// Ends this process as kill -9 does: nothing is cleaned up.
+pub fn die() -> ! {
+    _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    // The first process of a container cannot be killed from inside.
+    std::process::abort()
+}
+
+/// Stops all of this process, as a machine that hangs, and has it go on after `time`.
+pub fn stand_still(time: Duration) {
+    use rustix::process::{Signal, getpid, kill_process};
+    let mut wake = Command::new(program());
+    wake.args(["wake", "--after", &time.as_millis().to_string()]).stdin(Stdio::null()).stdout(Stdio::null());
+    match wake.spawn() {
+        Ok(mut wakes) => {
+            _ = kill_process(getpid(), Signal::STOP);
+            _ = wakes.wait();
+        }
+        Err(error) => tracing::warn!(%error, "nobody would wake this process: it does not stop"),
+    }
+}
+
+/// Has whoever started this process go on after `time`, if it has stopped.
+pub fn wake_parent(time: Duration) {
+    wait(time);
+    if let Some(parent) = rustix::process::getppid() {
+        _ = rustix::process::kill_process(parent, rustix::process::Signal::CONT);
+    }
+}
+
+/// Waits, and has this thread do nothing meanwhile.
+pub fn wait(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Logs on standard error: for people on a terminal, JSON lines when piped. `BATTEUSE_LOG` filters.
 pub fn logs(default: &str) {
     let filter = EnvFilter::try_from_env("BATTEUSE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
@@ -129,6 +201,16 @@ pub fn stop_signal() -> Result<watch::Receiver<bool>, Stop> {
         }
     });
     Ok(stopped)
+}
+
+/// Lets nothing happen at signals that are meant for the worker which this process belongs to: a terminal and a service's supervisor send
+/// them to both. Listening once is enough.
+pub async fn pass_signals() -> Result<(), Stop> {
+    use tokio::signal::unix::{SignalKind, signal};
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::from_raw(SIGXFSZ)] {
+        drop(signal(kind).context("signals cannot be listened to").map_err(Stop::unreachable)?);
+    }
+    Ok(())
 }
 
 /// A connection to `url`, which names a coordinator: `http://HOST:PORT`.

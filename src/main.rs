@@ -1,5 +1,6 @@
 //! The binary: reads the command line, calls one command, turns its answer into an exit code.
 
+mod chaos;
 mod cli;
 mod cmd;
 mod components;
@@ -39,6 +40,8 @@ fn dispatch(command: Command) -> Result<Code, Stop> {
         Command::Resume(args) => cmd::resume::resume(&args),
         Command::Coordinator(args) => cmd::coordinator::coordinator(&args),
         Command::Worker(args) => cmd::worker::worker(&args),
+        Command::Attempt(args) => cmd::attempt::attempt(&args),
+        Command::Wake(args) => Ok(cmd::wake::wake(&args)),
         Command::Submit(args) => cmd::submit::submit(&args),
         Command::Status(args) => cmd::status::status(&args),
         Command::List(args) => cmd::list::list(&args),

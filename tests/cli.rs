@@ -3,6 +3,7 @@
 //! Invariant: an exit code is never asserted alone; with it stands what is printed, and what is on disk or must not be.
 
 mod bench;
+mod chaos;
 mod exits;
 mod folders;
 mod modes;

@@ -6,6 +6,7 @@
     reason = "support functions of tests start processes, wait and unwrap"
 )]
 
+mod alone;
 mod cli;
 mod corpus;
 mod flow;

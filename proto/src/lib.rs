@@ -10,6 +10,7 @@ pub mod control;
 mod convert;
 pub mod error;
 pub mod messages;
+pub mod pipe;
 pub mod status;
 #[cfg(test)]
 mod tests;

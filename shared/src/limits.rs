@@ -466,5 +466,14 @@ pub const HIVE_OPEN_COLUMNS_MAX: usize = 1 << 16;
 /// run is refused: they lie in memory. What `partition.bytes: auto` makes is an eighth of it.
 pub const HIVE_UNSENT_BYTES_MAX: usize = 1 << 30;
 
+/// How often an attempt that is alone in a process tells its worker how far it is. Milliseconds: more often than heartbeats go out.
+pub const ALONE_BEAT_MS: u64 = 200;
+
+/// How long such a process may take to end once it has told all, or closed its pipe. Milliseconds: it has nothing left to do.
+pub const ALONE_END_MS_MAX: u64 = 5_000;
+
+/// What is kept of what such a process said last on standard error. Bytes: half of [`FAILURE_MESSAGE_BYTES_MAX`], which it goes into.
+pub const LAST_WORDS_BYTES_MAX: usize = 1_000;
+
 /// Most threads that help one attempt to encode a batch. Each is started for it, which takes some 20 us of the 2 ms that a batch takes.
 pub const HELPERS_MAX: usize = 7;

@@ -1,10 +1,12 @@
 //! `batteuse coordinator`: serves workers and operators, and goes on with every run of its state folder.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit::Ground;
 use batteuse_coordinator::driver::{Driver, Leading, Serving, Until};
+use batteuse_coordinator::journal::State;
 use batteuse_coordinator::rpc;
 use batteuse_coordinator::scheduler::Timing;
 use batteuse_shared::location;
@@ -14,6 +16,8 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tracing::info;
 
+use crate::chaos::Chaos;
+use crate::chaos::state::BefallenState;
 use crate::cli::CoordinatorArgs;
 use crate::cmd::{embedded, output};
 use crate::components;
@@ -35,12 +39,22 @@ pub fn coordinator(args: &CoordinatorArgs) -> Result<Code, Stop> {
             return Err(Stop::unreachable(anyhow!("--state {} cannot be tried: {why}", location::shown(&claimed_as))));
         }
     }
+    let state = befallen(state, args.chaos.as_ref())?;
     let ground = Ground { claimed_as, state, stores, clock: components::now, writer: components::writer() };
     let runtime = components::runtime()?;
     let ended = runtime.block_on(serve(args, ground));
     // Publishing may be at work: its successor redoes it, so nobody waits for it.
     runtime.shutdown_background();
     ended
+}
+
+/// The state store with what is to befall its coordinator.
+fn befallen(state: State, chaos: Option<&Chaos>) -> Result<State, Stop> {
+    let Some(chaos) = chaos else { return Ok(state) };
+    if chaos.of_bytes().is_some() {
+        return Err(Stop::refused(anyhow!("--chaos: poison is for workers, a coordinator reads no source")));
+    }
+    Ok(Arc::new(BefallenState { state, chaos: Arc::new(chaos.clone()) }))
 }
 
 /// Beyond this machine everything would be open to everybody.

@@ -115,8 +115,16 @@ fn hire(
     let mut agents = JoinSet::new();
     let slots = Arc::new(Slots::new(workers as usize));
     for _ in 0..workers {
-        let (worker, of_process, stores) = (components::worker_id(), slots.clone(), stores.clone());
-        let settings = Settings { worker, slots: 1, of_process, stores, grace_ms: 0, drain_ms: DRAIN_MS };
+        let settings = Settings {
+            worker: components::worker_id(),
+            slots: 1,
+            of_process: slots.clone(),
+            stores: stores.clone(),
+            launch: components::launch(None, None),
+            chaos: None,
+            grace_ms: 0,
+            drain_ms: DRAIN_MS,
+        };
         agents.spawn(agent::run(dial.clone(), settings, finished.clone()));
     }
     agents

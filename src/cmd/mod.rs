@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod attempt;
 pub mod bench;
 pub mod cancel;
 pub mod coordinator;
@@ -19,5 +20,6 @@ pub mod run;
 pub mod status;
 pub mod submit;
 pub mod verify;
+pub mod wake;
 pub mod worker;
 pub mod workers;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use batteuse_worker::agent::{self, AgentError, Settings};
+use batteuse_worker::attempt::Chaos;
 use batteuse_worker::slots::Slots;
 
 use crate::cli::WorkerArgs;
@@ -20,7 +21,9 @@ pub fn worker(args: &WorkerArgs) -> Result<Code, Stop> {
     let (worker, stores) = (components::worker_id(), components::stores());
     let of_process = Arc::new(Slots::new(slots as usize));
     let grace_ms = u64::from(args.grace).saturating_mul(1_000).saturating_sub(DRAIN_MS);
-    let settings = Settings { worker, slots, of_process, stores, grace_ms, drain_ms: DRAIN_MS };
+    let (launch, drain_ms) = (components::launch(None, args.chaos.as_ref()), DRAIN_MS);
+    let chaos = args.chaos.clone().map(|chaos| -> Arc<dyn Chaos> { Arc::new(chaos) });
+    let settings = Settings { worker, slots, of_process, stores, launch, chaos, grace_ms, drain_ms };
     components::runtime()?.block_on(async {
         let stop = components::stop_signal()?;
         match agent::run(dial, settings, stop).await {

@@ -33,6 +33,8 @@ use tonic::{Status, Streaming};
 use tracing::field::Empty;
 use tracing::{info, info_span, warn};
 
+use crate::alone::{self, Launch};
+use crate::attempt::{Chaos, Moment};
 use crate::pipeline::{self, Progress};
 use crate::session::{Act, Far, Heard, Key, Session};
 use crate::slots::Slots;
@@ -51,6 +53,10 @@ pub struct Settings {
     pub of_process: Arc<Slots>,
     /// Opens output folders.
     pub stores: Arc<Stores>,
+    /// How a process for one attempt alone is started.
+    pub launch: Launch,
+    /// What befalls attempts.
+    pub chaos: Option<Arc<dyn Chaos>>,
     /// Milliseconds that a worker which leaves goes on with what it has, before it gives back what still runs.
     pub grace_ms: u64,
     /// Milliseconds that it then waits for the coordinator to take its last reports.
@@ -356,17 +362,29 @@ impl Agent {
 
     fn start(&mut self, lease: Lease) {
         let key = (lease.run.clone(), lease.attempt);
-        let progress = Arc::new(Progress::within(self.settings.of_process.clone()));
+        let chaos = self.settings.chaos.clone();
+        let progress = Arc::new(Progress::within(self.settings.of_process.clone()).befallen(chaos));
         self.running.insert(key.clone(), progress.clone());
         let (ended, worker) = (self.ended.clone(), self.settings.worker.clone());
         let (stores, slots) = (self.settings.stores.clone(), self.settings.of_process.clone());
+        let launch = self.settings.launch.clone();
         self.pool.spawn(move || {
             let span = info_span!("attempt", run = %lease.run, partition = Empty, attempt = %lease.attempt, %worker);
             if let Task::Parse(task) = &lease.task {
                 span.record("partition", task.partition.0);
             }
             let _occupied = slots.occupy();
-            let outcome = span.in_scope(|| attempt(&lease, &progress, &stores));
+            let outcome = span.in_scope(|| {
+                progress.meet(&lease, Moment::Begins);
+                let alone = matches!(&lease.task, Task::Parse(task) if task.alone);
+                let outcome = if alone {
+                    alone::execute(&lease, &progress, &launch)
+                } else {
+                    attempt(&lease, &progress, &stores)
+                };
+                progress.meet(&lease, Moment::Ended);
+                outcome
+            });
             // The receiver is gone only when the agent has ended, and then nobody wants to know.
             let _ = ended.blocking_send((key, outcome));
         });
@@ -378,7 +396,7 @@ fn far(progress: &Progress) -> Far {
 }
 
 /// Runs one attempt; a panic becomes a failure of class Crash.
-fn attempt(lease: &Lease, progress: &Progress, stores: &Stores) -> Outcome {
+pub(crate) fn attempt(lease: &Lease, progress: &Progress, stores: &Stores) -> Outcome {
     info!("an attempt begins");
     catch_unwind(AssertUnwindSafe(|| pipeline::execute(lease, progress, stores))).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());

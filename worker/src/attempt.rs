@@ -3,12 +3,15 @@
 //! Invariant: every error of an attempt has one [`FailureClass`], chosen here and nowhere else.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::fmt;
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batteuse_kernel::inspect::Refusal;
 use batteuse_shared::limits::FAILURE_MESSAGE_BYTES_MAX;
-use batteuse_shared::task::{Failure, FailureClass};
+use batteuse_shared::span::Span;
+use batteuse_shared::task::{Failure, FailureClass, Lease};
 use batteuse_store::OpenError;
 
 use crate::encode::EncodeError;
@@ -19,9 +22,26 @@ use crate::slots::Slots;
 use crate::stage::StageError;
 use crate::table::TableError;
 
+/// An instant of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It begins.
+    Begins,
+    /// These bytes of its span are framed, up to the end of a batch or of the span.
+    Framed(Span),
+    /// It has ended, and nobody was told yet.
+    Ended,
+}
+
+/// What a user who repeats our claims lets befall attempts.
+pub trait Chaos: fmt::Debug + Send + Sync {
+    /// An attempt is at this moment; the call may never return.
+    fn meet(&self, lease: &Lease, moment: Moment);
+}
+
 /// What a running attempt and its agent share.
 ///
-/// All are hints that guard no other memory, so relaxed ordering is enough.
+/// Numbers and flag are hints that guard no other memory, so relaxed ordering is enough.
 #[derive(Debug, Default)]
 pub struct Progress {
     bytes_done: AtomicU64,
@@ -32,6 +52,9 @@ pub struct Progress {
     /// Where it ends since its rest was given away; 0 when it was not.
     end: AtomicU64,
     slots: Option<Arc<Slots>>,
+    chaos: Option<Arc<dyn Chaos>>,
+    /// The process in which the attempt is alone.
+    child: Mutex<Option<Child>>,
 }
 
 impl Progress {
@@ -47,6 +70,20 @@ impl Progress {
         Self { slots: Some(slots), ..Self::default() }
     }
 
+    /// The same, befallen by this.
+    #[must_use]
+    pub fn befallen(mut self, chaos: Option<Arc<dyn Chaos>>) -> Self {
+        self.chaos = chaos;
+        self
+    }
+
+    /// The attempt is at this moment.
+    pub(crate) fn meet(&self, lease: &Lease, moment: Moment) {
+        if let Some(chaos) = &self.chaos {
+            chaos.meet(lease, moment);
+        }
+    }
+
     /// The slots whose idle ones may help.
     pub(crate) fn slots(&self) -> Option<&Arc<Slots>> {
         self.slots.as_ref()
@@ -58,9 +95,35 @@ impl Progress {
         self.bytes_done.load(Ordering::Relaxed)
     }
 
-    /// Asks the attempt to stop at its next batch.
+    /// Asks the attempt to stop at its next batch; the process of one that is alone is killed.
     pub fn revoke(&self) {
         self.revoked.store(true, Ordering::Relaxed);
+        kill(self.child().as_mut());
+    }
+
+    /// Whether it was asked to stop.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Relaxed)
+    }
+
+    /// The attempt is alone in this process; who has revoked it already has killed it.
+    pub(crate) fn alone_in(&self, process: Child) {
+        let mut child = self.child();
+        *child = Some(process);
+        if self.is_revoked() {
+            kill(child.as_mut());
+        }
+    }
+
+    /// The process in which the attempt is alone. To be held for a moment only: a revocation waits for it.
+    pub(crate) fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the process in which the attempt is alone tells of it.
+    pub(crate) fn told(&self, bytes_done: u64, work: u64) {
+        self.bytes_done.fetch_max(bytes_done, Ordering::Relaxed);
+        self.work.fetch_max(work, Ordering::Relaxed);
     }
 
     /// Asks the attempt to let its range end at `end`, above 0; [`Progress::end`] tells if it does.
@@ -105,8 +168,14 @@ impl Progress {
     /// Whether to go on. Whoever asks has done something.
     pub(crate) fn check(&self) -> Result<(), AttemptError> {
         self.toil();
-        if self.revoked.load(Ordering::Relaxed) { Err(AttemptError::Revoked) } else { Ok(()) }
+        if self.is_revoked() { Err(AttemptError::Revoked) } else { Ok(()) }
     }
+}
+
+/// Ends a process, if there is one that has not ended.
+pub(crate) fn kill(child: Option<&mut Child>) {
+    // It fails for one that has ended, and then nothing is to be done.
+    let _ = child.map(Child::kill);
 }
 
 /// Why an attempt staged nothing.
@@ -163,10 +232,14 @@ impl AttemptError {
             Self::Piece(_) => FailureClass::Crash,
             Self::Revoked => FailureClass::Released,
         };
-        let mut message = in_one_line(self);
-        message.truncate(message.floor_char_boundary(FAILURE_MESSAGE_BYTES_MAX));
-        Failure { class, message }
+        failed(class, in_one_line(self))
     }
+}
+
+/// A failure in these words, or as many of them as are kept.
+pub(crate) fn failed(class: FailureClass, mut message: String) -> Failure {
+    message.truncate(message.floor_char_boundary(FAILURE_MESSAGE_BYTES_MAX));
+    Failure { class, message }
 }
 
 /// The error and its causes. Some errors tell their cause themselves.

@@ -3,6 +3,7 @@
 //! Invariant: an attempt leaves staged files behind only when it reports them. Everything here blocks but the agent.
 
 pub mod agent;
+pub mod alone;
 pub mod attempt;
 pub mod encode;
 pub mod finish;

@@ -19,8 +19,8 @@ use batteuse_shared::table::{Checksum, Column, Digest};
 use batteuse_shared::task::{Inspected, Lease, Outcome, ParseTask, Parsed, Phases, StagedRejects, StagedTable, Task};
 use batteuse_store::Stores;
 
-use crate::attempt::AttemptError;
 pub use crate::attempt::Progress;
+use crate::attempt::{AttemptError, Moment};
 use crate::encode::{Encoder, Sealed};
 use crate::parts::{Parts, SealedPart};
 use crate::phases::Phase;
@@ -76,8 +76,15 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) 
                 partition.filled(bytes);
                 progress.advance(bytes as u64);
             }
-            Step::Batch(batch) => watch.within(Phase::Encode, || output.take(batch, partition.first(), &source))?,
-            Step::Done(done) => break *done,
+            Step::Batch(batch) => {
+                let first = partition.first();
+                progress.meet(lease, Moment::Framed(Span::new(first.unwrap_or(partition.at()), partition.at())));
+                watch.within(Phase::Encode, || output.take(batch, first, &source))?;
+            }
+            Step::Done(done) => {
+                progress.meet(lease, Moment::Framed(done.span));
+                break *done;
+            }
         }
     };
     let staged = output.stage(&done, progress)?;

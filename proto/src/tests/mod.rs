@@ -12,7 +12,7 @@ use prost::Message;
 use crate::control::{RunList, Submission, WorkerList};
 use crate::messages::{CoordinatorSays, WorkerSays};
 use crate::status::RunStatus;
-use crate::{FILE_DESCRIPTOR_SET, WireError, v1};
+use crate::{FILE_DESCRIPTOR_SET, WireError, pipe, v1};
 
 /// Over the wire as bytes and back.
 fn carried<T, W>(value: T) -> Result<T, WireError>
@@ -90,6 +90,32 @@ proptest! {
     #[test]
     fn what_the_coordinator_says_is_what_is_heard(says in arbitrary::coordinator_says()) {
         prop_assert_eq!(carried::<CoordinatorSays, v1::CoordinatorMessage>(says.clone()).expect("valid"), says);
+    }
+
+    #[test]
+    fn a_pipe_carries_message_after_message(all in vec(arbitrary::worker_says(), 0..4), lease in arbitrary::lease()) {
+        let mut bytes = Vec::new();
+        for says in &all {
+            pipe::say(says.clone(), &mut bytes).expect("room");
+        }
+        let mut from = &bytes[..];
+        for says in &all {
+            prop_assert_eq!(pipe::hear(&mut from).expect("whole"), Some(says.clone()));
+        }
+        prop_assert_eq!(pipe::hear(&mut from).expect("the end"), None);
+        let grant = CoordinatorSays::Grant(Box::new(lease));
+        let mut bytes = Vec::new();
+        pipe::tell(grant.clone(), &mut bytes).expect("room");
+        prop_assert!(pipe::take(&mut &bytes[..bytes.len() - 1]).is_err(), "it ends too early");
+        prop_assert_eq!(pipe::take(&mut &bytes[..]).expect("whole"), Some(grant));
+    }
+
+    #[test]
+    fn a_garbled_pipe_does_no_harm(bytes in vec(any::<u8>(), 0..300)) {
+        let mut from = &bytes[..];
+        while let Ok(Some(_)) = pipe::hear(&mut from) {}
+        let mut from = &bytes[..];
+        while let Ok(Some(_)) = pipe::take(&mut from) {}
     }
 
     #[test]

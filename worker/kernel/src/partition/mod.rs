@@ -189,6 +189,13 @@ impl PartitionParse {
         false
     }
 
+    /// Offset up to which the span is framed; of meaning once [`PartitionParse::first`] is known. All before it belongs to records,
+    /// blank lines and comments that begin in the span.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.window.base() + self.pos as u64
+    }
+
     /// Tells that the first `bytes` of [`PartitionParse::space`] were filled; less than wanted only if the read was short.
     pub fn filled(&mut self, bytes: usize) {
         self.window.filled(bytes);
