@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::chaos::Chaos;
 use crate::cmd::generate::GenerateArgs;
 use crate::generate::Shape;
+use crate::memory;
 
 /// The flags of [`JobFlags`], by their fields: all of them, so that clap names the one that stands beside a spec.
 pub(crate) const JOB_FLAGS: [&str; 14] = [
@@ -50,6 +51,10 @@ pub struct RunArgs {
     /// Workers of this run [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
     pub workers: Option<u32>,
+
+    /// Memory that the workers share, such as 2GiB [default: three quarters of what this process may use]
+    #[arg(long, value_name = "SIZE", value_parser = memory::given)]
+    pub memory: Option<u64>,
 
     /// Form of the report on standard output
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]
@@ -270,6 +275,10 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
     pub workers: Option<u32>,
 
+    /// Memory that the workers share, such as 2GiB [default: three quarters of what this process may use]
+    #[arg(long, value_name = "SIZE", value_parser = memory::given)]
+    pub memory: Option<u64>,
+
     /// Form of the report on standard output
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]
     pub output: OutputForm,
@@ -322,6 +331,10 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
     pub slots: Option<u32>,
 
+    /// Memory that the slots share, such as 2GiB [default: three quarters of what this process may use]
+    #[arg(long, value_name = "SIZE", value_parser = memory::given)]
+    pub memory: Option<u64>,
+
     /// Faults that befall this worker, to try what a run bears: seed=N,kill=P,stall=P[:MS],delay=P[:MS],poison=OFFSET[:abort|panic|hang|oom]
     #[arg(long, value_name = "FAULTS", hide_short_help = true)]
     pub chaos: Option<Chaos>,
@@ -330,7 +343,7 @@ pub struct WorkerArgs {
 /// Flags of `attempt`.
 #[derive(Debug, Clone, Args)]
 pub struct AttemptArgs {
-    /// Bytes of memory that it may ask for
+    /// Bytes of memory that it may ask for: a slot's
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<u64>,
 

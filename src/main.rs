@@ -7,6 +7,7 @@ mod components;
 mod config;
 mod exit;
 mod generate;
+mod memory;
 mod render;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@ mod bench;
 mod chaos;
 mod exits;
 mod folders;
+mod memory;
 mod modes;
 mod partition_by;
 mod refusals;

@@ -130,8 +130,20 @@ pub const ROW_GROUP_BYTES_MAX: usize = 128 << 20;
 
 /// Bytes of memory at which a Parquet row group is flushed: its encoded pages, what waits for a page, and dictionaries with the slots by
 /// which their values are found. Twice [`ROW_GROUP_BYTES_MAX`], so that it cuts no group but those of many columns whose values are
-/// mostly new: slots and hashes take more than such values, and room grows by doubling. Each slot of a worker holds one row group.
+/// mostly new: slots and hashes take more than such values, and room grows by doubling. Each slot of a worker holds one row group; where
+/// its memory is less than twice this ([`SLOT_MEMORY_PARTS`]), that bounds it.
 pub const ROW_GROUP_MEMORY_BYTES_MAX: usize = 2 * ROW_GROUP_BYTES_MAX;
+
+/// Percent of the memory that a worker's control group allows, or that its machine has, which its slots share: the rest is the process's own,
+/// the page cache's and other people's.
+pub const MEMORY_PERCENT: u64 = 75;
+
+/// Least memory of a slot. Bytes: below it fewer slots are used. A row group takes half of it; the rest holds a record of the longest kind,
+/// dictionaries and parts under way. Two slots at sirene take less than this together.
+pub const SLOT_MEMORY_BYTES_MIN: u64 = 128 << 20;
+
+/// The row group under way takes at most one part in so many of its slot's memory, and so do parts that a store was not sent yet.
+pub const SLOT_MEMORY_PARTS: u64 = 2;
 
 /// Heartbeats in the time that a lease lives without a word: so many less one may be lost.
 pub const HEARTBEATS_PER_TTL: u64 = 5;

@@ -19,7 +19,7 @@ pub fn attempt(args: &AttemptArgs) -> Result<Code, Stop> {
     components::logs("warn");
     components::runtime()?.block_on(components::pass_signals())?;
     let chaos = args.chaos.clone().map(|chaos| -> Arc<dyn Chaos> { Arc::new(chaos) });
-    let (progress, stores) = (Progress::new().befallen(chaos), components::stores());
+    let (progress, stores) = (Progress::new().bounded(args.memory).befallen(chaos), components::stores());
     inside::serve(io::stdin(), io::stdout(), &progress, &stores, || components::die()).map_err(Stop::unreachable)?;
     Ok(Code::Ok)
 }

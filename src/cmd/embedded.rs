@@ -24,6 +24,7 @@ use crate::cli::OutputForm;
 use crate::cmd::output::OutputDir;
 use crate::components;
 use crate::exit::{self, Code, Stop};
+use crate::memory::Budget;
 use crate::render;
 
 /// How long workers may take to leave once the run has ended. Milliseconds.
@@ -60,13 +61,19 @@ pub fn components(ground: &Ground, timing: Timing) -> Components {
     Components { state, stores, clock: ground.clock, writer: ground.writer, timing, probe: None }
 }
 
-/// Carries a run to its end with `workers` workers, and prints its report.
-pub fn execute(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) -> Result<Code, Stop> {
+/// Carries a run to its end with so many workers, which share so much memory if that is given, and prints its report.
+pub fn execute(
+    start: Start,
+    dir: &OutputDir,
+    (workers, memory): (u32, Option<u64>),
+    form: OutputForm,
+) -> Result<Code, Stop> {
     components::logs("warn");
-    components::runtime()?.block_on(carry(start, dir, workers, form))
+    let budget = Budget::of_process(workers, memory);
+    components::runtime()?.block_on(carry(start, dir, budget, form))
 }
 
-async fn carry(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) -> Result<Code, Stop> {
+async fn carry(start: Start, dir: &OutputDir, budget: Budget, form: OutputForm) -> Result<Code, Stop> {
     let stop = components::stop_signal()?;
     let ground = ground(dir);
     // Threads of one process: one that is late has no faster one beside it.
@@ -91,7 +98,7 @@ async fn carry(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) ->
     let router =
         rpc::router(handle.clone(), ground, served).await.context("the protocol").map_err(Stop::unreachable)?;
     let server = tokio::spawn(router.serve_with_incoming(ReceiverStream::new(accepted)));
-    let mut agents = hire(workers, &dir.stores, &dial, &finished);
+    let mut agents = hire(budget, &dir.stores, &dial, &finished);
     let progress = tokio::spawn(render::progress(handle.clone(), run.clone()));
     let ended = tokio::select! {
         ended = driver.run(Until::NoOpenRun, stop) => ended.map_err(stopped),
@@ -107,20 +114,21 @@ async fn carry(start: Start, dir: &OutputDir, workers: u32, form: OutputForm) ->
 }
 
 fn hire(
-    workers: u32,
+    budget: Budget,
     stores: &Arc<Stores>,
     dial: &Dial,
     finished: &watch::Receiver<bool>,
 ) -> JoinSet<Result<(), AgentError>> {
     let mut agents = JoinSet::new();
-    let slots = Arc::new(Slots::new(workers as usize));
-    for _ in 0..workers {
+    let slots = Arc::new(Slots::new(budget.slots as usize));
+    for _ in 0..budget.slots {
         let settings = Settings {
             worker: components::worker_id(),
             slots: 1,
             of_process: slots.clone(),
             stores: stores.clone(),
-            launch: components::launch(None, None),
+            slot_bytes: budget.slot_bytes,
+            launch: components::launch(budget.slot_bytes, None),
             chaos: None,
             grace_ms: 0,
             drain_ms: DRAIN_MS,

@@ -42,7 +42,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Code, Stop> {
         same_source(&run)?;
     }
     let workers = args.workers.unwrap_or_else(components::cores);
-    embedded::execute(Start::Replayed(Box::new(run), position), &dir, workers, args.output)
+    embedded::execute(Start::Replayed(Box::new(run), position), &dir, (workers, args.memory), args.output)
 }
 
 /// Refuses to go on with another version of the source (SAME-INPUT).

@@ -9,6 +9,7 @@ use batteuse_worker::slots::Slots;
 use crate::cli::WorkerArgs;
 use crate::components;
 use crate::exit::{Code, Stop};
+use crate::memory::Budget;
 
 /// How long a worker that was given its grace then waits for the coordinator to take its leases back. Milliseconds.
 const DRAIN_MS: u64 = 3_000;
@@ -17,13 +18,13 @@ const DRAIN_MS: u64 = 3_000;
 pub fn worker(args: &WorkerArgs) -> Result<Code, Stop> {
     components::logs("info");
     let dial = components::dial_tcp(&args.coordinator)?;
-    let slots = args.slots.unwrap_or_else(components::cores);
+    let Budget { slots, slot_bytes } = Budget::of_process(args.slots.unwrap_or_else(components::cores), args.memory);
     let (worker, stores) = (components::worker_id(), components::stores());
     let of_process = Arc::new(Slots::new(slots as usize));
     let grace_ms = u64::from(args.grace).saturating_mul(1_000).saturating_sub(DRAIN_MS);
-    let (launch, drain_ms) = (components::launch(None, args.chaos.as_ref()), DRAIN_MS);
+    let (launch, drain_ms) = (components::launch(slot_bytes, args.chaos.as_ref()), DRAIN_MS);
     let chaos = args.chaos.clone().map(|chaos| -> Arc<dyn Chaos> { Arc::new(chaos) });
-    let settings = Settings { worker, slots, of_process, stores, launch, chaos, grace_ms, drain_ms };
+    let settings = Settings { worker, slots, of_process, stores, slot_bytes, launch, chaos, grace_ms, drain_ms };
     components::runtime()?.block_on(async {
         let stop = components::stop_signal()?;
         match agent::run(dial, settings, stop).await {

@@ -53,6 +53,8 @@ pub struct Settings {
     pub of_process: Arc<Slots>,
     /// Opens output folders.
     pub stores: Arc<Stores>,
+    /// Bytes of memory of each slot; none: nobody knows.
+    pub slot_bytes: Option<u64>,
     /// How a process for one attempt alone is started.
     pub launch: Launch,
     /// What befalls attempts.
@@ -362,8 +364,9 @@ impl Agent {
 
     fn start(&mut self, lease: Lease) {
         let key = (lease.run.clone(), lease.attempt);
-        let chaos = self.settings.chaos.clone();
-        let progress = Arc::new(Progress::within(self.settings.of_process.clone()).befallen(chaos));
+        let Settings { of_process, slot_bytes, chaos, .. } = &self.settings;
+        let progress = Progress::within(of_process.clone()).bounded(*slot_bytes).befallen(chaos.clone());
+        let progress = Arc::new(progress);
         self.running.insert(key.clone(), progress.clone());
         let (ended, worker) = (self.ended.clone(), self.settings.worker.clone());
         let (stores, slots) = (self.settings.stores.clone(), self.settings.of_process.clone());

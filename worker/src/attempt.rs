@@ -52,6 +52,7 @@ pub struct Progress {
     /// Where it ends since its rest was given away; 0 when it was not.
     end: AtomicU64,
     slots: Option<Arc<Slots>>,
+    memory_bytes: Option<u64>,
     chaos: Option<Arc<dyn Chaos>>,
     /// The process in which the attempt is alone.
     child: Mutex<Option<Child>>,
@@ -68,6 +69,18 @@ impl Progress {
     #[must_use]
     pub fn within(slots: Arc<Slots>) -> Self {
         Self { slots: Some(slots), ..Self::default() }
+    }
+
+    /// The same, of an attempt that has so many bytes of memory; none: as many as it likes.
+    #[must_use]
+    pub fn bounded(mut self, memory_bytes: Option<u64>) -> Self {
+        self.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// Bytes of memory of the attempt, where that is known.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        self.memory_bytes
     }
 
     /// The same, befallen by this.

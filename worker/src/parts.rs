@@ -35,12 +35,14 @@ pub enum PartsError {
     TooMany(#[from] TooManyFolders),
     /// They hold back too much.
     #[error(
-        "{files} files of one partition hold back more than {HIVE_UNSENT_BYTES_MAX} bytes, which a store takes in large pieces only: give a \
-         smaller partition.bytes"
+        "{files} files of one partition hold back more than {most} bytes, which a store takes in large pieces only: give a smaller \
+         partition.bytes, or workers more memory"
     )]
     Unsent {
         /// How many.
         files: usize,
+        /// What they may hold back.
+        most: usize,
     },
 }
 
@@ -118,6 +120,14 @@ impl<'a> Parts<'a> {
     /// Has idle ones of these slots encode columns too.
     pub(crate) fn helped_by(&mut self, slots: Arc<Slots>) {
         self.model.helped_by(slots);
+    }
+
+    /// Lets the files take at most so much memory, and hold back no more, if that is less than they may anyway.
+    pub(crate) fn bounded(&mut self, bytes: usize) {
+        self.model.bounded(bytes);
+        if let Some(InFolders { most, .. }) = &mut self.in_folders {
+            *most = (most.0.min(bytes), most.1.min(bytes));
+        }
     }
 
     /// The attempt whose name the files are published under.
@@ -215,7 +225,8 @@ impl InFolders<'_> {
             largest.end_group()?;
         }
         let unsent: usize = self.files.values().map(|(encoder, _)| encoder.unsent()).sum();
-        if unsent > unsent_max { Err(PartsError::Unsent { files: self.files.len() }) } else { Ok(()) }
+        let held_back = PartsError::Unsent { files: self.files.len(), most: unsent_max };
+        if unsent > unsent_max { Err(held_back) } else { Ok(()) }
     }
 }
 

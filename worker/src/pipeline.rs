@@ -11,6 +11,7 @@ use batteuse_kernel::partition::{Batch, Done, PartitionParse, Placed, Plan, Prog
 use batteuse_shared::layout;
 use batteuse_shared::limits::{
     BATCH_BYTES_MAX, BATCH_FIELDS_MAX, BATCH_ROWS_MAX, INDEX_BYTES, READ_AHEAD_BYTES, READ_BYTES, RECORD_BYTES_MAX,
+    SLOT_MEMORY_PARTS,
 };
 use batteuse_shared::report::RejectKind;
 use batteuse_shared::span::Span;
@@ -57,6 +58,9 @@ fn parse(lease: &Lease, task: &ParseTask, progress: &Progress, stores: &Stores) 
     let mut output = Output::new(lease, task, &staging, &partition, stores)?;
     if let (Some(parts), Some(slots)) = (&mut output.parts, progress.slots()) {
         parts.helped_by(slots.clone());
+    }
+    if let Some(bytes) = progress.memory_bytes() {
+        output.bounded(bytes);
     }
     let done = loop {
         progress.check()?;
@@ -183,6 +187,15 @@ impl<'a> Output<'a> {
             rejects: Encoder::new(staging, rejects, rejects::piece_schema(), Compression::default(), &lease.run)?,
             content: ContentHasher::default(),
         })
+    }
+
+    /// Lets what is encoded take no more than its part of an attempt's memory.
+    fn bounded(&mut self, memory_bytes: u64) {
+        let bytes = usize::try_from(memory_bytes / SLOT_MEMORY_PARTS).unwrap_or(usize::MAX);
+        if let Some(parts) = &mut self.parts {
+            parts.bounded(bytes);
+        }
+        self.rejects.bounded(bytes);
     }
 
     /// Takes a batch. What has no folder, or the database refuses, is in no output; so that is found out first.

@@ -93,6 +93,8 @@ pub struct Encoder<'a> {
     compressors: Arc<Compressors>,
     slots: Option<Arc<Slots>>,
     properties: WriterProperties,
+    /// Bytes of memory at which a row group ends.
+    memory_max: usize,
     /// Whether the file is begun as late as can be, because it is one of many.
     late: bool,
     file: Option<OpenFile>,
@@ -108,6 +110,8 @@ struct OpenFile {
     compressors: Arc<Compressors>,
     /// Whose idle ones encode columns too.
     slots: Option<Arc<Slots>>,
+    /// Bytes of memory at which a row group ends.
+    memory_max: usize,
     /// None before the group's first batch.
     columns: Vec<ColumnEncoder>,
     rows: usize,
@@ -221,9 +225,11 @@ impl OpenFile {
         properties: WriterProperties,
         compressors: Arc<Compressors>,
         slots: Option<Arc<Slots>>,
+        memory_max: usize,
     ) -> Result<Self, ParquetError> {
         let (file, factory) = ArrowWriter::try_new(file, schema.clone(), Some(properties))?.into_serialized_writer()?;
-        Ok(Self { file, factory, schema, compressors, slots, columns: Vec::new(), rows: 0, batch_bytes: 0 })
+        let columns = Vec::new();
+        Ok(Self { file, factory, schema, compressors, slots, memory_max, columns, rows: 0, batch_bytes: 0 })
     }
 
     fn write(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), ParquetError> {
@@ -242,7 +248,7 @@ impl OpenFile {
         self.rows += batch.num_rows();
         self.batch_bytes += bytes;
         let encoded = self.columns.iter().map(ColumnEncoder::bytes).sum::<usize>();
-        if encoded >= ROW_GROUP_BYTES_MAX || self.memory() >= ROW_GROUP_MEMORY_BYTES_MAX {
+        if encoded >= ROW_GROUP_BYTES_MAX || self.memory() >= self.memory_max {
             self.end_group()?;
         }
         Ok(())
@@ -338,6 +344,7 @@ impl<'a> Encoder<'a> {
             compressors: Arc::new(compressors),
             slots: None,
             properties,
+            memory_max: ROW_GROUP_MEMORY_BYTES_MAX,
             late: false,
             file: None,
             rows: 0,
@@ -347,6 +354,11 @@ impl<'a> Encoder<'a> {
     /// Has idle ones of these slots encode columns too; the file is the same.
     pub fn helped_by(&mut self, slots: Arc<Slots>) {
         self.slots = Some(slots);
+    }
+
+    /// Has row groups end at so many bytes of memory, if that is less than it is anyway; before anything is written.
+    pub fn bounded(&mut self, memory_bytes: usize) {
+        self.memory_max = self.memory_max.min(memory_bytes);
     }
 
     /// Says as what the file will be published; before anything is written. One of which nothing is said can be read by its name in
@@ -390,7 +402,7 @@ impl<'a> Encoder<'a> {
     pub fn sibling(&self, key: String, published: String) -> Self {
         let (compressors, slots, properties) = (self.compressors.clone(), self.slots.clone(), self.properties.clone());
         let (published, about_source) = (Some(published), self.about_source.clone());
-        let (schema, late, file) = (self.schema.clone(), true, None);
+        let (schema, memory_max, late, file) = (self.schema.clone(), self.memory_max, true, None);
         Self {
             staging: self.staging,
             key,
@@ -400,6 +412,7 @@ impl<'a> Encoder<'a> {
             compressors,
             slots,
             properties,
+            memory_max,
             late,
             file,
             rows: 0,
@@ -469,7 +482,8 @@ impl<'a> Encoder<'a> {
                     published => self.staging.create(&self.key, published.as_deref())?,
                 };
                 let (schema, properties) = (self.schema.clone(), self.properties.clone());
-                let made = OpenFile::new(file, schema, properties, self.compressors.clone(), self.slots.clone());
+                let (compressors, slots, most) = (self.compressors.clone(), self.slots.clone(), self.memory_max);
+                let made = OpenFile::new(file, schema, properties, compressors, slots, most);
                 let mut made = made.map_err(|source| EncodeError::Write { path: self.path(), source })?;
                 if let Some(about) = &self.about_source {
                     made.file.append_key_value_metadata(about.clone());

@@ -93,7 +93,7 @@ fn what_waits_to_be_sent_is_bounded() {
         parts.write(&rows, &numbers, 7, &mut digester).err()
     });
     let error = refused.expect("some files hold back more than that");
-    assert!(matches!(error, PartsError::Unsent { files: 5 }), "{error}");
+    assert!(matches!(error, PartsError::Unsent { files: 5, .. }), "{error}");
     assert!(error.is_of_the_rows() && error.to_string().contains("give a smaller partition.bytes"), "{error}");
     let waiting: usize = parts.in_folders.as_ref().unwrap().files.values().map(|(encoder, _)| encoder.unsent()).sum();
     assert!(waiting > 4 * 4_096, "{waiting}");

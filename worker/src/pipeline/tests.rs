@@ -148,6 +148,27 @@ fn a_range_set_aside_is_told_as_a_parse_tells_it_and_stages_nothing() {
     }
 }
 
+/// What a slot has of its worker's memory bounds its row groups: the rows are the same, in more of them.
+#[test]
+fn an_attempt_with_little_memory_ends_its_row_groups_sooner() {
+    let bytes = dirty(300_000);
+    let folder = Folder::new(&bytes);
+    let found = folder.inspected(Csv::default(), declared());
+    let range = Span::new(found.data_start, bytes.len() as u64);
+    let groups = |counter, memory_bytes| {
+        let lease = lease(counter, Task::Parse(Box::new(folder.parse_task(&found, 0, range, Some(found.start)))));
+        let progress = Progress::new().bounded(memory_bytes);
+        let Outcome::Parsed(parsed) = fixture::execute(&lease, &progress) else { panic!("it ends") };
+        let part = &parsed.parts[0];
+        // No row group is read together with another.
+        let batches = Reader::open(&folder.output(), &folder.staged_path(&part.key)).unwrap().count();
+        (part.rows, part.digest, batches)
+    };
+    let (free, bounded) = (groups(1, None), groups(2, Some(1 << 20)));
+    assert_eq!((free.0, free.1), (bounded.0, bounded.1));
+    assert!(bounded.2 > free.2, "{} batches of few row groups, {} of many", free.2, bounded.2);
+}
+
 #[test]
 fn a_table_without_rows_has_its_schema_in_partition_0_and_no_other() {
     let folder = Folder::new(b"a,b\n1,2\n");
