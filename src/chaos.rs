@@ -24,10 +24,10 @@ const STALL_MS: u64 = 40_000;
 const DELAY_MS: u64 = 500;
 /// Longest time that may be asked for. Milliseconds: an hour.
 const MS_MAX: u64 = 3_600_000;
-/// What an attempt that wants all memory asks for at a time. Bytes.
-const BLOCK_BYTES: usize = 64 << 20;
-/// What it gives up at: it has met no limit then. Blocks: 1 TiB.
-const BLOCKS_MAX: usize = 1 << 14;
+/// What an attempt that wants all memory asks for at a time: first large pieces, then what is left between them. Bytes.
+const BLOCK_BYTES: [usize; 3] = [64 << 20, 1 << 20, 64 << 10];
+/// What it gives up at: it has met no limit then. Bytes: 1 TiB.
+const MEMORY_BYTES_MAX: usize = 1 << 40;
 
 /// A fault of some probability that takes some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -178,19 +178,27 @@ impl Poison {
             Death::Hang => loop {
                 components::wait(Duration::from_millis(MS_MAX));
             },
-            Death::OutOfMemory => {
-                // None of it is touched: a limit on what may be asked for is met, and memory that others need is not taken.
-                let mut blocks: Vec<Vec<u8>> = Vec::new();
-                let mut more = || {
-                    let mut block = Vec::new();
-                    block.try_reserve_exact(BLOCK_BYTES).map(|()| blocks.push(block)).is_ok()
-                        && blocks.len() < BLOCKS_MAX
-                };
-                while more() {}
-                handle_alloc_error(Layout::array::<u8>(BLOCK_BYTES).expect("a block is smaller than all memory"))
-            }
+            Death::OutOfMemory => run_out_of_memory(),
         }
     }
+}
+
+/// Asks for memory until there is none. It is not touched: what is met is a limit on what may be asked for, not memory of others.
+fn run_out_of_memory() -> ! {
+    let (mut blocks, mut asked_bytes) = (Vec::<Vec<u8>>::with_capacity(MEMORY_BYTES_MAX / BLOCK_BYTES[0]), 0);
+    for bytes in BLOCK_BYTES {
+        let mut block = Vec::new();
+        while asked_bytes < MEMORY_BYTES_MAX && block.try_reserve_exact(bytes).is_ok() {
+            asked_bytes += bytes;
+            blocks.push(std::mem::take(&mut block));
+        }
+        // Later there is no room for words.
+        if bytes == BLOCK_BYTES[0] {
+            warn!(asked_bytes, "no more memory is given");
+        }
+    }
+    std::hint::black_box(&blocks);
+    handle_alloc_error(Layout::array::<u8>(BLOCK_BYTES[0]).expect("a block is smaller than all memory"))
 }
 
 impl attempt::Chaos for Chaos {

@@ -37,7 +37,7 @@ pub(crate) const JOB_FLAGS: [&str; 14] = [
 /// Flags of `run`: a job from flags, or from a spec.
 #[derive(Debug, Clone, Args)]
 #[command(
-    override_usage = "batteuse run --from FILE --to DIR [OPTIONS]\n       batteuse run -f JOB [--workers N] [-o FORM]"
+    override_usage = "batteuse run --from FILE --to DIR [OPTIONS]\n       batteuse run -f JOB [--workers N] [--memory SIZE] [-o FORM]"
 )]
 pub struct RunArgs {
     /// Read the job from this spec (YAML or JSON)

@@ -191,15 +191,24 @@ fn what_kills_an_attempt_alone_is_told_and_kills_nobody_else() {
         ),
         (launch(Some("poison=none")), "exited with code 12 without an answer"),
     ];
+    let mut limited = 0;
     for (counter, (launch, words)) in (10..).step_by(2).zip(cases) {
         let failure = failed(alone::execute(&ground.whole(counter), &Progress::new(), &launch));
         assert_eq!(failure.class, FailureClass::Crash, "{words}: {failure:?}");
         assert!(failure.message.contains(words), "{words}: {failure:?}");
         assert!(failure.message.len() <= limits::FAILURE_MESSAGE_BYTES_MAX);
+        if let Some((_, asked)) = failure.message.split_once(r#""asked_bytes":"#) {
+            // Some blocks of 64 MiB fit beside what the process has already, and not a gigabyte.
+            let digits = asked.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+            let most = MEMORY_BYTES.parse().unwrap();
+            assert!((1..most).contains(&digits.parse::<u64>().unwrap()), "the limit is met: {digits}");
+            limited += 1;
+        }
         // Under the same limit, the same attempt goes well where nothing befalls it.
         let well = parsed(alone::execute(&ground.whole(counter + 1), &Progress::new(), &self::launch(None)));
         assert_eq!(well.counts.written, 20_000);
     }
+    assert_eq!(limited, 1, "one of them ran out of memory, and said how much it had asked for");
     let absent = Launch { program: ground.folder.path().join("absent"), args: Vec::new() };
     let failure = failed(alone::execute(&ground.whole(90), &Progress::new(), &absent));
     assert_eq!(failure.class, FailureClass::Environment, "{failure:?}");

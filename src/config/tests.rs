@@ -338,7 +338,7 @@ fn flags_that_do_not_go_together_are_named() {
     // The list of flags that do not go with a spec is whole.
     use clap::CommandFactory;
     let mut named: Vec<String> = Run::command().get_arguments().map(|arg| arg.get_id().to_string()).collect();
-    named.retain(|id| !["file", "workers", "output"].contains(&id.as_str()));
+    named.retain(|id| !["file", "workers", "memory", "output"].contains(&id.as_str()));
     assert_eq!(named, crate::cli::JOB_FLAGS);
 }
 

@@ -54,6 +54,8 @@ pub fn execute(lease: &Lease, progress: &Progress, launch: &Launch) -> Outcome {
     let run = || -> io::Result<_> {
         let mut command = Command::new(&launch.program);
         command.args(&launch.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Who runs out of memory while it finds the names of a stack waits for its own lock, for ever, instead of dying.
+        command.env("RUST_BACKTRACE", "0");
         let mut child = command.spawn()?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         progress.alone_in(child);
@@ -124,19 +126,14 @@ fn end(progress: &Progress, heard: &Heard) -> io::Result<ExitStatus> {
     }
 }
 
-/// Passes on what the process says, line by line, and keeps the end of it, but for stacks: those are long, and only for the log.
+/// Passes on what the process says, line by line, and keeps the end of it.
 fn last_words(said: ChildStderr) -> Vec<u8> {
     let (mut said, mut line, mut last) = (BufReader::new(said), Vec::new(), Vec::new());
-    let mut in_stack = false;
     // A line without end is passed on in pieces.
     while said.by_ref().take(1 << 16).read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
         // Where nobody takes it, the attempt goes on all the same.
         let _ = io::stderr().write_all(&line);
-        in_stack = line.starts_with(b"stack backtrace:") || in_stack && line.starts_with(b" ");
-        if !in_stack {
-            last.extend_from_slice(&line);
-        }
-        line.clear();
+        last.append(&mut line);
         last.drain(..last.len().saturating_sub(LAST_WORDS_BYTES_MAX));
     }
     last
