@@ -307,6 +307,10 @@ pub struct CoordinatorArgs {
     #[arg(long)]
     pub no_speculation: bool,
 
+    /// Runs that may be open at once: a job that finds no room is sent away, and told when to come again
+    #[arg(long, value_name = "N", default_value_t = limits::OPEN_RUNS_MAX, value_parser = clap::value_parser!(u64).range(1..=limits::OPEN_RUNS_MAX))]
+    pub open_runs: u64,
+
     /// Listen beyond this machine although nothing is encrypted and nobody is authenticated
     #[arg(long)]
     pub insecure: bool,
@@ -374,6 +378,10 @@ pub struct SubmitArgs {
     /// Wait for the run to end, and exit as it did
     #[arg(long)]
     pub wait: bool,
+
+    /// Seconds to go on trying while the coordinator has no room for another run
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub patience: u32,
 
     /// Form of the report on standard output
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]

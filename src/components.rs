@@ -58,6 +58,12 @@ pub fn run_suffix() -> String {
     format!("{}-{}", &id[..12], &id[24..])
 }
 
+/// A wait of `least` and up to half as much more, so that those who were sent away together do not come back together.
+pub fn jittered(least: Duration) -> Duration {
+    let share = (uuid::Uuid::new_v4().as_u128() % 1_000) as u32;
+    least + least * share / 2_000
+}
+
 /// A name for this worker, unique to the process.
 pub fn worker_id() -> WorkerId {
     let id = uuid::Uuid::new_v4().simple().to_string();

@@ -7,6 +7,7 @@
 mod cluster;
 mod cuts;
 mod dirty;
+mod operators;
 mod types;
 mod values;
 

@@ -283,6 +283,14 @@ pub fn version_of(path: &Path) -> Result<SourceVersion, AdmitError> {
     Ok(SourceVersion::new(found.ino(), found.mtime(), found.mtime_nsec(), found.len()))
 }
 
+/// The run that `job` is under this request.
+///
+/// # Errors
+/// When they make no id.
+pub fn run_id(job: &Job, request: &str) -> Result<RunId, BadName> {
+    RunId::new(&format!("{}-{request}", job.metadata.name))
+}
+
 /// Admits `job` as the run `<job>-<request>`, and claims its output folder. Asked again with the same request it finds what
 /// the first try left, and goes on from there.
 ///
@@ -290,7 +298,7 @@ pub fn version_of(path: &Path) -> Result<SourceVersion, AdmitError> {
 /// When the spec, the source or the state of the output folder forbid it; the disk.
 pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, AdmitError> {
     job.check().map_err(AdmitError::Spec)?;
-    let run = RunId::new(&format!("{}-{request}", job.metadata.name))?;
+    let run = run_id(&job, request)?;
     let dir = ground.stores.folder(job.spec.output.folder_url())?;
     let holding = claim::look(&*dir)?;
     let begun = Journal::read::<Fact>(&*ground.state, &run)?;

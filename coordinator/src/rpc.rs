@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "the shell: a task for each stream")]
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use batteuse_proto::v1::control_service_server::{ControlService, ControlServiceServer};
@@ -20,19 +21,22 @@ use batteuse_proto::{
 };
 use batteuse_shared::ids::{RunId, WorkerId};
 use batteuse_shared::limits::{
-    LEAD_WAIT_MS_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, RUNS_LISTED_MAX, WATCH_MS_MIN, WORKER_QUEUE_MAX,
-    WORKERS_LISTED_MAX,
+    LEAD_WAIT_MS_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, RUNS_LISTED_MAX, SUBMIT_RETRY_AFTER_MS, WATCH_MS_MIN,
+    WORKER_QUEUE_MAX, WORKERS_LISTED_MAX,
 };
+use batteuse_shared::spec::Job;
 use batteuse_shared::status::WorkerStatus;
 use futures::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Router;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt};
 use tracing::{info, warn};
 
 use crate::admit::{self, Admission, AdmitError, Ground};
 use crate::driver::{Handle, Input, Serving, Statuses, Submitted};
+use crate::room::{Load, Place, Room};
 use crate::scheduler::{Done, Event, Status as Glance};
 
 /// Interval of HTTP/2 keepalive pings: a peer that vanished without a word is noticed within twice this time.
@@ -41,19 +45,20 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Workers that are named to who asked for one that is not there: a line or two.
 const WORKERS_NAMED: usize = 20;
 
-/// Everything that the coordinator serves: workers, operators, health and reflection.
+/// Everything that the coordinator serves: workers, operators, health and reflection. Submissions find room in `room`.
 ///
 /// # Errors
 /// When the descriptor set cannot be served by reflection: a build that is broken.
 pub async fn router(
     handle: Handle,
+    room: Arc<Room>,
     ground: Ground,
     serving: watch::Receiver<Serving>,
 ) -> Result<Router, tonic_reflection::server::Error> {
     let workers = WorkerServiceServer::new(Workers { handle: handle.clone(), serving: serving.clone() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let control = ControlServiceServer::new(Control { handle, ground, serving: serving.clone() })
+    let control = ControlServiceServer::new(Control { handle, room, ground, serving: serving.clone() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -198,6 +203,7 @@ pub fn event(worker: &WorkerId, says: WorkerSays) -> Option<Event> {
 #[derive(Clone)]
 pub struct Control {
     handle: Handle,
+    room: Arc<Room>,
     ground: Ground,
     serving: watch::Receiver<Serving>,
 }
@@ -213,6 +219,17 @@ impl Control {
             Ok(_) => Err(Status::unavailable("another coordinator leads now: ask again")),
             Err(error) => Err(Status::unavailable(format!("who leads cannot be told now ({error}): ask again"))),
         }
+    }
+
+    /// A place for a new run; none is needed for one that is known here.
+    fn place(&self, job: &Job, request: &str) -> Result<Option<Place>, Status> {
+        let statuses = self.handle.statuses();
+        if admit::run_id(job, request).is_ok_and(|run| statuses.borrow().contains_key(&run)) {
+            return Ok(None);
+        }
+        let load = |glance: &Glance| Load { runs: 1, spec_bytes: glance.spec_bytes };
+        let open = || Load::sum(statuses.borrow().values().filter(|g| g.report.is_none()).map(load));
+        self.room.take(open, job.json_bytes()).map(Some).map_err(|there| full(&there))
     }
 
     /// Holds a run or lets it go on, and tells how it stands then.
@@ -246,6 +263,8 @@ impl ControlService for Control {
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitReply>, Status> {
         leads(&self.serving).await?;
         let Submission { job, client_request_id } = Submission::try_from(request.into_inner())?;
+        // Held until it is told what became of it.
+        let _place = self.place(&job, &client_request_id)?;
         let ground = self.ground.clone();
         let admitted = tokio::task::spawn_blocking(move || admit::admit(job, &client_request_id, &ground)).await;
         let (run, taken) = match admitted.map_err(|died| Status::internal(died.to_string()))? {
@@ -341,6 +360,17 @@ impl ControlService for Control {
         let now = found(self.all_workers().await?).unwrap_or(WorkerStatus { draining: true, ..before });
         Ok(Response::new(now.into()))
     }
+}
+
+/// The answer to a submission that finds no room: when to come again, in words and as a detail for programs.
+fn full(there: &Load) -> Status {
+    let Load { runs, spec_bytes } = there;
+    let seconds = SUBMIT_RETRY_AFTER_MS.div_ceil(1_000);
+    let message = format!(
+        "there is no room for another run (open: {runs}, with {spec_bytes} bytes of specs): submit again in {seconds} s"
+    );
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(SUBMIT_RETRY_AFTER_MS)));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 type Watched = (watch::Receiver<Statuses>, RunId, Option<Glance>);

@@ -299,6 +299,16 @@ pub const CALL_MS_MAX: u64 = 10_000;
 /// times a second.
 pub const WATCH_MS_MIN: u64 = 200;
 
+/// Runs that may be open at a coordinator unless it is told otherwise, and at most: each holds its partitions in memory (some KiB each)
+/// and its folder, and `list` shows as many. What is more waits where it is submitted.
+pub const OPEN_RUNS_MAX: u64 = 1_000;
+
+/// Bytes of all specs of open runs: a thousand of 64 KiB, far more than people write. Each is held as values, in memory.
+pub const OPEN_SPECS_BYTES_MAX: u64 = 64 << 20;
+
+/// After so long a submission that found no room may be told again. Milliseconds: runs take seconds at least.
+pub const SUBMIT_RETRY_AFTER_MS: u64 = 2_000;
+
 /// Times that a submission is told again while no coordinator can take it. With its back-off that is some fifteen seconds: one takes
 /// over in ten.
 pub const SUBMIT_TRIES_MAX: usize = 4;

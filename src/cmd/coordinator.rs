@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit::Ground;
 use batteuse_coordinator::driver::{Driver, Leading, Serving, Until};
 use batteuse_coordinator::journal::State;
+use batteuse_coordinator::room::Room;
 use batteuse_coordinator::rpc;
 use batteuse_coordinator::scheduler::Timing;
 use batteuse_shared::location;
@@ -81,8 +82,9 @@ async fn serve(args: &CoordinatorArgs, ground: Ground) -> Result<Code, Stop> {
     let (driver, handle) = Driver::new(embedded::components(&ground, timing));
     let (leading, serving) =
         Leading::new(ground.state.clone(), ground.clock, &ground.writer.to_string(), &url, timing.lease_ttl_ms);
+    let room = Room::new(embedded::room(args.open_runs));
     let router =
-        rpc::router(handle, ground.clone(), serving).await.context("the protocol").map_err(Stop::unreachable)?;
+        rpc::router(handle, room, ground.clone(), serving).await.context("the protocol").map_err(Stop::unreachable)?;
     info!(%address, state = ground.claimed_as, "the coordinator listens");
     println!("listening on http://{address}");
     tokio::select! {

@@ -8,11 +8,12 @@ use batteuse_coordinator::admit::Ground;
 use batteuse_coordinator::driver::{Components, Driver, DriverError, Handle, Serving, Until};
 use batteuse_coordinator::journal::{Position, StateFolder};
 use batteuse_coordinator::publish;
+use batteuse_coordinator::room::{Load, Room};
 use batteuse_coordinator::rpc;
 use batteuse_coordinator::scheduler::{Accepted, Run, Timing};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
-use batteuse_shared::limits::LEASE_TTL_EMBEDDED_MS;
+use batteuse_shared::limits::{LEASE_TTL_EMBEDDED_MS, OPEN_RUNS_MAX, OPEN_SPECS_BYTES_MAX};
 use batteuse_store::Stores;
 use batteuse_worker::agent::{self, AgentError, Dial, Settings};
 use batteuse_worker::slots::Slots;
@@ -61,6 +62,11 @@ pub fn components(ground: &Ground, timing: Timing) -> Components {
     Components { state, stores, clock: ground.clock, writer: ground.writer, timing, probe: None }
 }
 
+/// Room for so many open runs.
+pub fn room(runs: u64) -> Load {
+    Load { runs, spec_bytes: OPEN_SPECS_BYTES_MAX }
+}
+
 /// Carries a run to its end with so many workers, which share so much memory if that is given, and prints its report.
 pub fn execute(
     start: Start,
@@ -95,8 +101,10 @@ async fn carry(start: Start, dir: &OutputDir, budget: Budget, form: OutputForm) 
     let (finish, finished) = watch::channel(false);
     let (dial, accepted) = components::dial_inside();
     let (_serving, served) = watch::channel(Serving::Leads);
-    let router =
-        rpc::router(handle.clone(), ground, served).await.context("the protocol").map_err(Stop::unreachable)?;
+    let router = rpc::router(handle.clone(), Room::new(room(OPEN_RUNS_MAX)), ground, served)
+        .await
+        .context("the protocol")
+        .map_err(Stop::unreachable)?;
     let server = tokio::spawn(router.serve_with_incoming(ReceiverStream::new(accepted)));
     let mut agents = hire(budget, &dir.stores, &dial, &finished);
     let progress = tokio::spawn(render::progress(handle.clone(), run.clone()));

@@ -1,5 +1,7 @@
 //! Talking to a coordinator as an operator.
 
+use std::time::Duration;
+
 use anyhow::{Context, anyhow};
 use batteuse_proto::v1::control_service_client::ControlServiceClient;
 use batteuse_proto::{RunStatus, WorkerList};
@@ -7,6 +9,7 @@ use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::MESSAGE_BYTES_MAX;
 use batteuse_shared::report::Report;
 use tonic::transport::Channel;
+use tonic_types::StatusExt;
 
 use crate::components;
 use crate::exit::Stop;
@@ -56,6 +59,12 @@ pub fn run_id(text: &str) -> Result<RunId, Stop> {
 /// Whether nobody can take a request now.
 pub fn is_unavailable(status: &tonic::Status) -> bool {
     status.code() == tonic::Code::Unavailable
+}
+
+/// When a request may be told again that found no room.
+pub fn retry_after(status: &tonic::Status) -> Option<Duration> {
+    let full = status.code() == tonic::Code::ResourceExhausted;
+    status.get_details_retry_info().filter(|_| full)?.retry_delay
 }
 
 /// An answer that is not the wished one.

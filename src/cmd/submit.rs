@@ -1,5 +1,7 @@
 //! `batteuse submit`: gives a coordinator a job, and waits for it where that is wished.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use backon::BackoffBuilder as _;
 use batteuse_proto::Submission;
@@ -16,8 +18,9 @@ use crate::exit::{self, Code, Stop};
 use crate::render;
 
 /// Submits until the run is durable, always under the same request id: one run comes of it, however many answers are lost, also while one
-/// coordinator takes over from another.
-async fn accepted(url: &str, request: &SubmitRequest) -> Result<(Remote, RunId), Stop> {
+/// coordinator takes over from another. Where there is no room it comes again when it is told to, as long as `patience_ms` lasts.
+async fn accepted(url: &str, request: &SubmitRequest, patience_ms: u64) -> Result<(Remote, RunId), Stop> {
+    let began = components::now();
     let mut waits = backon::ExponentialBuilder::default().with_max_times(SUBMIT_TRIES_MAX).with_jitter().build();
     loop {
         let mut remote = Remote::connect(url).await?;
@@ -25,6 +28,15 @@ async fn accepted(url: &str, request: &SubmitRequest) -> Result<(Remote, RunId),
             Ok(reply) => return Ok((remote, RunId::try_from(reply.into_inner()).map_err(Stop::unreachable)?)),
             Err(status) => status,
         };
+        if let Some(after) = remote::retry_after(&status) {
+            let left = Duration::from_millis(patience_ms.saturating_sub(components::now().since(began)));
+            if after > left {
+                return Err(remote::refused(status));
+            }
+            eprintln!("{}", status.message());
+            tokio::time::sleep(components::jittered(after).min(left)).await;
+            continue;
+        }
         match waits.next() {
             Some(wait) if remote::is_unavailable(&status) => tokio::time::sleep(wait).await,
             _ => return Err(remote::refused(status)),
@@ -36,9 +48,10 @@ async fn accepted(url: &str, request: &SubmitRequest) -> Result<(Remote, RunId),
 pub fn submit(args: &SubmitArgs) -> Result<Code, Stop> {
     let job = config::read_job(&args.file).map_err(Stop::refused)?;
     let dir = OutputDir::at(job.spec.output.folder_url())?;
+    let patience_ms = u64::from(args.patience) * 1_000;
     let submission = Submission { job, client_request_id: components::run_suffix() };
     components::runtime()?.block_on(async {
-        let (mut remote, run) = accepted(&args.coordinator, &SubmitRequest::from(submission)).await?;
+        let (mut remote, run) = accepted(&args.coordinator, &SubmitRequest::from(submission), patience_ms).await?;
         if !args.wait {
             println!("{run}");
             return Ok(Code::Ok);

@@ -24,34 +24,40 @@ use crate::support::binary::{Cluster, Ended, Process, batteuse, run as run_embed
 use crate::support::published::{parts, run_file, table};
 
 /// A coordinator, a source of some size and a folder for both.
-struct Stage {
-    cluster: Cluster,
-    input: Input,
+pub(super) struct Stage {
+    pub(super) cluster: Cluster,
+    pub(super) input: Input,
 }
 
 impl Stage {
-    fn new(bytes: &str) -> Self {
+    pub(super) fn new(bytes: &str) -> Self {
         let input = Input::generated("taxi", bytes);
         Self { cluster: Cluster::start(&input.folder.path().join("state")), input }
     }
 
+    /// With a coordinator that has these flags.
+    pub(super) fn with(bytes: &str, flags: &[&str]) -> Self {
+        let input = Input::generated("taxi", bytes);
+        Self { cluster: Cluster::start_with(&input.folder.path().join("state"), flags), input }
+    }
+
     /// Submits a job without waiting and returns the run's id.
-    fn submit(&self, name: &str, partitions: u64) -> String {
+    pub(super) fn submit(&self, name: &str, partitions: u64) -> String {
         let ended = self.cluster.submit(&self.input.write(name, partitions), &[]).expect(0);
         ended.out.trim().to_owned()
     }
 
-    fn status(&self, run: &str) -> Value {
+    pub(super) fn status(&self, run: &str) -> Value {
         self.cluster.ask(&["status", run, "-o", "json"]).expect(0).json()
     }
 
     /// Waits for a state.
-    fn wait_for(&self, run: &str, state: &str) -> Value {
+    pub(super) fn wait_for(&self, run: &str, state: &str) -> Value {
         until(&format!("{run} to be {state}"), || Some(self.status(run)).filter(|status| status["state"] == state))
     }
 
     /// Waits until so many attempts have ended, of a run that goes on.
-    fn wait_for_attempts(&self, run: &str, attempts: u64) -> Value {
+    pub(super) fn wait_for_attempts(&self, run: &str, attempts: u64) -> Value {
         let status = until("attempts to end", || {
             Some(self.status(run)).filter(|status| status["attempts"].as_u64().unwrap() >= attempts)
         });
@@ -59,7 +65,7 @@ impl Stage {
         status
     }
 
-    fn must_be_undisturbed(&self, name: &str) {
+    pub(super) fn must_be_undisturbed(&self, name: &str) {
         let out = self.input.folder.path().join("undisturbed");
         run_embedded(&self.input.source, &out, &[]).expect(0);
         let (found, want) = (table(&self.input.out(name)), table(&out));
@@ -340,7 +346,7 @@ fn a_worker_waits_for_its_coordinator_and_leaves_when_told() {
     worker.wait().expect(0);
 }
 
-fn served(url: &str, ask: impl AsyncFnOnce(tonic::transport::Channel)) {
+pub(super) fn served(url: &str, ask: impl AsyncFnOnce(tonic::transport::Channel)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let endpoint = tonic::transport::Endpoint::from_shared(url.to_owned()).unwrap();

@@ -5,11 +5,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use batteuse_coordinator::scheduler::Fact;
+use batteuse_shared::layout;
 use tempfile::TempDir;
 
 use super::life::{RAGGED_EACH, dirty};
-use super::{facts, ledger, must_be_swept, outcome, run_of, state};
-use crate::support::binary::{Ended, Process, batteuse, until, write_spec};
+use super::{Chance, facts, ledger, must_be_swept, outcome, run_of, state};
+use crate::support::binary::{Cluster, Ended, Process, batteuse, until, write_spec};
 use crate::support::published::{files, parts};
 
 const ROWS: usize = 4_000;
@@ -145,4 +147,49 @@ fn a_damaged_journal_stops_the_run_and_is_never_guessed_at() {
     bytes[20] ^= 4;
     fs::write(&slots[0], bytes).unwrap();
     batteuse(["resume", "--to", ground.dir().to_str().unwrap()]).expect(16).says(&["the journal is damaged"]);
+}
+
+/// Rounds in which a run is given up while it goes on.
+const CANCELS: u64 = 24;
+
+#[test]
+fn a_run_is_cancelled_or_decided_and_never_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("dirty.csv");
+    fs::write(&source, dirty(ROWS)).unwrap();
+    let bytes = fs::metadata(&source).unwrap().len().div_ceil(8);
+    let more = format!("  partition: {{bytes: {bytes}}}\n  rejects: {{tolerate: {{count: {ROWS}}}}}\n");
+    let spec =
+        |name: &str| write_spec(&folder.path().join(format!("{name}.yaml")), &source, &folder.path().join(name), &more);
+    batteuse(["run", "-f", spec("undisturbed").to_str().unwrap()]).expect(4);
+    let want = outcome(&folder.path().join("undisturbed"));
+    let state = folder.path().join("state");
+    let mut cluster = Cluster::start(&state);
+    (0..2).for_each(|_| cluster.hire(1));
+    let (mut chance, mut cancelled, mut decided) = (Chance(3), 0, 0);
+    for round in 0..CANCELS {
+        let (name, how) = (format!("race-{round}"), format!("round {round}"));
+        let dir = folder.path().join(&name);
+        let run = cluster.submit(&spec(&name), &[]).expect(0).out.trim().to_owned();
+        // Somewhere from its first fact to its last.
+        let wanted = 1 + chance.below(30) as usize;
+        let ended = |facts: &[Fact]| matches!(facts.last(), Some(Fact::RunDone { .. }));
+        until("the run to go on", || Some(facts(&state, &dir)).filter(|facts| facts.len() >= wanted || ended(facts)));
+        let code = cluster.ask(&["cancel", &run]).code;
+        let all = until("the run to end", || Some(facts(&state, &dir)).filter(|facts| ended(facts)));
+        let decisions = all.iter().filter(|fact| matches!(fact, Fact::RunDecided(_) | Fact::RunAborted(_)));
+        let decisions: Vec<_> = decisions.map(|fact| matches!(fact, Fact::RunAborted(_))).collect();
+        assert_eq!(decisions.len(), 1, "{how}");
+        must_be_swept(&dir, &how);
+        if decisions[0] {
+            cancelled += 1;
+            assert_eq!(code, Some(0), "{how}");
+            assert!(parts(&dir).is_empty() && !dir.join(layout::SUCCESS).exists(), "{how}: nothing is published");
+        } else {
+            decided += 1;
+            assert_eq!(code, Some(8), "{how}");
+            want.must_equal(&outcome(&dir), &how);
+        }
+    }
+    assert!(cancelled >= 3 && decided >= 3, "{cancelled} cancelled, {decided} decided");
 }

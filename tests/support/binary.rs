@@ -225,15 +225,25 @@ impl Cluster {
 
     /// As [`Cluster::start`], with a coordinator that works in the folder `cwd`.
     pub fn start_in(cwd: &Path, state: &Path) -> Self {
-        let (coordinator, url) = Self::coordinator(cwd, state, "127.0.0.1:0");
+        Self::begin(cwd, state, &[])
+    }
+
+    /// As [`Cluster::start`], of a coordinator with `more` flags.
+    pub fn start_with(state: &Path, more: &[&str]) -> Self {
+        Self::begin(Path::new("."), state, more)
+    }
+
+    fn begin(cwd: &Path, state: &Path, more: &[&str]) -> Self {
+        let (coordinator, url) = Self::coordinator(cwd, state, "127.0.0.1:0", more);
         Self { url, coordinator: Some(coordinator), workers: Vec::new(), state: state.to_owned() }
     }
 
     /// Leases that live for 3 s: one that was killed is taken over after one.
-    fn coordinator(cwd: &Path, state: &Path, listen: &str) -> (Process, String) {
+    fn coordinator(cwd: &Path, state: &Path, listen: &str, more: &[&str]) -> (Process, String) {
         let mut args: Vec<&OsStr> =
             ["coordinator", "--lease-ttl", "3", "--listen", listen, "--state"].map(OsStr::new).to_vec();
         args.push(state.as_os_str());
+        args.extend(more.iter().map(OsStr::new));
         let process = Process::start_in(cwd, args);
         let line = process.line_of_out("listening on ");
         let url = line.trim_start_matches("listening on ").trim().to_owned();
@@ -244,7 +254,7 @@ impl Cluster {
     pub fn restart(&mut self) {
         self.coordinator = None;
         let listen = self.url.trim_start_matches("http://").to_owned();
-        let (process, url) = Self::coordinator(Path::new("."), &self.state, &listen);
+        let (process, url) = Self::coordinator(Path::new("."), &self.state, &listen, &[]);
         assert_eq!(url, self.url);
         self.coordinator = Some(process);
     }
@@ -253,7 +263,7 @@ impl Cluster {
     pub fn second(&self) -> (Process, String) {
         // Whoever comes first to the state leads, not to the address.
         self.coordinator.as_ref().expect("a coordinator runs").line_of_err("this coordinator leads");
-        Self::coordinator(Path::new("."), &self.state, "127.0.0.1:0")
+        Self::coordinator(Path::new("."), &self.state, "127.0.0.1:0", &[])
     }
 
     /// Starts a worker that knows these coordinators too.

@@ -30,6 +30,8 @@ use crate::publish::Staged;
 #[derive(Debug, Clone)]
 pub struct Run {
     pub(super) accepted: Accepted,
+    /// Bytes of its spec as JSON.
+    pub(super) spec_bytes: u64,
     epoch: Epoch,
     pub(super) counter: u32,
     pub(super) inspected: Option<Box<Inspected>>,
@@ -93,6 +95,7 @@ impl Run {
         let epoch = accepted.standing.as_ref().map_or(Epoch(0), |standing| standing.epoch());
         Self {
             served: accepted.at,
+            spec_bytes: accepted.job.json_bytes(),
             accepted,
             epoch,
             counter: 0,

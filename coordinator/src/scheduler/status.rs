@@ -15,6 +15,8 @@ pub struct Status {
     pub run: RunId,
     /// The job's name.
     pub job: String,
+    /// Bytes of its spec as JSON.
+    pub spec_bytes: u64,
     /// Where it stands.
     pub state: RunState,
     /// Why it fails or failed.
@@ -73,6 +75,7 @@ impl Run {
         Status {
             run: self.id().clone(),
             job: self.accepted.job.metadata.name.clone(),
+            spec_bytes: self.spec_bytes,
             state: self.state(),
             reason: self.decision.as_ref().and_then(|d| d.reason.clone()).or_else(|| self.failing.clone()),
             output_url: self.output_url().to_owned(),

@@ -40,6 +40,14 @@ pub struct Job {
     pub spec: Spec,
 }
 
+impl Job {
+    /// Bytes of it as JSON without spaces.
+    #[must_use]
+    pub fn json_bytes(&self) -> u64 {
+        serde_json::to_string(self).expect("a job is plain values under text keys").len() as u64
+    }
+}
+
 /// Name of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -164,8 +164,8 @@ fn a_run_is_cancelled_or_decided_whichever_comes_first() {
 #[test]
 fn a_draining_worker_is_told_once_a_stream_and_gets_nothing_more() {
     let (mut stage, leases) = Stage::inspected(2);
-    let drain = Action::Drain { worker: worker("w") };
-    assert_eq!(stage.step(draining("w")), std::slice::from_ref(&drain));
+    let drain = [Action::Drain { worker: worker("w") }];
+    assert_eq!(stage.step(draining("w")), drain);
     assert_eq!(names(&stage.report("w", &leases[0], usual(&leases[0]))), ["record Staged", "ack"], "and no grant");
     let status = |slots, leases, connected, draining| WorkerStatus {
         worker: worker("w"),
@@ -181,7 +181,7 @@ fn a_draining_worker_is_told_once_a_stream_and_gets_nothing_more() {
     assert_eq!(stage.scheduler.workers(stage.now).collect::<Vec<_>>(), [status(2, 1, false, true)]);
     let running = vec![held(&leases[1])];
     let said = stage.step(Event::WorkerJoined { worker: worker("w"), slots: 2, running });
-    assert_eq!(said, [drain], "it may not have heard it");
+    assert_eq!(said, drain, "it may not have heard it");
     assert_eq!(stage.join("v", 1).len(), 1, "others get what it might have had");
     let back = Outcome::Failed(Failure { class: FailureClass::Released, message: "leaving".to_owned() });
     assert_eq!(names(&stage.report("w", &leases[1], back)), ["ack"], "given back, without a fact");
