@@ -327,11 +327,13 @@ impl ControlService for Control {
 
     async fn pause(&self, request: Request<PauseRequest>) -> Result<Response<WireStatus>, Status> {
         let run = RunId::try_from(request.into_inner())?;
+        info!(%run, "an operator pauses a run");
         self.hold(Event::Paused { run: run.clone() }, &run).await
     }
 
     async fn unpause(&self, request: Request<UnpauseRequest>) -> Result<Response<WireStatus>, Status> {
         let run = RunId::try_from(request.into_inner())?;
+        info!(%run, "an operator lets a run go on");
         self.hold(Event::Unpaused { run: run.clone() }, &run).await
     }
 
@@ -353,6 +355,7 @@ impl ControlService for Control {
             let known = if names.is_empty() { "there is none".to_owned() } else { format!("there are {names}") };
             return Err(Status::not_found(format!("no worker {worker} here: {known}")));
         };
+        info!(%worker, "an operator wants a worker to leave");
         if !self.handle.ask(Event::Draining { worker: worker.clone() }).await {
             return Err(Status::unavailable("the coordinator is stopping; ask again"));
         }

@@ -44,7 +44,12 @@ fn bad_flags_are_named() {
 
 #[test]
 fn incomplete_command_lines_are_refused() {
-    let cases: [&[&str]; 9] = [
+    let cases: [&[&str]; 14] = [
+        &["coordinator", "--state", "state", "--lease-ttl", "0"],
+        &["coordinator", "--state", "state", "--lease-ttl", "3601"],
+        &["coordinator", "--state", "state", "--open-runs", "0"],
+        &["pause", "run-1"],
+        &["drain", "--coordinator", "http://127.0.0.1:7171"],
         &[],
         &["thresh"],
         &["run"],

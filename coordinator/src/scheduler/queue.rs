@@ -61,19 +61,23 @@ impl Scheduler {
         let line = self.line();
         self.runs.values().map(move |run| {
             let status = run.status();
-            let waits = status.waits.or_else(|| line.get(run.id()).cloned());
+            let waits = match (status.waits, line.get(run.id())) {
+                // Its storage is tried again as soon as it has a slot.
+                (Some(Waits::Storage { retry_at, .. }), Some(line)) if retry_at <= self.seen => Some(line.clone()),
+                (own, line) => own.or_else(|| line.cloned()),
+            };
             Status { waits, ..status }
         })
     }
 
     /// What the runs wait for that have no lease and lack nothing but a slot.
     fn line(&self) -> BTreeMap<&RunId, Waits> {
-        let mut line: Vec<&Run> =
-            self.runs.values().filter(|run| run.leases.is_empty() && run.is_ready(self.seen)).collect();
+        let mut line: Vec<&Run> = self.runs.values().filter(|run| run.is_ready(self.seen)).collect();
         line.sort_by_key(|run| run.place(self.seen));
         let workers = self.workers.values().any(|worker| worker.takes_leases());
         let waits = |runs_before| if workers { Waits::Slot { runs_before } } else { Waits::Worker };
-        (0..).zip(line).map(|(before, run)| (run.id(), waits(before))).collect()
+        let without = (0..).zip(line).filter(|(_, run)| run.leases.is_empty());
+        without.map(|(before, run)| (run.id(), waits(before))).collect()
     }
 
     /// Gives every free slot the next task of the run whose turn it is.

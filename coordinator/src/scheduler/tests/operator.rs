@@ -197,3 +197,14 @@ fn a_worker_that_leaves_by_itself_is_shown_as_draining() {
     let status = stage.scheduler.workers(stage.now).next().unwrap();
     assert_eq!((status.slots, status.leases, status.silent_ms, status.draining), (0, 1, 500, true));
 }
+
+#[test]
+fn a_pause_is_read_from_a_journal_as_it_was_written() {
+    for (fact, text) in [
+        (Fact::Paused { at: Millis(5) }, r#"{"Paused":{"at":5}}"#),
+        (Fact::Unpaused { at: Millis(6) }, r#"{"Unpaused":{"at":6}}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&fact).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Fact>(text).unwrap(), fact);
+    }
+}

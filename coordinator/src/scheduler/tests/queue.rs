@@ -139,11 +139,23 @@ fn those_who_wait_are_told_for_what() {
     let retry_at = stage.now.plus(RETRY_BACKOFF_MS);
     let storage = Some(Waits::Storage { message: "disk full".to_owned(), retry_at });
     assert_eq!(waits(&stage)[2], storage);
+    stage.now = retry_at;
+    stage.step(Event::Tick);
+    assert_eq!(waits(&stage)[2], Some(Waits::Worker), "it may be tried again, and nobody is there");
     stage.step(Event::Cancelled { run: id(1), message: "enough".to_owned() });
     assert_eq!(waits(&stage)[1], None, "it is being published");
     let refused = Event::PublishFailed { run: id(1), message: "no room".to_owned(), gone: Vec::new() };
     stage.step(refused);
     assert!(matches!(&waits(&stage)[1], Some(Waits::Storage { message, .. }) if message == "no room"));
+}
+
+#[test]
+fn a_run_that_wants_more_slots_may_come_before_one_without_any() {
+    let mut stage = Stage::queued(&[1, 0]);
+    let inspect = stage.join("w", 1);
+    stage.done(&inspect[0]);
+    let waits: Vec<_> = stage.scheduler.statuses().map(|status| status.waits).collect();
+    assert_eq!(waits, [None, Some(Waits::Slot { runs_before: 1 })], "the first has two partitions left");
 }
 
 #[test]
