@@ -13,6 +13,7 @@ mod lost;
 mod modes;
 mod processes;
 mod rivals;
+mod streams;
 mod succession;
 
 pub use life::{dirty, dirty_over};

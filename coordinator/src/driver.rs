@@ -555,6 +555,8 @@ impl Driver {
         if found.sink.try_send(says).is_err() {
             warn!(%worker, "a worker does not read its stream: it is closed");
             self.sinks.remove(worker);
+            // When the stream's end is told it is not the worker's any more, so it is told here: what it has is suspect from now on.
+            self.returned.push(Event::WorkerLeft { worker: worker.clone() });
         }
     }
 

@@ -108,7 +108,7 @@ impl Stage {
         self.folder.path().join("out").join(name)
     }
 
-    fn job(&self, dir: &Path) -> Job {
+    pub fn job(&self, dir: &Path) -> Job {
         let bytes = fs::metadata(&self.source).unwrap().len();
         let partitions = if self.scenario == Scenario::Plain { 1 } else { PARTITIONS };
         let ragged = ROWS / RAGGED_EACH;
