@@ -7,6 +7,7 @@
 )]
 
 mod alone;
+mod chaos;
 mod cli;
 mod corpus;
 mod flow;

@@ -7,6 +7,7 @@
 
 mod boundaries;
 mod crew;
+mod ground;
 mod ledger;
 mod life;
 mod lost;
@@ -16,6 +17,7 @@ mod rivals;
 mod streams;
 mod succession;
 
+pub use ground::{Ground, slots};
 pub use life::{dirty, dirty_over};
 
 use std::collections::BTreeSet;
@@ -66,18 +68,38 @@ pub fn state(dir: &Path) -> PathBuf {
 /// VISIBLE-IS-DECIDED: before the decision nothing is visible but the engine's folder.
 #[track_caller]
 fn must_show_no_more_than_decided(facts: &[Fact], dir: &Path, how: &str) {
-    let published = facts.iter().any(|fact| matches!(fact, Fact::RunDecided(d) if d.manifest_sha256.is_some()));
-    let decided = facts.iter().any(|fact| matches!(fact, Fact::RunDecided(_) | Fact::RunAborted(_)));
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    let visible: BTreeSet<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    if !published {
-        assert!(visible.iter().all(|name| name == layout::ENGINE_DIR), "{how}: visible, undecided: {visible:?}");
+    Shown::of(dir).must_be_decided(facts, how);
+}
+
+/// What somebody saw who looked into an output folder.
+struct Shown {
+    /// Names in the folder itself.
+    visible: BTreeSet<String>,
+    /// Whether manifest, report and rejects of the run that holds it were there.
+    texts: [bool; 3],
+}
+
+impl Shown {
+    fn of(dir: &Path) -> Self {
+        let entries = fs::read_dir(dir).into_iter().flatten();
+        let visible = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let there = |path: fn(&RunId) -> String| run_of(dir).is_some_and(|run| dir.join(path(&run)).exists());
+        Self { visible, texts: [there(layout::manifest), there(layout::report), there(layout::rejects)] }
     }
-    let Some(run) = run_of(dir) else { return };
-    let shown =
-        [(layout::manifest(&run), published), (layout::report(&run), decided), (layout::rejects(&run), decided)];
-    for (path, may_be) in shown {
-        assert!(may_be || !dir.join(&path).exists(), "{how}: {path} is there, undecided");
+
+    /// `facts` were read after it.
+    #[track_caller]
+    fn must_be_decided(&self, facts: &[Fact], how: &str) {
+        let published = facts.iter().any(|fact| matches!(fact, Fact::RunDecided(d) if d.manifest_sha256.is_some()));
+        let decided = facts.iter().any(|fact| matches!(fact, Fact::RunDecided(_) | Fact::RunAborted(_)));
+        let Self { visible, texts } = self;
+        if !published {
+            assert!(visible.iter().all(|name| name == layout::ENGINE_DIR), "{how}: visible, undecided: {visible:?}");
+        }
+        let may_be = [published, decided, decided];
+        for ((name, there), may_be) in ["the manifest", "the report", "the rejects"].iter().zip(texts).zip(may_be) {
+            assert!(may_be || !there, "{how}: {name} is there, undecided");
+        }
     }
 }
 

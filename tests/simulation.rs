@@ -23,7 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use batteuse_shared::mutants::{self, Mutant, plant};
 
-use self::faults::{ALL, Fault};
+use self::faults::ALL;
+pub use self::faults::Fault;
 use self::world::{Told, World};
 
 /// Lines of a trace that are shown of a seed that fails.
@@ -66,7 +67,7 @@ fn asked(name: &str) -> Option<u64> {
 }
 
 /// Simulates these seeds on all cores, and tells how many events there were and which faults came.
-fn simulate(seeds: Range<u64>) -> (u64, BTreeMap<Fault, u64>) {
+pub fn simulate(seeds: Range<u64>) -> (u64, BTreeMap<Fault, u64>) {
     let next = AtomicU64::new(seeds.start);
     let work = || {
         let (mut events, mut came): (u64, BTreeMap<Fault, u64>) = (0, BTreeMap::new());
@@ -120,7 +121,7 @@ fn the_same_seed_gives_the_same_trace() {
 const SEEDS_PER_MUTANT: u64 = 2_000;
 
 /// The first seed that finds a planted bug, and how.
-fn found(mutant: Mutant) -> Option<(u64, String)> {
+pub fn found(mutant: Mutant) -> Option<(u64, String)> {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     plant(Some(mutant));

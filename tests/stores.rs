@@ -10,7 +10,7 @@ mod folders;
 mod journals;
 mod kills;
 mod modes;
-mod runs;
+pub mod runs;
 mod tables;
 
 use std::sync::Arc;

@@ -4,18 +4,12 @@
 //! where in the work between two slots a kill falls is up to the machine.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use batteuse_coordinator::scheduler::Fact;
-use batteuse_shared::layout;
-use batteuse_store::Disk;
-use tempfile::TempDir;
 
-use super::ledger::{self, Firsts};
-use super::life::{RAGGED_EACH, dirty};
-use super::{Chance, facts, must_be_swept, must_show_no_more_than_decided, outcome, run_of, state};
-use crate::flow::Outcome;
-use crate::support::binary::{Cluster, Process, until, write_spec};
+use super::ground::{Ground, slots, wait_for_slots};
+use super::{Chance, facts, run_of, state};
+use crate::support::binary::{Cluster, Process, until};
 
 /// Rounds that must hit, of each kind.
 const ROUNDS: u32 = 20;
@@ -26,68 +20,11 @@ const PARTITIONS: u64 = 100;
 /// Slots within which a kill is drawn: fewer than any run of so many partitions writes.
 const SLOTS: u64 = 24;
 
-/// A source, and what an undisturbed run of it comes to.
-struct Ground {
-    folder: TempDir,
-    source: PathBuf,
-    outcome: Outcome,
-    firsts: Firsts,
-}
-
-impl Ground {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let source = folder.path().join("dirty.csv");
-        fs::write(&source, dirty(ROWS)).unwrap();
-        let dir = folder.path().join("undisturbed");
-        let spec = spec(&source, &dir);
-        crate::support::binary::batteuse(["run", "-f", spec.to_str().unwrap()]).expect(4);
-        let firsts = ledger::firsts(&facts(&state(&dir), &dir));
-        assert_eq!(firsts.len() as u64, PARTITIONS);
-        Self { outcome: outcome(&dir), firsts, source, folder }
-    }
-
-    /// Looks at what a kill left, by the journal in `state`; tells whether the run was not decided yet.
-    fn look(&self, state: &Path, dir: &Path, how: &str) -> bool {
-        let facts = facts(state, dir);
-        must_show_no_more_than_decided(&facts, dir, how);
-        ledger::must_be_lawful(&facts, &self.firsts, how);
-        !facts.iter().any(|fact| matches!(fact, Fact::RunDecided(_)))
-    }
-
-    fn must_have_ended_well(&self, state: &Path, dir: &Path, how: &str) {
-        let facts = facts(state, dir);
-        assert!(matches!(facts.last(), Some(Fact::RunDone { .. })), "{how}: {:?}", facts.last());
-        ledger::must_be_lawful(&facts, &self.firsts, how);
-        must_be_swept(dir, how);
-        self.outcome.must_equal(&outcome(dir), how);
-    }
-}
-
-/// The spec of a run into `dir`, written beside it.
-fn spec(source: &Path, dir: &Path) -> PathBuf {
-    let bytes = fs::metadata(source).unwrap().len().div_ceil(PARTITIONS);
-    let rejects = ROWS / RAGGED_EACH + 1;
-    let more = format!("  partition: {{bytes: {bytes}}}\n  rejects: {{tolerate: {{count: {rejects}}}}}\n");
-    write_spec(&dir.with_extension("yaml"), source, dir, &more)
-}
-
-/// Slots of the journal of the run that holds `dir`.
-fn slots(state: &Path, dir: &Path) -> u64 {
-    let Ok(Some((_, claim))) = batteuse_coordinator::claim::current(&Disk::new(dir)) else { return 0 };
-    fs::read_dir(state.join(layout::journal_dir(&claim.run))).map_or(0, |slots| slots.count() as u64)
-}
-
-/// Waits until so many slots are there, or the run has ended.
-fn wait_for_slots(state: &Path, dir: &Path, wanted: u64, mut ended: impl FnMut() -> bool) {
-    until("the run to go on", || (slots(state, dir) >= wanted || ended()).then_some(()));
-}
-
 /// One embedded run, killed up to three times; tells whether a kill hit it.
 fn embedded_round(ground: &Ground, round: u32, chance: &mut Chance) -> bool {
     let dir = ground.folder.path().join(format!("embedded-{round}"));
     let state = state(&dir);
-    let path = spec(&ground.source, &dir);
+    let path = ground.spec(&dir);
     let mut process = Process::start(["run", "-f", path.to_str().unwrap(), "--workers", "2"]);
     let resume = || Process::start(["resume", "--to", dir.to_str().unwrap(), "--workers", "2"]);
     let mut hit = false;
@@ -112,7 +49,7 @@ fn cluster_round(ground: &Ground, round: u32, chance: &mut Chance) -> (bool, boo
     let state = dir.with_extension("state");
     let mut cluster = Cluster::start(&state);
     (0..3).for_each(|_| cluster.hire(1));
-    cluster.submit(&spec(&ground.source, &dir), &[]).expect(0);
+    cluster.submit(&ground.spec(&dir), &[]).expect(0);
     let ended = || matches!(facts(&state, &dir).last(), Some(Fact::RunDone { .. }));
     let (mut of_worker, mut of_coordinator) = (false, false);
     for kill in 0..=chance.below(3) {
@@ -142,7 +79,7 @@ fn cluster_round(ground: &Ground, round: u32, chance: &mut Chance) -> (bool, boo
 
 #[test]
 fn embedded_runs_survive_twenty_rounds_of_kill_9() {
-    let (ground, mut chance) = (Ground::new(), Chance(1));
+    let (ground, mut chance) = (Ground::of(ROWS, PARTITIONS), Chance(1));
     let mut hits = 0;
     for round in 0.. {
         assert!(round < TRIES_MAX, "only {hits} of {round} rounds were hit");
@@ -155,7 +92,7 @@ fn embedded_runs_survive_twenty_rounds_of_kill_9() {
 
 #[test]
 fn clusters_survive_twenty_rounds_of_kill_9() {
-    let (ground, mut chance) = (Ground::new(), Chance(2));
+    let (ground, mut chance) = (Ground::of(ROWS, PARTITIONS), Chance(2));
     let (mut hits, mut workers, mut coordinators) = (0, 0, 0);
     for round in 0.. {
         assert!(round < TRIES_MAX, "only {hits} of {round} rounds were hit");

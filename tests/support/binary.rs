@@ -131,11 +131,19 @@ impl Process {
         Self { name, child, out, err, readers: vec![out_reader, err_reader] }
     }
 
+    /// The number by which the system knows it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name: `INT`, `TERM`, `STOP`, `CONT`, `KILL`.
     pub fn signal(&self, signal: &str) {
-        // The shell's builtin: the program `kill` is not on every machine.
-        let line = format!("kill -{signal} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
+        self::signal(self.child.id(), signal);
+    }
+
+    /// What it has said so far on standard error.
+    pub fn log(&self) -> String {
+        self.err.0.lock().unwrap().text.clone()
     }
 
     /// kill -9, and reaps. Tells whether it was that which ended it.
@@ -187,6 +195,13 @@ impl Process {
             said = again;
         }
     }
+}
+
+/// Sends a signal by its name to the process of this number, which must not have been reaped.
+pub fn signal(process: u32, signal: &str) {
+    // The shell's builtin: the program `kill` is not on every machine.
+    let line = format!("kill -{signal} {process}");
+    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
 }
 
 impl Drop for Process {

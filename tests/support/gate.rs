@@ -68,12 +68,8 @@ impl Gate {
 
     /// The settings of a store with the gate before it: what names the server names the gate.
     pub fn before(env: &[(String, String)]) -> (Self, Vec<(String, String)>) {
-        let endpoint = env.iter().find(|(name, _)| name.ends_with("_ENDPOINT")).map(|(_, url)| url.clone()).unwrap();
-        let after = endpoint.split("127.0.0.1:").nth(1).unwrap();
-        let port = after.split('/').next().unwrap();
-        let gate = Self::start(port.parse().unwrap());
-        let through = |value: &str| value.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{}", gate.port));
-        let env = env.iter().map(|(name, value)| (name.clone(), through(value))).collect();
+        let gate = Self::start(port_of(env));
+        let env = through(env, gate.port);
         (gate, env)
     }
 
@@ -92,6 +88,18 @@ impl Gate {
         *self.shared.hinge() = Hinge::default();
         self.shared.moved.notify_all();
     }
+}
+
+/// The port of the server that the settings of a store name.
+pub fn port_of(env: &[(String, String)]) -> u16 {
+    let endpoint = env.iter().find(|(name, _)| name.ends_with("_ENDPOINT")).map(|(_, url)| url.clone()).unwrap();
+    endpoint.split("127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap()
+}
+
+/// The same settings, with what listens at `port` in the place of the server.
+pub fn through(env: &[(String, String)], port: u16) -> Vec<(String, String)> {
+    let (from, to) = (format!("127.0.0.1:{}", port_of(env)), format!("127.0.0.1:{port}"));
+    env.iter().map(|(name, value)| (name.clone(), value.replace(&from, &to))).collect()
 }
 
 /// Whether a request that begins like this completes an upload, in S3 or of Azure's blobs.

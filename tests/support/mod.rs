@@ -14,6 +14,7 @@ use bytes::Bytes;
 mod attempts;
 pub mod binary;
 pub mod gate;
+pub mod proxy;
 pub mod published;
 pub mod scripted;
 pub mod servers;
