@@ -8,6 +8,7 @@ mod disks;
 mod farm;
 mod log;
 mod losses;
+mod namespaces;
 mod networks;
 mod redone;
 mod rounds;

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -157,6 +158,33 @@ fn a_run_with_few_descriptors_ends_well_or_says_why_and_is_resumed() {
     }
     println!("{well} runs ended well, {stopped} stopped and were resumed");
     assert!(well > 0 && stopped > 0, "{well} ended well, {stopped} stopped");
+}
+
+/// Connections that nobody uses take what descriptors the coordinator has, while a run goes on.
+#[test]
+fn a_coordinator_without_descriptors_stops_or_waits_and_loses_nothing() {
+    let ground = Ground::of(ROWS, PARTITIONS);
+    let (state, dir) = (ground.folder.path().join("life.state"), ground.folder.path().join("out"));
+    let mut cluster = Cluster::start(&state);
+    cluster.coordinator.take().unwrap().killed();
+    let listen = cluster.url.trim_start_matches("http://").to_owned();
+    let args = ["coordinator", "--lease-ttl", "3", "--listen", &listen, "--state", state.to_str().unwrap()];
+    let mut coordinator = limited(40, &args);
+    coordinator.line_of_out("listening on ");
+    (0..2).for_each(|_| cluster.hire(1));
+    until("a run to be accepted", || (cluster.submit(&ground.spec(&dir), &[]).code == Some(0)).then_some(()));
+    until("the run to be on its way", || (slots(&state, &dir) > 6).then_some(()));
+    let idle: Vec<TcpStream> = (0..60).filter_map(|_| TcpStream::connect(&listen).ok()).collect();
+    until("descriptors to run out", || coordinator.log().contains("Too many open files").then_some(()));
+    drop(idle);
+    until("the run to end", || (is_done(&state, &dir) || !coordinator.running()).then_some(()));
+    println!("the coordinator {}", if coordinator.running() { "waited" } else { "stopped" });
+    if !coordinator.running() {
+        coordinator.wait().expect(16).says(&["Too many open files"]);
+        cluster.restart();
+    }
+    until("the run to end", || is_done(&state, &dir).then_some(()));
+    ground.must_have_ended_well(&state, &dir, "few descriptors");
 }
 
 /// The slots of the journal of the run that holds `dir`.
