@@ -61,12 +61,12 @@ simulate: ## 20,000 simulated lives of a cluster under faults; BATTEUSE_SEEDS fo
 mutants: ## plant bugs one by one, and tell which seed of the simulation finds each, and how
 	$(CARGO) test --locked --test batteuse -- --nocapture simulation::every_planted_bug_is_found
 
-# As root, like two of the tests of `make test`: they mount a small disk and make network namespaces. What nobody measures yet is missed.
-chaos: parts ## what kills, cuts and planted bugs come to, each figure beside what is wanted; a miss fails
+# What nobody measures yet is missed.
+chaos: ## what kills, cuts and planted bugs come to, each figure beside what is wanted; a miss fails
 	$(CARGO) test --locked --test batteuse -- --ignored --nocapture --exact chaos::table::each_change
 
 # BATTEUSE_WANTED bounds each measure, to try it.
-chaos-long: parts ## the same with many more rounds, in batches that add up in a results file: started again it goes on
+chaos-long: ## the same with many more rounds, in batches that add up in a results file: started again it goes on
 	$(CARGO) test --locked --test batteuse -- --ignored --nocapture --exact chaos::table::once
 
 # What is found anew stays out of the tree; `cargo fuzz cmin` makes a corpus small that is to be committed. Longer inputs are no

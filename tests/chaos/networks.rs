@@ -170,6 +170,27 @@ fn a_submission_over_a_network_that_breaks_is_one_run() {
     assert!(runs >= taken && runs <= 30 && taken >= 10 && struck >= 10, "{runs} runs of {taken} submissions, {struck}");
 }
 
+/// Who waits for a run over a network that goes dead is told within seconds, and the run goes on.
+#[test]
+fn a_client_that_nothing_reaches_gives_up_waiting_and_the_run_does_not() {
+    for fault in [Fault::Stall, Fault::Lose(Way::Up, 0), Fault::Lose(Way::Down, 0)] {
+        let ground = Ground::of(600, 4);
+        let (state, dir) = (ground.folder.path().join("life.state"), ground.folder.path().join("waited"));
+        let mut cluster = Cluster::start(&state);
+        let proxy = Proxy::before_url(&cluster.url);
+        let (spec, url) = (ground.spec(&dir), proxy.url());
+        let client = Process::start(["submit", "-f", spec.to_str().unwrap(), "--coordinator", &url, "--wait"]);
+        client.line_of_err(" is accepted");
+        proxy.fault(fault);
+        // No worker has come yet, so the run cannot end before.
+        client.wait().expect(16).says(&["is accepted", "the coordinator"]);
+        assert!(proxy.struck() > 0, "{fault:?} never struck");
+        cluster.hire(1);
+        until("the run to end", || matches!(facts(&state, &dir).last(), Some(Fact::RunDone { .. })).then_some(()));
+        ground.must_have_ended_well(&state, &dir, &format!("{fault:?}"));
+    }
+}
+
 #[test]
 fn a_run_into_a_store_behind_a_bad_network_is_as_one_onto_a_disk() {
     let server = Seaweed::start();
