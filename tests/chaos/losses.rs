@@ -98,7 +98,7 @@ struct Lost {
 
 fn lost(facts: &[Fact]) -> Vec<Lost> {
     let lost = facts.iter().filter_map(|fact| match fact {
-        Fact::AttemptFailed { task: TaskKey::Parse(partition), attempt, failure } => {
+        Fact::AttemptFailed { task: TaskKey::Parse(partition), attempt, failure, .. } => {
             let lost = Lost {
                 partition: u64::from(partition.0),
                 attempt: attempt.to_string(),

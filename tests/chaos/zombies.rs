@@ -78,7 +78,7 @@ impl Round<'_> {
     /// The first attempt that was lost with its worker.
     fn lost(&self) -> Option<(PartitionId, AttemptId)> {
         self.facts().iter().find_map(|fact| match fact {
-            Fact::AttemptFailed { task: TaskKey::Parse(partition), attempt, failure }
+            Fact::AttemptFailed { task: TaskKey::Parse(partition), attempt, failure, .. }
                 if failure.class == FailureClass::Lost =>
             {
                 Some((*partition, *attempt))

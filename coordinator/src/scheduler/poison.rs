@@ -130,6 +130,7 @@ impl Run {
         self.condemned.remove(&id);
         // To pass over it has a budget of its own.
         self.budgets.insert(TaskKey::Parse(id), retry::Budget::alone());
+        self.want_again(TaskKey::Parse(id));
     }
 
     /// Takes in that a range was cut: if it was condemned, both halves are suspects.

@@ -47,6 +47,7 @@ impl Run {
         self.line.insert(place + 1, child);
         self.splits += 1;
         self.suspect_halves(id, child);
+        self.want_again(TaskKey::Parse(id));
         if !planted(Mutant::RestForgotten) {
             self.want_again(TaskKey::Parse(child));
         }

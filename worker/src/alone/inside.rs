@@ -80,7 +80,7 @@ pub fn serve(
 
 fn told(lease: &Lease, progress: &Progress, beat: u64) -> WorkerSays {
     let (run, attempt) = (lease.run.clone(), lease.attempt);
-    let told = Told { run, attempt, bytes_done: progress.bytes_done(), work: progress.work() };
+    let told = Told { run, attempt, bytes_done: progress.bytes_done(), work: progress.work(), end: None };
     WorkerSays::Heartbeat { beat, progress: vec![told] }
 }
 
