@@ -49,6 +49,10 @@ fn walk(folder: &Path, prefix: &str, files: &mut Files) {
         let entry = entry.expect("a folder that opens can be listed");
         let name = entry.file_name().into_string().expect("names in the repository are UTF-8");
         let (path, inner) = (format!("{prefix}{name}"), entry.path());
+        if name == ".git" {
+            // In a second working tree it is a file, with a path of this machine in it.
+            continue;
+        }
         if inner.is_dir() {
             let hidden = name.starts_with('.') && name != ".ci";
             if !hidden && name != "target" && !inner.join("CACHEDIR.TAG").exists() {
