@@ -26,8 +26,8 @@ pub struct Running {
     pub began: Millis,
     /// When it is over.
     pub ends: Millis,
-    /// Where its range ends, since its rest was given away.
-    pub end: Option<u64>,
+    /// Where its range ends, since its rest was given away, and when that is told.
+    pub end: Option<(u64, Millis)>,
 }
 
 impl Running {
@@ -45,7 +45,8 @@ impl Running {
     }
 
     /// Lets its range end at `end`, if it has not come so far: then it is over sooner.
-    pub fn shorten(&mut self, end: u64, now: Millis) -> bool {
+    /// It tells so from `tells` on.
+    pub fn shorten(&mut self, end: u64, tells: Millis, now: Millis) -> bool {
         let (range, here) = (self.range(), self.range().start + self.bytes(now));
         let Task::Parse(task) = &mut self.lease.task else { return false };
         if !(here < end && end < range.end) || self.hung || self.stop {
@@ -54,7 +55,7 @@ impl Running {
         let took = self.ends.since(self.began) * (end - range.start) / range.bytes();
         self.ends = Millis(now.0.max(self.began.0 + took));
         task.range = Span::new(range.start, end);
-        self.end = Some(end);
+        self.end = Some((end, tells));
         true
     }
 }
@@ -86,7 +87,8 @@ impl Worker {
         let told = |(key, running): (&Key, &mut Running)| {
             running.work += u64::from(!running.hung);
             let bytes = if running.hung { 0 } else { running.bytes(now) };
-            (key.clone(), Far { bytes, work: running.work, end: running.end })
+            let end = running.end.filter(|(_, tells)| *tells <= now).map(|(end, _)| end);
+            (key.clone(), Far { bytes, work: running.work, end })
         };
         self.running.iter_mut().map(told).collect()
     }

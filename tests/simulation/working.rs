@@ -159,8 +159,11 @@ impl World {
                 }
             }
             Act::Shorten(key, end) => {
+                // Words may be lost: then it is known later, or by its report.
+                let late = [0, 0, 3 * self.timing.suspect_ms][self.chance_below(3)];
+                let (now, tells) = (self.now, self.now.plus(late));
                 let running = self.workers.get_mut(&number).and_then(|worker| worker.running.get_mut(&key));
-                let ends = running.and_then(|running| running.shorten(end, self.now).then_some(running.ends));
+                let ends = running.and_then(|running| running.shorten(end, tells, now).then_some(running.ends));
                 if let Some(ends) = ends {
                     self.at(ends, Happening::Ends(number, key));
                     if self.chance.below(2) > 0 {
