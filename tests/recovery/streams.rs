@@ -68,8 +68,8 @@ fn who_is_gone_when_it_is_talked_to_has_left() {
         stop.send_replace(true);
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let told = async { tokio::time::timeout(Duration::from_secs(60), story).await };
-    let (ended, told) = runtime.block_on(async { tokio::join!(driver.run(Until::SteppedDown, stopped), told) });
-    told.expect("what it had is leased again");
+    let both = async { tokio::join!(driver.run(Until::SteppedDown, stopped), story) };
+    let told = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), both).await });
+    let (ended, ()) = told.expect("what it had is leased again");
     ended.unwrap();
 }
