@@ -17,6 +17,9 @@ mod zombies;
 
 use std::ops::Range;
 
+/// Chaos that lets attempts take so long that a worker which is cut off has one under way, however fast the machine is.
+const SLOW: &str = "delay=1:60";
+
 /// What the environment says of a number.
 fn asked(name: &str) -> Option<u64> {
     let told = std::env::var(name).ok().filter(|text| !text.is_empty());

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use batteuse_coordinator::scheduler::Fact;
 use batteuse_shared::task::FailureClass;
 
+use super::SLOW;
 use crate::recovery::{Ground, facts, slots};
 use crate::support::binary::{BINARY, Process, batteuse, until};
 
@@ -108,7 +109,7 @@ impl Scene {
         let coordinator =
             Process::start(["coordinator", "--insecure", "--listen", &listen, "--state", state.to_str().unwrap()]);
         let url = coordinator.line_of_out("listening on ").trim_start_matches("listening on ").trim().to_owned();
-        let worker = ["worker", "--slots", "1", "--coordinator", &url];
+        let worker = ["worker", "--slots", "1", "--chaos", SLOW, "--coordinator", &url];
         let beside = Process::start(worker);
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &namespace.name, BINARY]).args(worker).env_remove("BATTEUSE_LOG");

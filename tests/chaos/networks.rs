@@ -8,6 +8,7 @@ use std::time::Duration;
 use batteuse_coordinator::scheduler::Fact;
 use batteuse_shared::task::FailureClass;
 
+use super::SLOW;
 use crate::recovery::{Chance, Ground, facts, slots};
 use crate::stores::runs::{Site, table};
 use crate::support::binary::{Cluster, Process, batteuse, until};
@@ -35,7 +36,8 @@ impl Scene {
         let mut cluster = Cluster::start(&state);
         let proxies = [0, 1].map(|_| Proxy::before_url(&cluster.url));
         for proxy in &proxies {
-            cluster.workers.push(Process::start(["worker", "--slots", "1", "--coordinator", &proxy.url()]));
+            let worker = ["worker", "--slots", "1", "--chaos", SLOW, "--coordinator", &proxy.url()];
+            cluster.workers.push(Process::start(worker));
         }
         cluster.wait_for_workers(2);
         Self { ground, cluster, proxies, state }
@@ -144,10 +146,8 @@ fn a_submission_over_a_network_that_breaks_is_one_run() {
         let dir = ground.folder.path().join(format!("submitted-{i}"));
         proxy.fault(Fault::Reset([Way::Up, Way::Down][i as usize % 2], after));
         let (spec, url) = (ground.spec(&dir), proxy.url());
-        let client = Process::start(["submit", "-f", spec.to_str().unwrap(), "--coordinator", &url]);
-        until("the connection to break", || {
-            (proxy.struck() > 0 || crate::recovery::run_of(&dir).is_some()).then_some(())
-        });
+        let mut client = Process::start(["submit", "-f", spec.to_str().unwrap(), "--coordinator", &url]);
+        until("the connection to break", || (proxy.struck() > 0 || !client.running()).then_some(()));
         struck += proxy.struck();
         proxy.heal();
         let ended = client.wait();
