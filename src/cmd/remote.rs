@@ -56,9 +56,10 @@ pub fn run_id(text: &str) -> Result<RunId, Stop> {
     RunId::new(text).context("with --coordinator, RUN is a run's id").map_err(Stop::refused)
 }
 
-/// Whether nobody can take a request now.
-pub fn is_unavailable(status: &tonic::Status) -> bool {
-    status.code() == tonic::Code::Unavailable
+/// Whether nobody could take a request, or nobody knows whether it was taken: the connection broke, or no answer came in time.
+pub fn is_unanswered(status: &tonic::Status) -> bool {
+    use tonic::Code as C;
+    matches!(status.code(), C::Unavailable | C::Unknown | C::Internal | C::Cancelled | C::DeadlineExceeded)
 }
 
 /// When a request may be told again that found no room.

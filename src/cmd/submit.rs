@@ -20,10 +20,22 @@ use crate::render;
 /// Submits until the run is durable, always under the same request id: one run comes of it, however many answers are lost, also while one
 /// coordinator takes over from another. Where there is no room it comes again when it is told to, as long as `patience_ms` lasts.
 async fn accepted(url: &str, request: &SubmitRequest, patience_ms: u64) -> Result<(Remote, RunId), Stop> {
-    let began = components::now();
+    let (began, mut tried) = (components::now(), false);
     let mut waits = backon::ExponentialBuilder::default().with_max_times(SUBMIT_TRIES_MAX).with_jitter().build();
     loop {
-        let mut remote = Remote::connect(url).await?;
+        let mut remote = match (Remote::connect(url).await, tried) {
+            (Ok(remote), _) => remote,
+            (Err(stop), false) => return Err(stop),
+            // It was there a moment ago.
+            (Err(stop), true) => match waits.next() {
+                Some(wait) => {
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                None => return Err(stop),
+            },
+        };
+        tried = true;
         let status = match remote.client.submit(request.clone()).await {
             Ok(reply) => return Ok((remote, RunId::try_from(reply.into_inner()).map_err(Stop::unreachable)?)),
             Err(status) => status,
@@ -38,7 +50,7 @@ async fn accepted(url: &str, request: &SubmitRequest, patience_ms: u64) -> Resul
             continue;
         }
         match waits.next() {
-            Some(wait) if remote::is_unavailable(&status) => tokio::time::sleep(wait).await,
+            Some(wait) if remote::is_unanswered(&status) => tokio::time::sleep(wait).await,
             _ => return Err(remote::refused(status)),
         }
     }
