@@ -8,6 +8,8 @@ mod cluster;
 mod cuts;
 mod dirty;
 mod operators;
+mod poison;
+mod stragglers;
 mod types;
 mod values;
 
