@@ -179,8 +179,9 @@ pub const STRAGGLER_TIMES: u64 = 2;
 /// Paces of ended attempts by which a run knows what is usual: the latest ones, so that it follows a machine that becomes slower.
 pub const PACES_KEPT: usize = 101;
 
-/// Least rest of a range that is given away. Bytes: some 50 ms of a core, against the few that one partition more takes.
-pub const SPLIT_BYTES_MIN: u64 = 8 << 20;
+/// Least rest of a range that is given away. Bytes: some 7 ms of a core, about what one partition more takes. Who is late by seconds with
+/// less is slow indeed.
+pub const SPLIT_BYTES_MIN: u64 = 1 << 20;
 
 /// How long the attempts of a closed stream are kept for its worker to come back. Milliseconds.
 pub const SUSPECT_MS: u64 = 2_000;
