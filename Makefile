@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parts peers check bench bench-kernel bench-seams asan triples kills simulate mutants chaos chaos-long fuzz \
+.PHONY: help demo test parts peers check bench bench-kernel bench-scheduler bench-seams asan triples kills simulate mutants chaos chaos-long fuzz \
 	cargo-fuzz fmt clippy doc tidy deny cargo-deny advisories
 
 help: ## list the targets
@@ -43,6 +43,10 @@ asan: ## the vector kernels and what rests on them, under AddressSanitizer
 
 bench-kernel: ## the kernel alone, one thread, beside bare loops and other readers, in pairs; BATTEUSE_BENCH_BYTES likewise
 	$(CARGO) bench --locked --bench kernel
+
+# BATTEUSE_BENCH_PARTITIONS=1000000 for the long one.
+bench-scheduler: ## the scheduler alone, 100,000 partitions and 1,000 workers: decisions a second, bytes a partition
+	$(CARGO) bench --locked --bench scheduler
 
 bench-seams: ## what wrong guesses of a partition's start cost, in pairs
 	$(CARGO) bench --locked --bench seams
