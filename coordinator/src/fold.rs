@@ -37,9 +37,14 @@ impl Fold {
 
     /// Goes on as far as the maps tell: `s[i+1] = map[i](s[i])`.
     pub fn extend<'m>(&mut self, map: impl Fn(usize) -> Option<&'m ExitMap>) {
-        while let Some(&state) = self.starts.last() {
-            let Some(exit) = map(self.starts.len() - 1).and_then(|m| m.exit(state)) else { return };
-            self.starts.push(exit.state);
+        self.extend_by(|index, start| map(index).and_then(|m| m.exit(start)).map(|exit| exit.state));
+    }
+
+    /// The same of maps that are kept in another form: asked with an index and a start state.
+    pub fn extend_by(&mut self, exit: impl Fn(usize, StateId) -> Option<StateId>) {
+        while let Some(&start) = self.starts.last() {
+            let Some(state) = exit(self.starts.len() - 1, start) else { return };
+            self.starts.push(state);
         }
     }
 }

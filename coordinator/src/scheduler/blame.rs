@@ -11,9 +11,10 @@ use batteuse_shared::limits::{ASIDE_TASKS, ASIDE_TTLS, CRASHED_TASKS, CRASHED_WO
 use batteuse_shared::task::{FailureClass, Outcome};
 use batteuse_shared::time::Millis;
 
+use super::Scheduler;
 use super::messages::{TaskKey, Timing};
 use super::run::Run;
-use super::{Scheduler, Worker};
+use super::workers::Worker;
 
 /// A crash or the loss of a worker, as a run remembers it for a short while.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ impl Scheduler {
     pub(super) fn judge(&mut self, worker: &WorkerId, run: &RunId, attempt: AttemptId, outcome: &Outcome, now: Millis) {
         let timing = self.timing;
         let Some(r) = self.runs.get_mut(run) else { return };
-        let Some(task) = r.leases.get(&attempt).map(|lease| lease.task) else { return };
+        let Some(task) = r.leases.get(attempt).map(|lease| lease.task) else { return };
         match outcome {
             Outcome::Failed(failure) if failure.class == FailureClass::Crash => {
                 r.saw_crash(worker, task, timing, now);
@@ -61,9 +62,7 @@ impl Scheduler {
             Outcome::Failed(_) => {}
             _ => {
                 r.crashed.clear();
-                if let Some(w) = self.workers.get_mut(worker) {
-                    w.blamed.clear();
-                }
+                self.workers.change(worker, |w| w.blamed.clear());
             }
         }
     }
@@ -73,19 +72,20 @@ impl Scheduler {
         let well = |w: &Worker| w.hears(self.timing, now) && !w.is_aside(now) && w.slots > 0;
         let others = self.workers.iter().any(|(name, w)| name != worker && well(w) && w.blamed.len() < ASIDE_TASKS);
         let until = now.plus(ASIDE_TTLS * self.timing.lease_ttl_ms);
-        let Some(w) = self.workers.get_mut(worker) else { return };
-        w.blamed.insert((run.clone(), task));
-        if w.blamed.len() >= ASIDE_TASKS && others {
-            w.blamed.clear();
-            w.aside = Some(until);
-        }
+        self.workers.change(worker, |w| {
+            w.blamed.insert((run.clone(), task));
+            if w.blamed.len() >= ASIDE_TASKS && others {
+                w.blamed.clear();
+                w.aside = Some(until);
+            }
+        });
     }
 
     /// Nobody is set aside when nobody else is left.
     pub(super) fn take_back_aside(&mut self, now: Millis) {
         let takes = |w: &Worker| w.hears(self.timing, now) && !w.is_aside(now) && w.slots > 0;
         if !self.workers.values().any(takes) {
-            self.workers.values_mut().for_each(|w| w.aside = None);
+            self.workers.change_all(|w| w.aside = None);
         }
     }
 }

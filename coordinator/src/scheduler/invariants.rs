@@ -39,7 +39,8 @@ impl Run {
     /// SINGLE-DECISION: what is accepted is staged, proven and of the settled types, and a table is decided only over all of it.
     fn single_decision(&self) -> Option<String> {
         for (i, partition) in (0u32..).zip(&self.partitions).filter(|(_, p)| p.accepted) {
-            let settled = partition.staged.as_ref().is_some_and(|(_, parsed)| parsed.types == self.settled);
+            let settled =
+                partition.staged.as_ref().is_some_and(|(_, kept)| kept.types.as_deref() == self.settled.as_deref());
             let whole = partition.proven && settled;
             if !whole {
                 return Some(format!(
@@ -75,7 +76,7 @@ impl Run {
     /// LEASE-IS-HINT: of one task at most two leases are out, of two workers, and none waits in line that has one or is done.
     fn leases_are_of_use(&self) -> Option<String> {
         let mut tasks: BTreeMap<TaskKey, Vec<&WorkerId>> = BTreeMap::new();
-        for (attempt, lease) in &self.leases {
+        for (attempt, lease) in self.leases.iter() {
             let workers = tasks.entry(lease.task).or_default();
             if workers.len() == 2 || workers.contains(&&lease.worker) {
                 return Some(format!("LEASE-IS-HINT: attempt {attempt} is one too many at {:?}", lease.task));

@@ -3,6 +3,8 @@
 //! Invariant (LEASE-IS-HINT): they are gone with the process and nothing is decided by them; what an attempt staged counts whether its
 //! lease is still out or not. Pure.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use batteuse_shared::ids::{AttemptId, WorkerId};
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::task::{Failure, FailureClass, Task};
@@ -54,11 +56,62 @@ impl Out {
     }
 }
 
+/// The leases of a run that are out, by attempts and by tasks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Leases {
+    out: BTreeMap<AttemptId, Out>,
+    by_task: BTreeSet<(TaskKey, AttemptId)>,
+}
+
+impl Leases {
+    pub(super) fn get(&self, attempt: AttemptId) -> Option<&Out> {
+        self.out.get(&attempt)
+    }
+
+    /// To change what is known of its progress; its task stays.
+    pub(super) fn get_mut(&mut self, attempt: AttemptId) -> Option<&mut Out> {
+        self.out.get_mut(&attempt)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (AttemptId, &Out)> {
+        self.out.iter().map(|(attempt, lease)| (*attempt, lease))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Bytes that all of them have read.
+    pub(super) fn bytes(&self) -> u64 {
+        self.out.values().map(|lease| lease.done.bytes).sum()
+    }
+
+    /// The attempts at a task.
+    pub(super) fn at(&self, task: TaskKey) -> impl Iterator<Item = AttemptId> {
+        self.by_task.range((task, AttemptId(0))..=(task, AttemptId(u64::MAX))).map(|(_, attempt)| *attempt)
+    }
+
+    fn insert(&mut self, attempt: AttemptId, lease: Out) {
+        self.by_task.insert((lease.task, attempt));
+        self.out.insert(attempt, lease);
+    }
+
+    pub(super) fn remove(&mut self, attempt: AttemptId) -> Option<Out> {
+        let lease = self.out.remove(&attempt)?;
+        self.by_task.remove(&(lease.task, attempt));
+        Some(lease)
+    }
+}
+
 impl Run {
     /// Whether a task is still to be done and nobody has it.
     fn free(&self, task: TaskKey) -> bool {
         let waits = || matches!(task, TaskKey::Parse(id) if self.condemned.contains_key(&id));
-        self.open(task) && !waits() && !self.leases.values().any(|l| l.task == task)
+        self.open(task) && !waits() && self.leases.at(task).next().is_none()
     }
 
     /// Puts a task back in line, if it is free.
@@ -99,7 +152,7 @@ impl Run {
 
     /// A lease is lost with its worker.
     pub(super) fn lose(&mut self, attempt: AttemptId, now: Millis, out: &mut Vec<Action>) {
-        let Some(lost) = self.leases.remove(&attempt).filter(|lost| self.open(lost.task)) else { return };
+        let Some(lost) = self.leases.remove(attempt).filter(|lost| self.open(lost.task)) else { return };
         let message = format!("worker {} was lost while it ran {}", lost.worker, super::retry::name(lost.task));
         let failure = Failure { class: FailureClass::Lost, message };
         self.take_failure(lost.task, attempt, failure, now, out);
@@ -114,10 +167,10 @@ impl Run {
         out: &mut Vec<Action>,
     ) -> Vec<(WorkerId, TaskKey)> {
         let hung = |lease: &Out| now.since(lease.moved) >= hung_ms && !planted(Mutant::LeaseForEver);
-        let hung: Vec<AttemptId> = self.leases.iter().filter(|(_, lease)| hung(lease)).map(|(id, _)| *id).collect();
+        let hung: Vec<AttemptId> = self.leases.iter().filter(|(_, lease)| hung(lease)).map(|(id, _)| id).collect();
         let mut workers = Vec::new();
         for attempt in hung {
-            let Some(lease) = self.leases.remove(&attempt) else { continue };
+            let Some(lease) = self.leases.remove(attempt) else { continue };
             let (worker, run) = (lease.worker.clone(), self.id().clone());
             out.push(Action::Revoke { worker: worker.clone(), run, attempt });
             if self.open(lease.task) {
@@ -135,7 +188,7 @@ impl Run {
 
     /// A lease never began, or its worker came back without it: no fault of the task.
     pub(super) fn release(&mut self, attempt: AttemptId) {
-        if let Some(lease) = self.leases.remove(&attempt) {
+        if let Some(lease) = self.leases.remove(attempt) {
             self.issued.remove(&attempt);
             self.want_again(lease.task);
         }
@@ -167,10 +220,9 @@ impl Run {
 
     /// Attempts at a task, but for `by`, are told to stop: they are at what it was before, or somebody else has staged it.
     pub(super) fn revoke_others(&mut self, task: TaskKey, by: Option<AttemptId>, out: &mut Vec<Action>) {
-        let at_it = |(attempt, lease): &(&AttemptId, &Out)| lease.task == task && Some(**attempt) != by;
-        let others: Vec<AttemptId> = self.leases.iter().filter(at_it).map(|(attempt, _)| *attempt).collect();
+        let others: Vec<AttemptId> = self.leases.at(task).filter(|attempt| Some(*attempt) != by).collect();
         for attempt in others {
-            if let Some(lease) = self.leases.remove(&attempt) {
+            if let Some(lease) = self.leases.remove(attempt) {
                 self.issued.remove(&attempt);
                 out.push(Action::Revoke { worker: lease.worker, run: self.id().clone(), attempt });
             }
@@ -180,9 +232,9 @@ impl Run {
     /// Attempts at tasks that are done, or not wanted any more, are told to stop.
     pub(super) fn revoke(&mut self, out: &mut Vec<Action>) {
         let run = self.id().clone();
-        let stop: Vec<AttemptId> = self.leases.iter().filter(|(_, l)| !self.open(l.task)).map(|(a, _)| *a).collect();
+        let stop: Vec<AttemptId> = self.leases.iter().filter(|(_, l)| !self.open(l.task)).map(|(a, _)| a).collect();
         for attempt in stop {
-            if let Some(lease) = self.leases.remove(&attempt) {
+            if let Some(lease) = self.leases.remove(attempt) {
                 out.push(Action::Revoke { worker: lease.worker, run: run.clone(), attempt });
             }
         }

@@ -5,6 +5,7 @@
 
 mod blame;
 mod invariants;
+mod kept;
 mod leases;
 pub mod messages;
 mod operator;
@@ -24,6 +25,7 @@ mod table;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,29 +38,7 @@ use batteuse_shared::time::Millis;
 pub use self::messages::{Accepted, Action, Decision, Done, Event, Fact, TaskKey, Timing};
 pub use self::run::Run;
 pub use self::status::Status;
-
-/// A worker as the scheduler knows it.
-#[derive(Debug, Clone)]
-struct Worker {
-    slots: u32,
-    last_seen: Millis,
-    /// When its stream closed, if it is closed.
-    left: Option<Millis>,
-    /// An operator wants it to leave.
-    draining: bool,
-    leases: BTreeSet<(RunId, AttemptId)>,
-    /// Tasks that crashed or hung on it since one went well.
-    blamed: BTreeSet<(RunId, TaskKey)>,
-    /// Until when it gets nothing, because it is to blame.
-    aside: Option<Millis>,
-}
-
-impl Worker {
-    /// Whether it may be given leases at `now`, and would hear of them.
-    fn hears(&self, timing: Timing, now: Millis) -> bool {
-        self.takes_leases() && now.since(self.last_seen) < timing.lease_ttl_ms
-    }
-}
+use self::workers::{Worker, Workers};
 
 /// All runs and workers.
 #[derive(Debug, Default)]
@@ -66,7 +46,7 @@ pub struct Scheduler {
     timing: Timing,
     runs: BTreeMap<RunId, Run>,
     ended: BTreeMap<RunId, Status>,
-    workers: BTreeMap<WorkerId, Worker>,
+    workers: Workers,
     stepping_down: bool,
     /// When the last event was taken in.
     seen: Millis,
@@ -112,9 +92,7 @@ impl Scheduler {
     /// Forgets a run that never became durable, because another one has its place.
     pub fn forget(&mut self, run: &RunId) {
         self.runs.remove(run);
-        for worker in self.workers.values_mut() {
-            worker.leases.retain(|(of, _)| of != run);
-        }
+        self.workers.change_all(|worker| worker.leases.retain(|(of, _)| of != run));
     }
 
     /// The epoch in which a run's next fact is written.
@@ -140,17 +118,14 @@ impl Scheduler {
         match event {
             Event::Submitted(accepted) => self.submitted(*accepted, now, &mut out),
             Event::WorkerJoined { worker, slots, running } => self.joined(worker, slots, running, now, &mut out),
-            Event::Offered { worker, slots } => match self.workers.get_mut(&worker) {
-                Some(w) => {
-                    w.slots = slots.min(SLOTS_MAX);
-                    w.last_seen = now;
+            Event::Offered { worker, slots } => {
+                let offered = |w: &mut Worker| (w.slots, w.last_seen) = (slots.min(SLOTS_MAX), now);
+                if self.workers.change(&worker, offered).is_none() {
+                    out.push(Action::Close { worker });
                 }
-                None => out.push(Action::Close { worker }),
-            },
+            }
             Event::WorkerLeft { worker } => {
-                if let Some(w) = self.workers.get_mut(&worker) {
-                    w.left.get_or_insert(now);
-                }
+                self.workers.change(&worker, |w| *w.left.get_or_insert(now));
             }
             Event::Heartbeat { worker, beat, progress } => self.heartbeat(worker, beat, progress, now, &mut out),
             Event::Reported { worker, run, attempt, outcome } => {
@@ -219,22 +194,22 @@ impl Scheduler {
         now: Millis,
         out: &mut Vec<Action>,
     ) {
-        if let Some(w) = self.workers.get_mut(&worker) {
+        self.workers.change(&worker, |w| {
             w.last_seen = now;
-            w.leases.remove(&(run.clone(), attempt));
-        }
+            w.leases.remove(&(run.clone(), attempt))
+        });
         if self.is_ahead(&run, attempt) {
             return;
         }
         // A staging folder that was swept after its run is not seen either: only a lease that is out accuses the worker.
-        let out_now = self.runs.get(&run).is_some_and(|r| r.leases.contains_key(&attempt));
+        let out_now = self.runs.get(&run).is_some_and(|r| r.leases.get(attempt).is_some());
         let unseen = match &outcome {
             Outcome::Failed(failure) if failure.class == FailureClass::Unseen && out_now => {
                 Some(failure.message.clone())
             }
             _ => None,
         };
-        let slots = self.workers.values().map(|w| w.slots).fold(0, u32::saturating_add);
+        let slots = self.workers.slots();
         self.judge(&worker, &run, attempt, &outcome, now);
         if let Some(r) = self.runs.get_mut(&run) {
             r.take_outcome(attempt, outcome, slots, now, out);
@@ -325,14 +300,13 @@ impl Scheduler {
         now: Millis,
         out: &mut Vec<Action>,
     ) {
-        let Some(w) = self.workers.get_mut(&worker) else {
+        if self.workers.change(&worker, |w| w.last_seen = now).is_none() {
             // It was given up while its stream stayed open: closed, it comes back and is greeted anew.
             return out.push(Action::Close { worker });
-        };
-        w.last_seen = now;
+        }
         for (run, attempt, done) in progress {
             let Some(r) = self.runs.get_mut(&run) else { continue };
-            if let Some(lease) = r.leases.get_mut(&attempt) {
+            if let Some(lease) = r.leases.get_mut(attempt) {
                 lease.progress(done, now);
             }
             if let Some(end) = done.end {
@@ -357,7 +331,7 @@ impl Scheduler {
             }
             for (run, attempt) in worker.leases {
                 if let Some(r) = self.runs.get_mut(&run) {
-                    if let Some(task) = r.leases.get(&attempt).map(|lease| lease.task) {
+                    if let Some(task) = r.leases.get(attempt).map(|lease| lease.task) {
                         r.saw_crash(&id, task, self.timing, now);
                     }
                     r.lose(attempt, now, out);
@@ -368,9 +342,7 @@ impl Scheduler {
         for (id, run) in &mut self.runs {
             for (worker, task) in run.give_up_hung(hung_ms, now, out) {
                 // Its thread is not free; the worker says when it is.
-                if let Some(w) = self.workers.get_mut(&worker) {
-                    w.slots = w.slots.saturating_sub(1);
-                }
+                self.workers.change(&worker, |w| w.slots = w.slots.saturating_sub(1));
                 hung.push((worker, id.clone(), task));
             }
             run.advance(now, out);
@@ -382,10 +354,8 @@ impl Scheduler {
 
     fn forget_revoked(&mut self, out: &[Action]) {
         for action in out {
-            if let Action::Revoke { worker, run, attempt } = action
-                && let Some(w) = self.workers.get_mut(worker)
-            {
-                w.leases.remove(&(run.clone(), *attempt));
+            if let Action::Revoke { worker, run, attempt } = action {
+                self.workers.change(worker, |w| w.leases.remove(&(run.clone(), *attempt)));
             }
         }
     }

@@ -7,9 +7,10 @@ use batteuse_shared::ids::WorkerId;
 use batteuse_shared::status::WorkerStatus;
 use batteuse_shared::time::Millis;
 
+use super::Scheduler;
 use super::messages::{Action, Fact};
 use super::run::Run;
-use super::{Scheduler, Worker};
+use super::workers::Worker;
 
 impl Run {
     /// Whether an operator holds it. Its decision ends that.
@@ -61,8 +62,7 @@ impl Scheduler {
 
     /// Asks a worker to leave; from now on it is given nothing more.
     pub(super) fn drain(&mut self, worker: WorkerId, out: &mut Vec<Action>) {
-        if let Some(found) = self.workers.get_mut(&worker) {
-            found.draining = true;
+        if self.workers.change(&worker, |found| found.draining = true).is_some() {
             out.push(Action::Drain { worker });
         }
     }

@@ -11,14 +11,15 @@ use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::report::{Equation, Reason, Report, Reruns, RunState};
 use batteuse_shared::spec::{Mode, unfit_columns};
 use batteuse_shared::table::{Column, Counts, Digest};
-use batteuse_shared::task::{Parsed, SourceRef, StagedPart};
+use batteuse_shared::task::{SourceRef, StagedPart};
 use batteuse_shared::time::Millis;
 use batteuse_shared::{hive, layout};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::kept::Kept;
 use super::messages::{Action, Decision, Fact};
-use super::partition::{Partition, phases, seams, staged};
+use super::partition::{Partition, seams};
 use super::run::Run;
 use crate::publish::{Before, Link, PublishPlan, Staged};
 
@@ -204,7 +205,7 @@ impl Run {
     }
 
     /// One partition in the manifest.
-    fn manifest_parts(&self, partition: PartitionId, attempt: AttemptId, parsed: &Parsed) -> Vec<ManifestPart> {
+    fn manifest_parts(&self, partition: PartitionId, attempt: AttemptId, parsed: &Kept) -> Vec<ManifestPart> {
         let span = parsed.span;
         let (rows, digest) = parsed.rows();
         let (file, values, sha256) = (None, Vec::new(), None);
@@ -229,7 +230,7 @@ impl Run {
     }
 
     /// The path under which a part of the accepted `attempt` is published.
-    fn path_of(&self, part: &StagedPart, parsed: &Parsed, attempt: AttemptId) -> String {
+    fn path_of(&self, part: &StagedPart, parsed: &Kept, attempt: AttemptId) -> String {
         layout::part_in(&hive::folder(self.partition_by(), &part.values), parsed.span.start, attempt)
     }
 
@@ -263,7 +264,7 @@ impl Run {
                 guesses: self.partitions.iter().filter(|p| p.guessed_wrong()).count() as u64,
             },
             seams: seams(&self.partitions),
-            phases: phases(&self.partitions),
+            phases: self.phases,
             bytes,
             data_start,
             span_bytes: self.span_bytes(),
@@ -280,7 +281,7 @@ impl Run {
     }
 
     /// What is to be published of one partition.
-    fn links(&self, partition: PartitionId, attempt: AttemptId, parsed: &Parsed) -> Vec<Link> {
+    fn links(&self, partition: PartitionId, attempt: AttemptId, parsed: &Kept) -> Vec<Link> {
         let Some(holder) = self.partitions[partition.0 as usize].holder() else { return Vec::new() };
         let link = |part: &StagedPart| Link {
             attempt: holder,
@@ -303,7 +304,7 @@ impl Run {
             published: layout::rejects(self.id()),
             bytes: f.rejects.bytes,
         });
-        let whole = |p: &Partition| p.staged.as_ref().map(|(_, parsed)| staged(parsed)).unwrap_or_default();
+        let whole = |p: &Partition| p.staged.as_ref().map(|(_, parsed)| parsed.staged()).unwrap_or_default();
         let mut unwanted: Vec<Staged> = self.partitions.iter().filter(|_| !published).flat_map(whole).collect();
         if aborted && let Some((_, f)) = &self.finish {
             unwanted.push(Staged { name: f.rejects.key.clone(), upload: f.rejects.upload.clone() });

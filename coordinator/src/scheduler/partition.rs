@@ -5,10 +5,11 @@
 use batteuse_shared::ids::AttemptId;
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::report::{BytesToMerge, Seams};
-use batteuse_shared::span::{Exit, ExitMap, Span, StateId};
+use batteuse_shared::span::{Exit, Span, StateId};
 use batteuse_shared::table::ColumnType;
-use batteuse_shared::task::{Parsed, Phases, Seam, StagedPart, StagedRejects, StagedTable};
+use batteuse_shared::task::{Seam, StagedPart, StagedRejects, StagedTable};
 
+use super::kept::{Exits, Kept, staged};
 use crate::publish::Staged;
 
 /// How a partition's true start was met.
@@ -31,9 +32,9 @@ pub(super) struct Partition {
     /// Planned range.
     pub(super) range: Span,
     /// What is known of its exits: facts of the bytes, learned from every attempt.
-    pub(super) exits: ExitMap,
+    pub(super) exits: Exits,
     /// The current staged attempt.
-    pub(super) staged: Option<(AttemptId, Box<Parsed>)>,
+    pub(super) staged: Option<(AttemptId, Box<Kept>)>,
     /// Whether the staged attempt's start is the true one.
     pub(super) proven: bool,
     /// Whether the staged attempt is accepted.
@@ -44,8 +45,6 @@ pub(super) struct Partition {
     pub(super) met: Option<Met>,
     /// Whether it was parsed again for other types.
     pub(super) retyped: bool,
-    /// Of all attempts that were ever staged.
-    pub(super) phases: Phases,
     /// Whether it is passed over unread.
     pub(super) quarantine: bool,
     /// Why; empty where it is not.
@@ -56,14 +55,13 @@ impl Partition {
     pub(super) fn new(range: Span) -> Self {
         Self {
             range,
-            exits: ExitMap::default(),
+            exits: Exits::default(),
             staged: None,
             proven: false,
             accepted: false,
             replaced_by: None,
             met: None,
             retyped: false,
-            phases: Phases::default(),
             quarantine: false,
             reason: String::new(),
         }
@@ -122,20 +120,18 @@ impl Partition {
         table: Option<&StagedTable>,
         rejects: Option<&StagedRejects>,
     ) -> Vec<Staged> {
-        let Some((_, parsed)) = self.staged.as_mut() else { return Vec::new() };
+        let Some((_, kept)) = self.staged.as_mut() else { return Vec::new() };
         self.replaced_by = Some(attempt);
-        let before = std::mem::replace(&mut parsed.parts, parts.to_vec());
-        parsed.table = table.cloned();
-        let rejects = std::mem::replace(&mut parsed.rejects, rejects.cloned());
+        let before = std::mem::replace(&mut kept.parts, parts.into());
+        kept.table = table.cloned().map(Box::new);
+        let rejects = std::mem::replace(&mut kept.rejects, rejects.cloned().map(Box::new));
         // Of one part it is certain that it is gone.
-        let before = before.into_iter().map(|part| Staged { name: part.key, upload: part.upload });
-        let left = if before.len() > 1 { before.collect() } else { Vec::new() };
-        left.into_iter().chain(rejects.map(|rejects| Staged { name: rejects.key, upload: rejects.upload })).collect()
+        staged(if before.len() > 1 { &before } else { &[] }, rejects.as_deref())
     }
 
     fn take_out(&mut self) -> Vec<Staged> {
         self.proven = false;
-        self.staged.take().map(|(_, parsed)| staged(&parsed)).unwrap_or_default()
+        self.staged.take().map(|(_, kept)| kept.staged()).unwrap_or_default()
     }
 }
 
@@ -156,16 +152,4 @@ pub(super) fn seams(partitions: &[Partition]) -> Seams {
     seams.merged = bytes.len() as u64;
     seams.bytes_to_merge = BytesToMerge::of(bytes);
     seams
-}
-
-/// How long the staged attempts at `partitions` took.
-pub(super) fn phases(partitions: &[Partition]) -> Phases {
-    partitions.iter().fold(Phases::default(), |sum, partition| sum.plus(partition.phases))
-}
-
-/// Everything that an attempt staged.
-pub(super) fn staged(parsed: &Parsed) -> Vec<Staged> {
-    let parts = parsed.parts.iter().map(|p| Staged { name: p.key.clone(), upload: p.upload.clone() });
-    let rejects = parsed.rejects.iter().map(|r| Staged { name: r.key.clone(), upload: r.upload.clone() });
-    parts.chain(rejects).collect()
 }

@@ -96,7 +96,7 @@ impl Run {
     /// What was set aside, in the order of the source.
     pub(super) fn quarantines(&self) -> impl Iterator<Item = Quarantine> {
         let aside = self.proven_prefix().filter_map(|(id, _, parsed)| {
-            let sha256 = parsed.quarantined?;
+            let sha256 = *parsed.quarantined.as_deref()?;
             let reason = self.partitions[id.0 as usize].reason.clone();
             let (Span { start, end }, records) = (parsed.span, parsed.counts.quarantined);
             Some(Quarantine { start, end, records, sha256, reason })

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use batteuse_shared::ids::RunId;
+use batteuse_shared::ids::{RunId, WorkerId};
 use batteuse_shared::limits::PRIORITY_AGE_MS;
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::status::Waits;
@@ -85,20 +85,20 @@ impl Scheduler {
         if self.stepping_down || !self.runs.values().any(|run| run.is_ready(now)) {
             return;
         }
-        for (id, worker) in &mut self.workers {
-            let heard = worker.hears(self.timing, now) && !worker.is_aside(now);
+        let idle: Vec<WorkerId> = self.workers.idle(self.timing, now).cloned().collect();
+        for id in idle {
             // Runs that have nothing for this worker.
             let mut passed: Vec<RunId> = Vec::new();
-            while heard && (worker.leases.len() as u64) < u64::from(worker.slots) {
+            while self.workers.has_room(&id) {
                 let ready = self.runs.values_mut().filter(|run| run.is_ready(now) && !passed.contains(run.id()));
                 let Some(run) = ready.min_by_key(|run| run.place(now)) else { break };
-                let Some((attempt, task)) = run.lease(id, now) else {
+                let Some((attempt, task)) = run.lease(&id, now) else {
                     passed.push(run.id().clone());
                     continue;
                 };
                 run.served = now;
                 let run = run.id().clone();
-                worker.leases.insert((run.clone(), attempt));
+                self.workers.change(&id, |worker| worker.leases.insert((run.clone(), attempt)));
                 out.push(Action::Grant { worker: id.clone(), lease: Box::new(Lease { run, attempt, task }) });
             }
         }

@@ -13,10 +13,11 @@ use batteuse_shared::ids::{AttemptId, PartitionId};
 use batteuse_shared::task::{Finished, Outcome, Parsed, StagedPart, StagedRejects, StagedTable};
 use batteuse_shared::time::Millis;
 
+use super::kept::{Kept, staged};
 use super::messages::{Action, Fact, TaskKey};
 use super::retry::{self, Stall};
 use super::run::Run;
-use super::{partition, sound};
+use super::sound;
 use crate::publish::Staged;
 
 impl Run {
@@ -104,7 +105,7 @@ impl Run {
             (differs, again) => {
                 // Only a partition that has rows somewhere is ever said to be lost.
                 let differs = differs.unwrap_or("part");
-                self.garbage.extend(partition::staged(&again));
+                self.garbage.extend(staged(&again.parts, again.rejects.as_ref()));
                 Err(other(attempt, differs))
             }
         }
@@ -129,17 +130,17 @@ fn other(attempt: AttemptId, what: &str) -> String {
 }
 
 /// The first thing in which two attempts at one span differ, of those that were decided.
-fn difference(accepted: &Parsed, again: &Parsed) -> Option<&'static str> {
+fn difference(accepted: &Kept, again: &Parsed) -> Option<&'static str> {
     let part = |p: &StagedPart| (p.values.clone(), p.rows, p.digest, p.bytes, p.sha256);
     let table = |t: &StagedTable| (t.rows, t.digest);
     let rejects = |r: &StagedRejects| (r.rows, r.content);
     [
         ("span", (again.first, again.span) == (accepted.first, accepted.span)),
         ("count", again.counts == accepted.counts),
-        ("type", again.types == accepted.types),
-        ("list of rejects", again.rejects.as_ref().map(rejects) == accepted.rejects.as_ref().map(rejects)),
+        ("type", again.types.as_deref() == accepted.types.as_deref()),
+        ("list of rejects", again.rejects.as_ref().map(rejects) == accepted.rejects.as_deref().map(rejects)),
         ("part", again.parts.iter().map(part).eq(accepted.parts.iter().map(part))),
-        ("staging table", again.table.as_ref().map(table) == accepted.table.as_ref().map(table)),
+        ("staging table", again.table.as_ref().map(table) == accepted.table.as_deref().map(table)),
     ]
     .into_iter()
     .find_map(|(what, same)| (!same).then_some(what))

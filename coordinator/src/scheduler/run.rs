@@ -12,11 +12,12 @@ use batteuse_shared::report::Reason;
 use batteuse_shared::span::Span;
 use batteuse_shared::spec::Auto;
 use batteuse_shared::table::{Classes, Column, ColumnType, Counts};
-use batteuse_shared::task::{Failure, FailureClass, Finished, Inspected, Outcome, Parsed};
+use batteuse_shared::task::{Failure, FailureClass, Finished, Inspected, Outcome, Parsed, Phases};
 use batteuse_shared::time::Millis;
 
 use super::blame::Crashed;
-use super::leases::Out;
+use super::kept::{Kept, KnownTypes};
+use super::leases::Leases;
 use super::messages::{Accepted, Action, Decision, Fact, TaskKey};
 use super::partition::Partition;
 use super::retry::{Budget, Stall};
@@ -44,6 +45,11 @@ pub struct Run {
     pub(super) fold: Option<Fold>,
     /// Partitions whose start the fold has told and which were compared with it.
     proven: usize,
+    /// Summaries of their columns, joined, until the types are settled.
+    joined: Vec<Classes>,
+    /// Of the attempts that were ever staged.
+    types: KnownTypes,
+    pub(super) phases: Phases,
     /// Counts of all staged partitions, and bytes of their ranges: what a glance shows.
     pub(super) staged: (Counts, u64),
     pub(super) settled: Option<Vec<ColumnType>>,
@@ -75,7 +81,7 @@ pub struct Run {
     /// What crashed of late.
     pub(super) crashed: Vec<Crashed>,
     pub(super) waiting: BTreeSet<TaskKey>,
-    pub(super) leases: BTreeMap<AttemptId, Out>,
+    pub(super) leases: Leases,
     pub(super) issued: BTreeMap<AttemptId, TaskKey>,
     /// Those of them that were given the true start of their partition.
     pub(super) given: BTreeSet<AttemptId>,
@@ -105,6 +111,9 @@ impl Run {
             splits: 0,
             fold: None,
             proven: 0,
+            joined: Vec::new(),
+            types: KnownTypes::default(),
+            phases: Phases::default(),
             staged: (Counts::default(), 0),
             settled: None,
             to_accept: BTreeSet::new(),
@@ -125,7 +134,7 @@ impl Run {
             paces: Paces::default(),
             crashed: Vec::new(),
             waiting: BTreeSet::from([TaskKey::Inspect]),
-            leases: BTreeMap::new(),
+            leases: Leases::default(),
             issued: BTreeMap::new(),
             given: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -263,6 +272,7 @@ impl Run {
         self.partitions = ranges.into_iter().map(Partition::new).collect();
         self.line = (0u32..).map(PartitionId).take(self.partitions.len()).collect();
         self.fold = Some(Fold::new(inspected.start));
+        self.joined = vec![Classes::default(); inspected.columns.len()];
         self.inspected = Some(Box::new(inspected.clone()));
         if let Some(message) = self.unfit_columns(false) {
             return self.fail(Some(Reason::Refused { message }), TaskKey::Inspect);
@@ -276,15 +286,15 @@ impl Run {
         let partition = &mut self.partitions[id.0 as usize];
         debug_assert!(partition.staged.is_none(), "the first staged attempt wins until it is taken out");
         partition.exits.learn(&parsed.exits);
-        partition.phases = partition.phases.plus(parsed.phases);
-        partition.staged = Some((attempt, Box::new(parsed.clone())));
+        self.phases = self.phases.plus(parsed.phases);
+        partition.staged = Some((attempt, Box::new(Kept::of(parsed, &mut self.types))));
         self.staged = (self.staged.0.plus(parsed.counts), self.staged.1 + partition.range.bytes());
         self.waiting.remove(&TaskKey::Parse(id));
         let place = self.place_of(id);
         let Some(fold) = &mut self.fold else { return };
         let before = fold.known();
         let (partitions, line) = (&self.partitions, &self.line);
-        fold.extend(|i| line.get(i).map(|id| &partitions[id.0 as usize].exits));
+        fold.extend_by(|i, start| partitions[line.get(i)?.0 as usize].exit(start).map(|exit| exit.state));
         let after = fold.known().min(self.line.len());
         for i in (before..after).chain((before > place).then_some(place)) {
             self.judge(self.line[i]);
@@ -297,6 +307,11 @@ impl Run {
         let partition = &mut self.partitions[id.0 as usize];
         let (was, had) = (partition.proven, partition.staged.as_ref().map(|(_, parsed)| parsed.counts));
         let mut keys = partition.prove(state);
+        if let Some((_, kept)) = partition.staged.as_mut().filter(|_| partition.proven) {
+            // Before the types are settled nothing that is proven is taken out, and then nobody asks for summaries.
+            self.joined.iter_mut().zip(&kept.summaries).for_each(|(all, one)| *all = all.join(*one));
+            kept.summaries = Box::default();
+        }
         if let Some(types) = &self.settled {
             keys.extend(partition.fit(types));
             if partition.proven && !partition.accepted {
@@ -353,7 +368,7 @@ impl Run {
         now: Millis,
         out: &mut Vec<Action>,
     ) {
-        let lease = self.leases.remove(&attempt);
+        let lease = self.leases.remove(attempt);
         if !matches!(outcome, Outcome::Failed(_)) && self.decision.is_none() {
             self.stall = Stall::default();
         }
@@ -502,9 +517,9 @@ impl Run {
     }
 
     /// The contiguous prefix of partitions with a proven attempt: all of them, unless the run is failing.
-    pub(super) fn proven_prefix(&self) -> impl Iterator<Item = (PartitionId, AttemptId, &Parsed)> {
+    pub(super) fn proven_prefix(&self) -> impl Iterator<Item = (PartitionId, AttemptId, &Kept)> {
         let proven = self.in_line().take_while(|(_, partition)| partition.proven);
-        proven.filter_map(|(id, p)| p.staged.as_ref().map(|(attempt, parsed)| (id, *attempt, parsed.as_ref())))
+        proven.filter_map(|(id, p)| p.staged.as_ref().map(|(attempt, kept)| (id, *attempt, kept.as_ref())))
     }
 
     /// Takes every step that the state allows now.
@@ -533,13 +548,7 @@ impl Run {
         if self.settled.is_some() || self.failing.is_some() || !(declared || all_proven) {
             return;
         }
-        let mut joined = vec![Classes::default(); inspected.columns.len()];
-        for (_, _, parsed) in self.proven_prefix() {
-            for (all, one) in joined.iter_mut().zip(&parsed.summaries) {
-                *all = all.join(*one);
-            }
-        }
-        let columns = inspected.columns.iter().zip(joined);
+        let columns = inspected.columns.iter().zip(&self.joined);
         let types = columns.map(|(c, classes)| if c.declared { c.ctype } else { classes.settle() }).collect();
         self.record(Fact::SchemaSettled { types }, out);
     }

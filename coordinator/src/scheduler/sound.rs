@@ -13,7 +13,7 @@ use batteuse_shared::table::{Classes, Digest};
 use batteuse_shared::task::{FailureClass, Finished, Inspected, Parsed, Seam, StagedPart, StagedRejects, Upload};
 use batteuse_shared::{hive, layout};
 
-use super::partition::staged;
+use super::kept::staged;
 use crate::publish::Staged;
 
 /// Failures that say nothing about the task.
@@ -25,7 +25,7 @@ pub(super) fn blameless(class: FailureClass) -> bool {
 /// What an attempt staged that is its own by name: other names may be somebody else's files.
 pub(super) fn own(parsed: &Parsed, attempt: AttemptId) -> impl Iterator<Item = Staged> {
     let own = attempt.to_string();
-    staged(parsed).into_iter().filter(move |staged| {
+    staged(&parsed.parts, parsed.rejects.as_ref()).into_iter().filter(move |staged| {
         staged.name.contains(&own) && staged.upload.as_ref().is_none_or(|upload| upload.key.contains(&own))
     })
 }

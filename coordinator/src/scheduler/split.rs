@@ -5,9 +5,10 @@
 
 use batteuse_shared::ids::{AttemptId, PartitionId};
 use batteuse_shared::mutants::{Mutant, planted};
-use batteuse_shared::span::{ExitMap, Span, StateId};
+use batteuse_shared::span::{Span, StateId};
 use batteuse_shared::task::Parsed;
 
+use super::kept::Exits;
 use super::messages::{Action, Fact, TaskKey};
 use super::partition::Partition;
 use super::run::Run;
@@ -16,6 +17,9 @@ use crate::plan;
 impl Run {
     /// The how-manieth a partition is in the source, from 0.
     pub(super) fn place_of(&self, id: PartitionId) -> usize {
+        if self.splits == 0 {
+            return id.0 as usize;
+        }
         let start = self.partitions[id.0 as usize].range.start;
         self.line.partition_point(|other| self.partitions[other.0 as usize].range.start < start)
     }
@@ -38,7 +42,7 @@ impl Run {
         let rest = Span::new(at, parent.range.end);
         parent.range = Span::new(parent.range.start, at);
         // They were those of the whole range, and what is known of its right neighbours may rest on them.
-        parent.exits = ExitMap::default();
+        parent.exits = Exits::default();
         if let Some(fold) = &mut self.fold {
             fold.forget_after(place);
         }
@@ -72,16 +76,16 @@ impl Run {
 
     /// An attempt that runs says that its range ends at `end`.
     pub(super) fn shortened(&mut self, attempt: AttemptId, end: u64, out: &mut Vec<Action>) {
-        let Some(TaskKey::Parse(id)) = self.leases.get(&attempt).map(|lease| lease.task) else { return };
+        let Some(TaskKey::Parse(id)) = self.leases.get(attempt).map(|lease| lease.task) else { return };
         if self.partitions[id.0 as usize].range.end == end {
             return;
         }
         if self.can_split(id, end) {
             self.split(id, end, Some(attempt), out);
-            if let Some(lease) = self.leases.get_mut(&attempt) {
+            if let Some(lease) = self.leases.get_mut(attempt) {
                 lease.asked = None;
             }
-        } else if let Some(lease) = self.leases.get(&attempt) {
+        } else if let Some(lease) = self.leases.get(attempt) {
             // What lies behind its end nobody would parse, or somebody else does.
             out.push(Action::Revoke { worker: lease.worker.clone(), run: self.id().clone(), attempt });
             self.release(attempt);

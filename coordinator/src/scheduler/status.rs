@@ -71,7 +71,6 @@ impl Run {
     #[must_use]
     pub fn status(&self) -> Status {
         let (counts, staged_bytes) = self.staged;
-        let running: u64 = self.leases.values().map(|l| l.done.bytes).sum();
         Status {
             run: self.id().clone(),
             job: self.accepted.job.metadata.name.clone(),
@@ -86,7 +85,7 @@ impl Run {
             attempts: self.journalled_attempts,
             leases: self.leases.len() as u64,
             bytes: self.accepted.source.version.bytes,
-            bytes_done: (staged_bytes + running).min(self.accepted.source.version.bytes),
+            bytes_done: (staged_bytes + self.leases.bytes()).min(self.accepted.source.version.bytes),
             counts,
             waits: self.waits(),
             stalled: (!self.stall.message.is_empty()).then(|| (self.stall.failures, self.stall.message.clone())),

@@ -11,10 +11,10 @@ use batteuse_shared::limits::{PACES_KEPT, STRAGGLER_TIMES};
 use batteuse_shared::task::{Lease, Task};
 use batteuse_shared::time::Millis;
 
+use super::Scheduler;
 use super::leases::Out;
 use super::messages::{Action, TaskKey, Timing};
 use super::run::Run;
-use super::{Scheduler, Worker};
 
 /// Bytes of the unit of a pace.
 const MIB: u64 = 1 << 20;
@@ -63,15 +63,14 @@ enum Late {
 impl Run {
     /// Whether there is nothing else for idle slots, and most of the work is done.
     fn is_at_its_end(&self) -> bool {
-        let running: u64 = self.leases.values().map(|lease| lease.done.bytes).sum();
-        let most = 2 * (self.staged.1 + running) > self.accepted.source.version.bytes;
+        let most = 2 * (self.staged.1 + self.leases.bytes()) > self.accepted.source.version.bytes;
         self.waiting.is_empty() && self.decision.is_none() && self.failing.is_none() && most
     }
 
     /// The first attempt that is late, and what is to be done about it.
     fn late(&self, timing: Timing, now: Millis) -> Option<Late> {
         let median = self.paces.median().filter(|_| self.is_at_its_end())?;
-        let single = |task: TaskKey| self.leases.values().filter(|lease| lease.task == task).count() == 1;
+        let single = |task: TaskKey| self.leases.at(task).count() == 1;
         self.leases.iter().find_map(|(attempt, lease)| {
             let TaskKey::Parse(id) = lease.task else { return None };
             let bytes = self.partitions[id.0 as usize].range.bytes();
@@ -84,7 +83,7 @@ impl Run {
             }
             let worth = || projected.saturating_sub(elapsed) > expected || lease.done.bytes == 0;
             match (self.cut(id, lease, median, timing, now), lease.asked) {
-                (Some(at), None) => Some(Late::Shorten(*attempt, at)),
+                (Some(at), None) => Some(Late::Shorten(attempt, at)),
                 (_, Some(asked)) if now.since(asked) < timing.suspect_ms => None,
                 _ => worth().then(|| Late::BackUp(lease.task, lease.worker.clone())),
             }
@@ -117,26 +116,24 @@ impl Scheduler {
         if self.stepping_down || !timing.speculates {
             return;
         }
-        let is_idle =
-            |w: &Worker| w.hears(timing, now) && !w.is_aside(now) && (w.leases.len() as u64) < u64::from(w.slots);
-        if !self.workers.values().any(is_idle) {
+        if self.workers.idle(timing, now).next().is_none() {
             return;
         }
         for (id, run) in &mut self.runs {
             match run.late(timing, now) {
                 None => {}
                 Some(Late::Shorten(attempt, end)) => {
-                    let Some(lease) = run.leases.get_mut(&attempt) else { continue };
+                    let Some(lease) = run.leases.get_mut(attempt) else { continue };
                     lease.asked = Some(now);
                     out.push(Action::Shorten { worker: lease.worker.clone(), run: id.clone(), attempt, end });
                 }
                 Some(Late::BackUp(task, but)) => {
-                    let elsewhere = self.workers.iter_mut().find(|(name, w)| **name != but && is_idle(w));
-                    let Some((name, worker)) = elsewhere else { continue };
-                    let Some((attempt, task)) = run.back_up(task, name, now) else { continue };
-                    worker.leases.insert((id.clone(), attempt));
+                    let elsewhere = self.workers.idle(timing, now).find(|name| **name != but).cloned();
+                    let Some(worker) = elsewhere else { continue };
+                    let Some((attempt, task)) = run.back_up(task, &worker, now) else { continue };
+                    self.workers.change(&worker, |w| w.leases.insert((id.clone(), attempt)));
                     let lease = Box::new(Lease { run: id.clone(), attempt, task });
-                    out.push(Action::Grant { worker: name.clone(), lease });
+                    out.push(Action::Grant { worker, lease });
                 }
             }
         }

@@ -6,8 +6,9 @@ use batteuse_shared::ids::{AttemptId, PartitionId};
 use batteuse_shared::layout;
 use batteuse_shared::spec::Postgres;
 use batteuse_shared::status::Waits;
-use batteuse_shared::task::{Parsed, TableRef};
+use batteuse_shared::task::TableRef;
 
+use super::kept::Kept;
 use super::messages::TaskKey;
 use super::run::Run;
 use super::sound::Wanted;
@@ -27,7 +28,7 @@ impl Run {
     /// Whether a task of this kind would be one connection too many.
     pub(super) fn connections_are_out(&self, key: TaskKey) -> bool {
         let parses = |key: TaskKey| matches!(key, TaskKey::Parse(_));
-        let out = || self.leases.values().filter(|lease| parses(lease.task)).count();
+        let out = || self.leases.iter().filter(|(_, lease)| parses(lease.task)).count();
         self.postgres().is_some_and(|postgres| parses(key) && out() >= postgres.max_connections as usize)
     }
 
@@ -53,7 +54,7 @@ impl Run {
     #[must_use]
     pub fn table_plan(&self) -> Option<TablePlan> {
         let postgres = self.postgres()?.clone();
-        let rows = |(partition, _, parsed): (PartitionId, _, &Parsed)| {
+        let rows = |(partition, _, parsed): (PartitionId, _, &Kept)| {
             let table = parsed.table.as_ref()?;
             let attempt = self.partitions[partition.0 as usize].holder()?;
             Some(TableRows { attempt, name: table.name.clone(), rows: table.rows })
