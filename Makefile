@@ -6,8 +6,8 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parts peers check bench bench-kernel bench-scheduler bench-seams asan triples kills simulate mutants chaos chaos-long fuzz \
-	cargo-fuzz fmt clippy doc tidy deny cargo-deny advisories
+.PHONY: help demo test parts peers check bench bench-kernel bench-scheduler bench-seams asan triples kills simulate turmoil mutants chaos \
+	chaos-long fuzz cargo-fuzz fmt clippy doc tidy deny cargo-deny advisories
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +61,9 @@ kills: ## 100 rounds of kill -9 of runs into SeaweedFS, and into PostgreSQL; BAT
 
 simulate: ## 20,000 simulated lives of a cluster under faults; BATTEUSE_SEEDS for another number, BATTEUSE_SEED for one of them
 	BATTEUSE_SEEDS="$${BATTEUSE_SEEDS:-20000}" $(CARGO) test --locked --test batteuse -- --nocapture simulation::seeds
+
+turmoil: ## 200 lives of a cluster with the real stack over a simulated network; BATTEUSE_SEEDS and BATTEUSE_SEED likewise
+	$(CARGO) test --locked --test batteuse -- --nocapture turmoil::seeds
 
 mutants: ## plant bugs one by one, and tell which seed of the simulation finds each, and how
 	$(CARGO) test --locked --test batteuse -- --nocapture simulation::every_planted_bug_is_found

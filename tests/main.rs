@@ -20,3 +20,4 @@ mod simulation;
 mod stores;
 mod support;
 mod tidy;
+mod turmoil;

@@ -126,7 +126,7 @@ fn must_be_swept(dir: &Path, how: &str) {
 }
 
 /// Chance that is the same in every run of the tests.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Chance(pub u64);
 
 impl Chance {

@@ -16,7 +16,7 @@ use batteuse_shared::mutants;
 use serde::{Deserialize, Serialize};
 
 use super::{asked, losses, redone, rounds, zombies};
-use crate::simulation;
+use crate::{simulation, turmoil};
 
 /// Seconds that the simulated seeds of each change may take.
 const SIMULATION_S_MAX: f64 = 180.0;
@@ -59,8 +59,12 @@ const MEASURES: [Measure; 5] = [
             caught.collect::<Vec<_>>().join(", ")
         }),
     },
-    // Its place: turmoil with the real stack of the network.
-    Measure { name: "turmoil seeds", wanted: [200, 1_000], batch: 100, take: None },
+    Measure {
+        name: "turmoil seeds",
+        wanted: [turmoil::SEEDS, 1_000],
+        batch: 100,
+        take: Some(|seeds| turmoil::play(seeds).to_string()),
+    },
     Measure {
         name: "kill -9 rounds with real processes",
         wanted: [rounds::ROUNDS, 300],
