@@ -208,6 +208,8 @@ pub enum Command {
     Pause(PauseArgs),
     /// Let a paused run go on
     Unpause(PauseArgs),
+    /// Let a run that failed go on: what failed or was set aside is tried once more, what was done stays done
+    Redrive(RedriveArgs),
     /// List a coordinator's workers
     Workers(ListArgs),
     /// Ask a worker to leave: it takes nothing more, and finishes what fits its grace
@@ -246,6 +248,10 @@ pub struct GcArgs {
     /// The output folder: a path or a URL
     #[arg(value_name = "DIR")]
     pub dir: String,
+
+    /// Also give up what a run that failed keeps: it cannot be redriven any more
+    #[arg(long)]
+    pub give_up: bool,
 
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t)]
@@ -414,6 +420,34 @@ pub struct PauseArgs {
     /// The coordinator that has the run
     #[arg(long, value_name = "URL")]
     pub coordinator: String,
+
+    /// Form of what is printed
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub output: OutputForm,
+}
+
+/// Flags of `redrive`.
+#[derive(Debug, Clone, Args)]
+pub struct RedriveArgs {
+    /// A run's id (with --coordinator), or its output folder as a URL or a path
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// The coordinator that has the run
+    #[arg(long, value_name = "URL", conflicts_with_all = ["workers", "memory"])]
+    pub coordinator: Option<String>,
+
+    /// Wait for the run to end, and exit as it did; without --coordinator always
+    #[arg(long)]
+    pub wait: bool,
+
+    /// Workers of this run [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
+    pub workers: Option<u32>,
+
+    /// Memory that the workers share, such as 2GiB [default: three quarters of what this process may use]
+    #[arg(long, value_name = "SIZE", value_parser = memory::given)]
+    pub memory: Option<u64>,
 
     /// Form of what is printed
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]

@@ -14,7 +14,7 @@ pub enum Code {
     Ok = 0,
     /// Well, with rejects within tolerance.
     Rejects = 4,
-    /// The run failed; it can be run again.
+    /// The run failed; it can be redriven, or run again.
     Failed = 8,
     /// Bad spec or refused input: mend it first.
     Refused = 12,

@@ -49,6 +49,7 @@ fn dispatch(command: Command) -> Result<Code, Stop> {
         Command::Cancel(args) => cmd::cancel::cancel(&args),
         Command::Pause(args) => cmd::pause::pause(&args),
         Command::Unpause(args) => cmd::pause::unpause(&args),
+        Command::Redrive(args) => cmd::redrive::redrive(&args),
         Command::Workers(args) => cmd::workers::workers(&args),
         Command::Drain(args) => cmd::drain::drain(&args),
         Command::Verify(args) => cmd::verify::verify(&args),

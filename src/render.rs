@@ -82,6 +82,7 @@ fn text(r: &Report, dir: &OutputDir) -> String {
                 r.reruns.types,
                 r.reruns.guesses,
                 if r.splits > 0 { format!("; {} cut once more", r.splits) } else { String::new() }
+                    + &redriven(r.redrives)
             ),
         ),
     ];
@@ -109,6 +110,10 @@ fn text(r: &Report, dir: &OutputDir) -> String {
         lines.push(("rejects", dir.folder.place(&layout::rejects(&r.run)).display().to_string()));
     }
     lines.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
+}
+
+fn redriven(times: u64) -> String {
+    if times > 0 { format!("; redriven {times} times") } else { String::new() }
 }
 
 fn seams(s: &Seams) -> String {

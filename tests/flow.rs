@@ -9,6 +9,7 @@ mod cuts;
 mod dirty;
 mod operators;
 mod poison;
+mod redrive;
 mod stragglers;
 mod types;
 mod values;

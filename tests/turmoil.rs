@@ -36,8 +36,6 @@ pub struct Tally {
     pub faults: BTreeMap<Fault, u64>,
     /// Connections of workers, beyond the first of each that was hired.
     pub reconnections: u64,
-    /// Coordinators that found another one in their place.
-    pub deposed: u64,
     /// Epochs beyond the first of a run: it was taken over.
     pub taken_over: u64,
     /// Attempts that were lost with their worker or its stream.
@@ -48,11 +46,10 @@ pub struct Tally {
 
 impl Tally {
     fn add(&mut self, other: Self) {
-        let Self { seeds, faults, reconnections, deposed, taken_over, lost, simulated_ms } = other;
+        let Self { seeds, faults, reconnections, taken_over, lost, simulated_ms } = other;
         faults.into_iter().for_each(|(fault, times)| *self.faults.entry(fault).or_default() += times);
         self.seeds += seeds;
         self.reconnections += reconnections;
-        self.deposed += deposed;
         self.taken_over += taken_over;
         self.lost += lost;
         self.simulated_ms += simulated_ms;
@@ -61,11 +58,10 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, faults, reconnections, deposed, taken_over, lost, simulated_ms } = self;
+        let Self { seeds, faults, reconnections, taken_over, lost, simulated_ms } = self;
         write!(
             f,
-            "{seeds} seeds, {} s simulated, {reconnections} reconnections, {taken_over} runs taken over, {deposed} coordinators \
-             deposed, {lost} attempts lost; faults: {faults:?}",
+            "{seeds} seeds, {} s simulated, {reconnections} reconnections, {taken_over} runs taken over, {lost} attempts lost; faults: {faults:?}",
             simulated_ms / 1_000
         )
     }
@@ -115,9 +111,9 @@ fn seeds() {
     for fault in ALL {
         assert!(!many || tally.faults.contains_key(&fault), "{fault:?} never came");
     }
-    let Tally { reconnections, deposed, taken_over, lost, .. } = tally;
+    let Tally { reconnections, taken_over, lost, .. } = tally;
     assert!(
-        !many || [reconnections, deposed, taken_over, lost].iter().all(|times| *times > 0),
+        !many || [reconnections, taken_over, lost].iter().all(|times| *times > 0),
         "the faults hit nothing: {tally}"
     );
 }

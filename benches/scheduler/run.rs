@@ -84,7 +84,7 @@ fn ctype(column: u64) -> ColumnType {
 /// What a partition shows of a column; some columns are empty in most partitions.
 fn classes(partition: u64, column: u64) -> Classes {
     match ctype(column) {
-        _ if column >= 45 && (partition + column) % 5 != 0 => Classes::default(),
+        _ if column >= 45 && !(partition + column).is_multiple_of(5) => Classes::default(),
         ColumnType::Int64 => Classes::INT_SHORT,
         ColumnType::Date => Classes::DATE,
         ColumnType::Float64 => Classes::INT_SHORT.join(Classes::FLOAT),

@@ -25,6 +25,7 @@ use batteuse_store::{CreateError, Entry, Folder, Kind, ListError, OpenError, Rea
 use crate::claim::{self, Claim, ClaimError, ClaimOutcome, Holding};
 use crate::journal::{AppendError, Journal, JournalError, Position, State, StateError, StateStore};
 use crate::plan;
+use crate::redrive::{self, ReleaseError};
 use crate::scheduler::{Accepted, Decision, Fact, Run};
 use crate::standing::{self, StandingError};
 
@@ -219,6 +220,22 @@ pub enum AdmitError {
     /// The claim of a run that never began cannot be made void.
     #[error("the claim of a run that never began cannot be made void: {0}")]
     Void(AppendError),
+    /// The run that failed in this folder keeps what it staged.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// The source is another version than a run began with.
+    #[error(
+        "the source {} changed since the run began: it was [{was}], it is [{is}]. Nothing is published. Put the old file back, or give \
+         the run up with `batteuse cancel` and run again", path.display()
+    )]
+    Changed {
+        /// Where.
+        path: PathBuf,
+        /// What the run began with.
+        was: SourceVersion,
+        /// What is there.
+        is: SourceVersion,
+    },
     /// The disk failed.
     #[error("{}: {error}", path.display())]
     Io {
@@ -234,7 +251,9 @@ impl AdmitError {
     #[must_use]
     pub fn about(&self) -> Option<About> {
         match self {
-            Self::Source { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } => Some(About::Source),
+            Self::Source { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } | Self::Changed { .. } => {
+                Some(About::Source)
+            }
             Self::TooManyPartitions { .. } => Some(About::Partition),
             Self::Unfit { .. }
             | Self::Unfinished { .. }
@@ -257,8 +276,12 @@ impl AdmitError {
             Self::Io { .. } | Self::Untried { .. } => true,
             Self::Claim(error) => error.is_environment(),
             Self::Standing(error) => matches!(error, StandingError::Io { .. }),
-            Self::Journal(error) => matches!(error, JournalError::Io { .. }),
-            Self::Void(error) => matches!(error, AppendError::Io { .. } | AppendError::Unknown { .. }),
+            Self::Journal(error) | Self::Release(ReleaseError::Journal(error)) => {
+                matches!(error, JournalError::Io { .. })
+            }
+            Self::Void(error) | Self::Release(ReleaseError::Append { source: error, .. }) => {
+                matches!(error, AppendError::Io { .. } | AppendError::Unknown { .. })
+            }
             _ => false,
         }
     }
@@ -281,6 +304,17 @@ pub fn version_of(path: &Path) -> Result<SourceVersion, AdmitError> {
     // Opened, so that a source which may not be read is refused before anything is written.
     let found = fs::File::open(path).and_then(|file| file.metadata()).map_err(unread)?;
     Ok(SourceVersion::new(found.ino(), found.mtime(), found.mtime_nsec(), found.len()))
+}
+
+/// Refuses another version of the source than `run` began with (SAME-INPUT).
+///
+/// # Errors
+/// When it is another one, or cannot be looked at.
+pub fn same_source(run: &Run) -> Result<(), AdmitError> {
+    let source = &run.accepted().source;
+    let path = location::path_of(&source.url)?;
+    let is = version_of(&path)?;
+    if is == source.version { Ok(()) } else { Err(AdmitError::Changed { path, was: source.version, is }) }
 }
 
 /// The run that `job` is under this request.
@@ -327,12 +361,18 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
         return Err(AdmitError::TooManyPartitions { bytes: version.bytes, partition_bytes, most });
     }
     let mode = job.spec.output.mode();
-    let slot = free_slot(&dir, holding, &run, mode, ground)?;
+    let free = free_slot(&dir, holding, &run, mode, ground)?;
     // Whoever held the folder has ended, and the next claim is this run's or another's, which is noticed: so nobody changes the table
     // before this run does.
     let standing = standing(&*dir, &job.spec.output)?;
-    if let Some(seq) = slot {
+    if let Some(Free { seq, holder }) = free {
         fit(&*dir)?;
+        if let Some(holder) = &holder
+            && !holder.release(&run, ground.writer)?
+        {
+            // It goes on, or a rival has released it.
+            return admit(job, request, ground);
+        }
         let mine =
             Claim { run: run.clone(), state: ground.claimed_as.clone(), nonce: uuid::Uuid::new_v4().to_string() };
         match claim::claim(&*dir, seq, &mine)? {
@@ -341,8 +381,9 @@ pub fn admit(job: Job, request: &str, ground: &Ground) -> Result<Admission, Admi
             }
             ClaimOutcome::Lost { .. } | ClaimOutcome::Won => {}
         }
+        holder.iter().for_each(|holder| holder.sweep(&*dir, &ground.stores));
     }
-    let nonce = prepare_staging(&*dir, &run)?;
+    let nonce = prepare_staging(&*dir, &run, &uuid::Uuid::new_v4().to_string())?;
     let source = SourceRef { url: job.spec.source.url.clone(), version };
     Ok(Admission::New(Box::new(Accepted { run, job, source, nonce, standing, at: (ground.clock)() })))
 }
@@ -386,9 +427,12 @@ fn fit(dir: &dyn Folder) -> Result<(), AdmitError> {
 }
 
 /// Makes the staging folder and the nonce by which workers prove that they see it. A nonce that is there already stays.
-fn prepare_staging(dir: &dyn Folder, run: &RunId) -> Result<String, AdmitError> {
+///
+/// # Errors
+/// When the disk or store fails.
+pub fn prepare_staging(dir: &dyn Folder, run: &RunId, nonce: &str) -> Result<String, AdmitError> {
     let staging = layout::staging_dir(run);
-    let (path, nonce) = (format!("{staging}/{}", layout::STAGING_NONCE), uuid::Uuid::new_v4().to_string());
+    let path = format!("{staging}/{}", layout::STAGING_NONCE);
     let failed = |error| AdmitError::Io { path: dir.place(&path), error };
     dir.make(&staging).map_err(failed)?;
     let unclear = match dir.create_if_absent(&path, nonce.as_bytes()) {
@@ -405,6 +449,45 @@ fn prepare_staging(dir: &dyn Folder, run: &RunId) -> Result<String, AdmitError> 
     }
 }
 
+/// A claim slot that a new run may take.
+struct Free {
+    seq: u64,
+    /// Whose folder it was, if that run may be redriven until the folder is taken.
+    holder: Option<Box<Holder>>,
+}
+
+impl Free {
+    fn at(seq: u64) -> Self {
+        Self { seq, holder: None }
+    }
+}
+
+/// A run that failed and may be redriven.
+struct Holder {
+    run: Run,
+    state: State,
+    position: Position,
+}
+
+impl Holder {
+    /// Releases it for `by`; false when another fact came first.
+    fn release(&self, by: &RunId, writer: uuid::Uuid) -> Result<bool, AdmitError> {
+        let reason = format!("run {by} took its output folder");
+        match redrive::release(&self.run, (&*self.state, self.position.clone()), reason, writer) {
+            Ok(()) => Ok(true),
+            Err(ReleaseError::Append { source: AppendError::Conflict { .. }, .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes what it kept. It is of no use to anybody, and costs space only.
+    fn sweep(&self, dir: &dyn Folder, stores: &Stores) {
+        if let Err(error) = redrive::sweep(&self.run, dir, stores) {
+            tracing::warn!(run = %self.run.id(), %error, "what a run that failed had staged may be left: `batteuse gc` removes it");
+        }
+    }
+}
+
 /// The claim slot that a new run may take; none when `run` itself holds the folder.
 fn free_slot(
     dir: &Arc<dyn Folder>,
@@ -412,10 +495,10 @@ fn free_slot(
     run: &RunId,
     mode: Mode,
     ground: &Ground,
-) -> Result<Option<u64>, AdmitError> {
+) -> Result<Option<Free>, AdmitError> {
     let place = || dir.place("");
     let (seq, held) = match holding {
-        Holding::Absent | Holding::Empty => return Ok(Some(0)),
+        Holding::Absent | Holding::Empty => return Ok(Some(Free::at(0))),
         Holding::Foreign { name } => return Err(AdmitError::Foreign { dir: place(), name }),
         Holding::Claimed { claim, .. } if claim.run == *run => return Ok(None),
         Holding::Claimed { seq, claim } => (seq, claim),
@@ -427,14 +510,17 @@ fn free_slot(
     let facts: Vec<Fact> = replayed.facts.into_iter().map(|(_, fact)| fact).collect();
     let known = |state: &dyn StateStore| state.exists().map_err(|error| AdmitError::Io { path: state.place(), error });
     match Run::replay(facts.clone()) {
+        Some(run) if run.redrivable().is_ok() => {
+            Ok(Some(Free { seq: seq + 1, holder: Some(Box::new(Holder { run, state, position: replayed.position })) }))
+        }
         Some(holder) if holder.done() => match holder.state() {
-            RunState::Failed | RunState::Cancelled => Ok(Some(seq + 1)),
+            RunState::Failed | RunState::Cancelled => Ok(Some(Free::at(seq + 1))),
             _ if mode == Mode::Error => Err(AdmitError::Finished { dir: place(), run: held.run }),
-            _ => Ok(Some(seq + 1)),
+            _ => Ok(Some(Free::at(seq + 1))),
         },
         Some(_) if embedded => Err(AdmitError::Unfinished { dir: place(), run: held.run }),
         Some(_) => Err(AdmitError::Elsewhere { dir: place(), run: held.run, state: held.state }),
-        None if !facts.is_empty() => Ok(Some(seq + 1)),
+        None if !facts.is_empty() => Ok(Some(Free::at(seq + 1))),
         // An empty journal is that of a run which never began only if nothing tells otherwise.
         None if begun(&**dir, &held.run)? || !(here || known(&*state)?) => {
             Err(AdmitError::JournalGone { dir: place(), run: held.run, state: state.place() })
@@ -444,7 +530,7 @@ fn free_slot(
             Err(AdmitError::Void(AppendError::Conflict { .. })) => {
                 free_slot(dir, claim::look(&**dir)?, run, mode, ground)
             }
-            done => done.map(|()| Some(seq + 1)),
+            done => done.map(|()| Some(Free::at(seq + 1))),
         },
     }
 }

@@ -6,6 +6,7 @@
 
 mod inputs;
 mod leading;
+mod redriving;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -24,7 +25,7 @@ use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
 use self::inputs::Waiting;
-pub use self::inputs::{Handle, Input, Statuses, Submitted};
+pub use self::inputs::{Handle, Input, Redriven, Statuses, Submitted};
 pub use self::leading::{Leading, LeadingError, Serving};
 use crate::journal::{AppendError, Journal, JournalError, Position, Replayed, State};
 use crate::publish::{self, PublishPlan};
@@ -341,6 +342,12 @@ impl Driver {
                 None
             }
             Input::Submit { accepted, answer } => self.take_submission(accepted, answer).await,
+            Input::Redrive { run, look, answer } => {
+                let taken = self.take_redrive(&run, look).await?;
+                self.tell();
+                let _ = answer.send(taken);
+                None
+            }
             Input::Known { run, answer } => {
                 let taken = self.take_known(&run).await?;
                 self.tell();

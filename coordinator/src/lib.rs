@@ -10,6 +10,7 @@ pub mod journal;
 pub mod lead;
 pub mod plan;
 pub mod publish;
+pub mod redrive;
 pub mod room;
 pub mod rpc;
 pub mod scheduler;

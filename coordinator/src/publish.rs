@@ -20,11 +20,12 @@ use std::thread;
 use crate::claim;
 use batteuse_shared::ids::{AttemptId, RunId};
 use batteuse_shared::layout;
-use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, VERIFY_READ_BYTES};
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
 use batteuse_store::{Folder, Kind, ListError, ReadError, Stores, WriteError, hides_rows, tree};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub use self::table::{Entry, TableError, TablePlan, TableRows, entry, sweep_tables};
@@ -44,6 +45,10 @@ pub struct PublishPlan {
     pub rejects: Option<Link>,
     /// What is to be done in a database, if a table of it is an output.
     pub table: Option<TablePlan>,
+    /// What is visible of the run itself, of an ending before it was redriven; what has the same path takes its place.
+    pub replaces: Vec<Visible>,
+    /// Whether all that is staged stays, because the run may be redriven.
+    pub keeps: bool,
     /// What was staged and is not published: uploads lie in no staging folder, so each must be named to be removed.
     pub unwanted: Vec<Staged>,
     /// Text of the manifest; only with parts that may be seen.
@@ -63,6 +68,15 @@ pub struct Before {
     pub kept: Vec<String>,
     /// Paths of its files that are removed once `_SUCCESS` names them no more.
     pub removed: Vec<String>,
+}
+
+/// A file that is visible in the output folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visible {
+    /// Its path in the output folder.
+    pub path: String,
+    /// sha256 of its content.
+    pub sha256: Checksum,
 }
 
 /// A staged file.
@@ -212,7 +226,9 @@ pub fn carry_out(
         }
     }
     publish(plan, dir, between)?;
-    if let Err(error) = sweep_tables(table, stores) {
+    if !plan.keeps
+        && let Err(error) = sweep_tables(table, stores)
+    {
         // As of uploads: no reason to hold a run back.
         tracing::warn!(run = %plan.run, %error, "staging tables may be left: `batteuse gc` drops them");
     }
@@ -247,8 +263,8 @@ pub fn publish(
     };
     if plan.success.is_some() {
         nobody_else(dir, plan)?;
-        if dir.has_uploads() || plan.before.is_some() {
-            // A completion replaces what has its name, so whose the folder is must be certain; on a disk only `_SUCCESS` is replaced.
+        if dir.has_uploads() || plan.before.is_some() || !plan.replaces.is_empty() {
+            // A completion replaces what has its name, so whose the folder is must be certain; on a disk only what was there before is replaced.
             still_ours(dir, &plan.run)?;
         }
     }
@@ -258,28 +274,19 @@ pub fn publish(
         sweep(dir, &plan.run)?;
     }
     if let Some(success) = plan.success.as_ref().filter(|_| planted(Mutant::SuccessEarly)) {
-        write(dir, layout::SUCCESS, plan.before.as_ref(), success)?;
+        write(dir, layout::SUCCESS, plan.before.as_ref().map(|before| &before.success_sha256), success)?;
     }
     link_parts(dir, plan, &mut done)?;
     folders.into_iter().chain([""]).try_for_each(|folder| dir.secure(folder).map_err(at(dir, folder)))?;
     if let Some(rejects) = &plan.rejects {
+        if let Some(before) = replaced(plan, &rejects.published) {
+            remove_visible(dir, &rejects.published, before)?;
+        }
         link(dir, &plan.run, rejects)?;
         dir.secure(&run_dir).map_err(at(dir, &run_dir))?;
         done(&rejects.published)?;
     }
-    let texts = [
-        (layout::manifest(&plan.run), plan.manifest.as_ref()),
-        (layout::report(&plan.run), Some(&plan.report)),
-        (layout::SUCCESS.to_owned(), plan.success.as_ref()),
-    ];
-    for (path, text) in texts {
-        if let Some(text) = text {
-            // Only `_SUCCESS` was there before.
-            let before = plan.before.as_ref().filter(|_| path == layout::SUCCESS);
-            write(dir, &path, before, text)?;
-            done(&path)?;
-        }
-    }
+    write_texts(dir, plan, &mut done)?;
     for file in plan.before.iter().flat_map(|before| &before.removed) {
         dir.discard(file, None).map_err(at(dir, file))?;
         done(file)?;
@@ -288,12 +295,38 @@ pub fn publish(
     let emptied: BTreeSet<&str> = emptied.collect();
     emptied.into_iter().try_for_each(|folder| dir.remove_empty(folder).map_err(at(dir, folder)))?;
     dir.secure("").map_err(at(dir, ""))?;
+    if plan.keeps {
+        return Ok(());
+    }
     discard(dir, &plan.run, &plan.unwanted)?;
     if let Err(error) = abort_orphans(dir, &plan.run) {
         // They are seen by nobody and cost space only: no reason to hold a table back.
         tracing::warn!(run = %plan.run, %error, "uploads of lost attempts may be left: `batteuse gc` aborts them");
     }
     sweep(dir, &plan.run)
+}
+
+/// Writes manifest, report and `_SUCCESS`, as far as there are such, each durable before the next one.
+fn write_texts(
+    dir: &dyn Folder,
+    plan: &PublishPlan,
+    done: &mut dyn FnMut(&str) -> Result<(), PublishError>,
+) -> Result<(), PublishError> {
+    let texts = [
+        (layout::manifest(&plan.run), plan.manifest.as_ref()),
+        (layout::report(&plan.run), Some(&plan.report)),
+        (layout::SUCCESS.to_owned(), plan.success.as_ref()),
+    ];
+    for (path, text) in texts {
+        if let Some(text) = text {
+            // Of another run's table only `_SUCCESS` was there before.
+            let table = plan.before.as_ref().filter(|_| path == layout::SUCCESS);
+            let before = table.map(|table| &table.success_sha256).or(replaced(plan, &path));
+            write(dir, &path, before, text)?;
+            done(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The folder of the output folder that a file lies in; none of one that lies in the output folder itself.
@@ -396,15 +429,48 @@ fn link(dir: &dyn Folder, run: &RunId, link: &Link) -> Result<(), PublishError> 
     })
 }
 
-fn write(dir: &dyn Folder, path: &str, before: Option<&Before>, text: &str) -> Result<(), PublishError> {
+fn write(dir: &dyn Folder, path: &str, before: Option<&Checksum>, text: &str) -> Result<(), PublishError> {
     let written = match before {
-        Some(before) => dir.replace(path, &before.success_sha256, text.as_bytes()),
+        Some(before) => dir.replace(path, before, text.as_bytes()),
         None => dir.write_if_absent_or_equal(path, text.as_bytes()),
     };
     written.map_err(|error| match error {
         WriteError::Different => PublishError::Foreign { path: dir.place(path) },
         WriteError::Io(error) => at(dir, path)(error),
     })
+}
+
+/// The sha256 of what `path` had before the run was redriven.
+fn replaced<'p>(plan: &'p PublishPlan, path: &str) -> Option<&'p Checksum> {
+    plan.replaces.iter().find(|visible| visible.path == path).map(|visible| &visible.sha256)
+}
+
+/// Removes `path`, if it is what it was.
+fn remove_visible(dir: &dyn Folder, path: &str, before: &Checksum) -> Result<(), PublishError> {
+    match visible(dir, path)? {
+        Some(is) if is.sha256 == *before => dir.discard(path, None).map_err(at(dir, path)),
+        _ => Ok(()),
+    }
+}
+
+/// What `path` of `dir` is now; none where nothing has that name.
+///
+/// # Errors
+/// When it is no file, or cannot be read.
+pub fn visible(dir: &dyn Folder, path: &str) -> Result<Option<Visible>, PublishError> {
+    let size = match dir.size(path) {
+        Ok(None) => return Ok(None),
+        Ok(Some(size)) => size,
+        Err(ReadError::Io(error)) => return Err(at(dir, path)(error)),
+        Err(_) => return Err(PublishError::Foreign { path: dir.place(path) }),
+    };
+    let (mut sha256, mut offset) = (Sha256::new(), 0);
+    while offset < size {
+        let bytes = usize::try_from(size - offset).unwrap_or(usize::MAX).min(VERIFY_READ_BYTES);
+        sha256.update(dir.read_range(path, offset, bytes).map_err(at(dir, path))?);
+        offset += bytes as u64;
+    }
+    Ok(Some(Visible { path: path.to_owned(), sha256: Checksum(sha256.finalize().into()) }))
 }
 
 /// Removes the staging folder of `run` and the temporary files that crashes left. Only when nothing in it will be wanted: all

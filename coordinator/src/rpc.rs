@@ -11,9 +11,9 @@ use batteuse_proto::v1::control_service_server::{ControlService, ControlServiceS
 use batteuse_proto::v1::worker_message::Kind;
 use batteuse_proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use batteuse_proto::v1::{
-    CancelRequest, CoordinatorMessage, DrainRequest, ListReply, ListRequest, PauseRequest, RunStatus as WireStatus,
-    StatusRequest, SubmitReply, SubmitRequest, UnpauseRequest, WorkerMessage, WorkerStatus as WireWorker, WorkersReply,
-    WorkersRequest,
+    CancelRequest, CoordinatorMessage, DrainRequest, ListReply, ListRequest, PauseRequest, RedriveRequest,
+    RunStatus as WireStatus, StatusRequest, SubmitReply, SubmitRequest, UnpauseRequest, WorkerMessage,
+    WorkerStatus as WireWorker, WorkersReply, WorkersRequest,
 };
 use batteuse_proto::{
     Cancellation, CoordinatorSays, FILE_DESCRIPTOR_SET, Hello, PROTOCOL, Progress, RunList, RunStatus, Submission,
@@ -35,7 +35,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tracing::{info, warn};
 
 use crate::admit::{self, Admission, AdmitError, Ground};
-use crate::driver::{Handle, Input, Serving, Statuses, Submitted};
+use crate::driver::{Handle, Input, Redriven, Serving, Statuses, Submitted};
+use crate::redrive::{self, RedriveError};
 use crate::room::{Load, Place, Room};
 use crate::scheduler::{Done, Event, Status as Glance};
 
@@ -227,9 +228,15 @@ impl Control {
         if admit::run_id(job, request).is_ok_and(|run| statuses.borrow().contains_key(&run)) {
             return Ok(None);
         }
+        self.room(job.json_bytes()).map(Some)
+    }
+
+    /// A place for another open run, with so many bytes of spec.
+    fn room(&self, spec_bytes: u64) -> Result<Place, Status> {
+        let statuses = self.handle.statuses();
         let load = |glance: &Glance| Load { runs: 1, spec_bytes: glance.spec_bytes };
         let open = || Load::sum(statuses.borrow().values().filter(|g| g.report.is_none()).map(load));
-        self.room.take(open, job.json_bytes()).map(Some).map_err(|there| full(&there))
+        self.room.take(open, spec_bytes).map_err(|there| full(&there))
     }
 
     /// Holds a run or lets it go on, and tells how it stands then.
@@ -337,6 +344,27 @@ impl ControlService for Control {
         self.hold(Event::Unpaused { run: run.clone() }, &run).await
     }
 
+    async fn redrive(&self, request: Request<RedriveRequest>) -> Result<Response<WireStatus>, Status> {
+        leads(&self.serving).await?;
+        let run = RunId::try_from(request.into_inner())?;
+        let bytes = self.glance(&run).map_or(0, |glance| glance.spec_bytes);
+        let _place = self.room(bytes)?;
+        info!(%run, "an operator redrives a run");
+        let (ground, id) = (self.ground.clone(), run.clone());
+        let looked = tokio::task::spawn_blocking(move || redrive::look(&id, &ground)).await;
+        let look = looked.map_err(|died| Status::internal(died.to_string()))?.map_err(|error| not_redriven(&error))?;
+        // One that goes on already is known here, or will be.
+        match self.handle.redrive(run.clone(), look).await {
+            Some(Redriven::GoesOn) => {
+                self.must_lead_still().await?;
+                Ok(Response::new(wire(self.glance(&run)?, true).into()))
+            }
+            Some(Redriven::Not(not)) => Err(not_redriven(&not.into())),
+            Some(Redriven::Unavailable(why)) => Err(Status::unavailable(why)),
+            None => Err(Status::unavailable("the coordinator is stopping; ask again")),
+        }
+    }
+
     async fn workers(&self, _: Request<WorkersRequest>) -> Result<Response<WorkersReply>, Status> {
         leads(&self.serving).await?;
         let mut workers = self.all_workers().await?;
@@ -392,6 +420,14 @@ async fn next_glance((mut all, run, last): Watched) -> Option<(Glance, Watched)>
     }
     let glance = all.borrow_and_update().get(&run).cloned()?;
     Some((glance.clone(), (all, run, Some(glance))))
+}
+
+fn not_redriven(error: &RedriveError) -> Status {
+    match error {
+        error if error.is_environment() => Status::unavailable(error.to_string()),
+        RedriveError::Unknown { .. } => Status::not_found(error.to_string()),
+        _ => Status::failed_precondition(error.to_string()),
+    }
 }
 
 fn refusal(error: &AdmitError) -> Status {

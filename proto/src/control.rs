@@ -100,7 +100,7 @@ macro_rules! names_a_run {
         })+
     };
 }
-names_a_run!(StatusRequest "StatusRequest.run", PauseRequest "PauseRequest.run", UnpauseRequest "UnpauseRequest.run");
+names_a_run!(StatusRequest "StatusRequest.run", PauseRequest "PauseRequest.run", UnpauseRequest "UnpauseRequest.run", RedriveRequest "RedriveRequest.run");
 
 impl From<WorkerId> for v1::DrainRequest {
     fn from(worker: WorkerId) -> Self {

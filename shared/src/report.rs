@@ -161,6 +161,9 @@ pub struct Report {
     pub splits: u64,
     /// Attempts whose outcome is journalled.
     pub attempts: u64,
+    /// How often the run went on after it had failed.
+    #[serde(default)]
+    pub redrives: u64,
     /// Partitions parsed again.
     pub reruns: Reruns,
     /// How the partitions' true starts were met.

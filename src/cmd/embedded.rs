@@ -10,7 +10,7 @@ use batteuse_coordinator::journal::{Position, StateFolder};
 use batteuse_coordinator::publish;
 use batteuse_coordinator::room::{Load, Room};
 use batteuse_coordinator::rpc;
-use batteuse_coordinator::scheduler::{Accepted, Run, Timing};
+use batteuse_coordinator::scheduler::{Accepted, Remains, Run, Timing};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::{LEASE_TTL_EMBEDDED_MS, OPEN_RUNS_MAX, OPEN_SPECS_BYTES_MAX};
@@ -37,13 +37,15 @@ pub enum Start {
     New(Box<Accepted>),
     /// Rebuilt from its journal.
     Replayed(Box<Run>, Position),
+    /// The same, and it failed: it goes on. With what its ending left.
+    Redriven(Box<Run>, Position, Remains),
 }
 
 impl Start {
     fn run(&self) -> &RunId {
         match self {
             Self::New(accepted) => &accepted.run,
-            Self::Replayed(run, _) => run.id(),
+            Self::Replayed(run, _) | Self::Redriven(run, ..) => run.id(),
         }
     }
 }
@@ -90,6 +92,7 @@ async fn carry(start: Start, dir: &OutputDir, budget: Budget, form: OutputForm) 
     let begun = match start {
         Start::New(accepted) => driver.accept(*accepted).await,
         Start::Replayed(run, position) => driver.adopt(*run, position).await,
+        Start::Redriven(run, position, remains) => driver.redrive(*run, position, remains).await,
     };
     if new && matches!(begun, Err(DriverError::Superseded { .. })) {
         // Somebody else took the folder before this run began: what it prepared is of no use.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use batteuse_coordinator::publish;
+use batteuse_coordinator::{publish, redrive};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_store::ListError;
@@ -27,16 +27,31 @@ pub fn gc(args: &GcArgs) -> Result<Code, Stop> {
             held.run.id()
         )));
     }
-    let uploads = publish::abort_orphans(&*dir.folder, held.run.id()).map_err(Stop::unreachable)?;
+    if held.run.redrivable().is_ok() && args.give_up {
+        let reason = "what it had staged was given up by `batteuse gc`".to_owned();
+        redrive::release(&held.run, (&*held.state, held.position), reason, components::writer())
+            .map_err(Stop::unreachable)?;
+    }
+    let keeps = held.run.keeps_staged() && !args.give_up;
+    let uploads = match keeps {
+        true => 0,
+        false => publish::abort_orphans(&*dir.folder, held.run.id()).map_err(Stop::unreachable)?,
+    };
     let mut staging = 0;
-    for run in listed {
+    for run in listed.into_iter().filter(|run| !(keeps && run == held.run.id())) {
         let there = dir.folder.kind(&layout::staging_dir(&run)).map_err(Stop::unreachable)?;
         publish::sweep(&*dir.folder, &run).map_err(Stop::unreachable)?;
         staging += u32::from(there.is_some());
     }
-    let plan = held.run.table_plan();
+    let plan = held.run.table_plan().filter(|_| !keeps);
     let swept = plan.map(|plan| publish::sweep_tables(&plan, &dir.stores)).transpose().map_err(Stop::unreachable)?;
     let tables = swept.unwrap_or(0);
+    if keeps {
+        eprintln!(
+            "run {} failed, and what it staged is kept: `batteuse redrive` lets it go on, `batteuse gc --give-up {dir}` removes it",
+            held.run.id()
+        );
+    }
     match args.output {
         OutputForm::Text => {
             println!(

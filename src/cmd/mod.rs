@@ -14,6 +14,7 @@ pub mod list;
 pub mod manifest;
 pub mod output;
 pub mod pause;
+pub mod redrive;
 pub mod remote;
 pub mod resume;
 pub mod run;

@@ -11,8 +11,11 @@ use batteuse_shared::report::Report;
 use tonic::transport::Channel;
 use tonic_types::StatusExt;
 
+use crate::cli::OutputForm;
+use crate::cmd::output::OutputDir;
 use crate::components;
-use crate::exit::Stop;
+use crate::exit::{self, Code, Stop};
+use crate::render;
 
 /// A connected operator.
 pub struct Remote {
@@ -31,6 +34,24 @@ impl Remote {
     pub async fn status(&mut self, run: &RunId) -> Result<RunStatus, Stop> {
         let reply = self.client.status(batteuse_proto::v1::StatusRequest::from(run.clone())).await.map_err(refused)?;
         read(reply.into_inner())
+    }
+
+    /// Waits for a run to end, and prints its report: `url` is the coordinator's, for who is told where to ask again.
+    pub async fn wait(mut self, run: &RunId, dir: &OutputDir, url: &str, form: OutputForm) -> Result<Code, Stop> {
+        let request = batteuse_proto::v1::StatusRequest::from(run.clone());
+        let mut seen = self.client.watch(request).await.map_err(refused)?.into_inner();
+        // However the stream ends before the run does: the coordinator is gone, and the run is not.
+        while let Ok(Some(wire)) = seen.message().await {
+            let status = read(wire)?;
+            if let Some(report) = report_of(&status)? {
+                render::report(&report, dir, form);
+                return Ok(exit::of(&report));
+            }
+        }
+        Err(Stop::unreachable(anyhow!(
+            "the coordinator stopped before run {run} ended; it goes on when the coordinator is started again: batteuse status {run} \
+             --coordinator {url}"
+        )))
     }
 
     /// The workers that the coordinator knows.

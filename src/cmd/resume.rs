@@ -2,8 +2,6 @@
 
 use anyhow::anyhow;
 use batteuse_coordinator::admit;
-use batteuse_coordinator::scheduler::Run;
-use batteuse_shared::location;
 
 use crate::cli::ResumeArgs;
 use crate::cmd::embedded::{self, Start};
@@ -39,24 +37,8 @@ pub fn resume(args: &ResumeArgs) -> Result<Code, Stop> {
     }
     // A run that is failing already reads nothing more of it.
     if run.decision().is_none() && run.status().reason.is_none() {
-        same_source(&run)?;
+        admit::same_source(&run).map_err(Stop::refused)?;
     }
     let workers = args.workers.unwrap_or_else(components::cores);
     embedded::execute(Start::Replayed(Box::new(run), position), &dir, (workers, args.memory), args.output)
-}
-
-/// Refuses to go on with another version of the source (SAME-INPUT).
-fn same_source(run: &Run) -> Result<(), Stop> {
-    let source = &run.accepted().source;
-    let path = location::path_of(&source.url).map_err(Stop::refused)?;
-    let is = admit::version_of(&path).map_err(Stop::refused)?;
-    if is == source.version {
-        return Ok(());
-    }
-    Err(Stop::refused(anyhow!(
-        "the source {} changed since the run began: it was [{}], it is [{is}]. Nothing is published. Put the old file back, \
-         or give the run up with `batteuse cancel` and run again",
-        path.display(),
-        source.version
-    )))
 }

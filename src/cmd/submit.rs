@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
 use backon::BackoffBuilder as _;
 use batteuse_proto::Submission;
-use batteuse_proto::v1::{StatusRequest, SubmitRequest};
+use batteuse_proto::v1::SubmitRequest;
 use batteuse_shared::ids::RunId;
 use batteuse_shared::limits::SUBMIT_TRIES_MAX;
 
@@ -14,8 +13,7 @@ use crate::cmd::output::OutputDir;
 use crate::cmd::remote::{self, Remote};
 use crate::components;
 use crate::config;
-use crate::exit::{self, Code, Stop};
-use crate::render;
+use crate::exit::{Code, Stop};
 
 /// Submits until the run is durable, always under the same request id: one run comes of it, however many answers are lost, also while one
 /// coordinator takes over from another. Where there is no room it comes again when it is told to, as long as `patience_ms` lasts.
@@ -63,26 +61,12 @@ pub fn submit(args: &SubmitArgs) -> Result<Code, Stop> {
     let patience_ms = u64::from(args.patience) * 1_000;
     let submission = Submission { job, client_request_id: components::run_suffix() };
     components::runtime()?.block_on(async {
-        let (mut remote, run) = accepted(&args.coordinator, &SubmitRequest::from(submission), patience_ms).await?;
+        let (remote, run) = accepted(&args.coordinator, &SubmitRequest::from(submission), patience_ms).await?;
         if !args.wait {
             println!("{run}");
             return Ok(Code::Ok);
         }
         eprintln!("run {run} is accepted");
-        let mut seen =
-            remote.client.watch(StatusRequest::from(run.clone())).await.map_err(remote::refused)?.into_inner();
-        // However the stream ends before the run does: the coordinator is gone, and the run is not.
-        while let Ok(Some(wire)) = seen.message().await {
-            let status = remote::read(wire)?;
-            if let Some(report) = remote::report_of(&status)? {
-                render::report(&report, &dir, args.output);
-                return Ok(exit::of(&report));
-            }
-        }
-        Err(Stop::unreachable(anyhow!(
-            "the coordinator stopped before run {run} ended; it goes on when the coordinator is started again: batteuse status {run} \
-             --coordinator {}",
-            args.coordinator
-        )))
+        remote.wait(&run, &dir, &args.coordinator, args.output).await
     })
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use batteuse_coordinator::journal::{AppendError, Journal, Position};
 use batteuse_coordinator::lead::{Lead, Standing};
+use batteuse_coordinator::redrive::Look;
 use batteuse_coordinator::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler, Timing};
 use batteuse_coordinator::turn::{Step, Turn};
 use batteuse_shared::ids::{Epoch, RunId, WorkerId};
@@ -18,12 +19,13 @@ use batteuse_shared::time::Millis;
 use super::store::SimStore;
 
 /// Something for the scheduler, or about streams.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Input {
     Event(Event),
     Attached { worker: WorkerId, slots: u32, running: Vec<Held>, stream: u64, number: u64 },
     Detached { worker: WorkerId, stream: u64 },
     Submit(Box<Accepted>),
+    Redrive { run: RunId, look: Option<Box<Look>> },
 }
 
 /// How a coordinator ends by itself.
@@ -54,6 +56,8 @@ pub struct Coordinator {
     leaving: bool,
     writer: uuid::Uuid,
     store: SimStore,
+    /// Runs that go on as soon as that is their next fact.
+    redrives: BTreeSet<RunId>,
     /// What it was about to do, and may not.
     unlawful: Option<String>,
 }
@@ -74,6 +78,7 @@ impl Coordinator {
             leaving: false,
             writer,
             store,
+            redrives: BTreeSet::new(),
             unlawful: None,
         }
     }
@@ -146,8 +151,8 @@ impl Coordinator {
         let mut actions = Vec::new();
         let mut stepped = 0;
         while let Some(input) = self.inbox.pop_front() {
-            if matches!(input, Input::Attached { .. }) && stepped > 0 {
-                // What was said of the stream before is not about the new one.
+            if matches!(input, Input::Attached { .. } | Input::Redrive { .. }) && stepped > 0 {
+                // What was said of the stream before is not about the new one; and a run that ends in this turn has not ended yet.
                 self.inbox.push_front(input);
                 break;
             }
@@ -156,6 +161,10 @@ impl Coordinator {
                 && self.store.slots(&accepted.run) > 0
             {
                 actions.extend(self.adopt(&accepted.run.clone(), now));
+                continue;
+            }
+            if let Input::Redrive { run, look } = input {
+                actions.extend(self.redrive(&run, look, now));
                 continue;
             }
             if let Some(event) = self.take(input) {
@@ -199,6 +208,17 @@ impl Coordinator {
         self.scheduler.adopt(replayed, now)
     }
 
+    /// Lets a run go on that failed, as it was looked at, or that another coordinator redrove.
+    fn redrive(&mut self, id: &RunId, look: Option<Box<Look>>, now: Millis) -> Vec<Action> {
+        if self.scheduler.accepted(id).is_some() {
+            return Vec::new();
+        }
+        let Some(Look { run, position, remains }) = look.map(|look| *look) else { return self.adopt(id, now) };
+        self.open(id, position);
+        self.redrives.insert(id.clone());
+        self.scheduler.redrive(run, remains, now)
+    }
+
     /// Whether it has this run.
     pub fn knows(&self, run: &RunId) -> bool {
         self.scheduler.knows(run)
@@ -220,6 +240,7 @@ impl Coordinator {
                 self.sinks.remove(&worker);
                 Event::WorkerLeft { worker }
             }),
+            Input::Redrive { .. } => unreachable!("it is no event"),
             Input::Submit(accepted) => {
                 if self.scheduler.knows(&accepted.run) {
                     return None;
@@ -244,10 +265,14 @@ impl Coordinator {
         let Some(turn) = &mut self.turn else { return Ok(true) };
         let epoch = self.scheduler.epoch(run).unwrap_or(Epoch(0));
         let journal = self.journals.get_mut(run).expect("every run has its journal");
-        let first = journal.position().next_seq == 0;
+        let first = journal.position().next_seq == 0 || self.redrives.contains(run);
         match journal.append(epoch, &facts) {
-            Ok(()) => self.tries = 0,
+            Ok(()) => {
+                self.tries = 0;
+                self.redrives.remove(run);
+            }
             Err(AppendError::Conflict { .. }) if first => {
+                self.redrives.remove(run);
                 self.scheduler.forget(run);
                 turn.leave_out(run);
                 self.journals.remove(run);

@@ -61,10 +61,12 @@ pub enum Fault {
     RunPaused,
     /// An operator wants a worker to leave, and tells its coordinator.
     WorkerDrained,
+    /// An operator lets a run that failed go on, with what killed mended; when no faults come any more, and not injected.
+    Redriven,
 }
 
 /// All of them.
-pub const ALL: [Fault; 27] = [
+pub const ALL: [Fault; 28] = [
     Fault::ReplyLost,
     Fault::NotWritten,
     Fault::StoreSilent,
@@ -92,6 +94,7 @@ pub const ALL: [Fault; 27] = [
     Fault::Cancelled,
     Fault::RunPaused,
     Fault::WorkerDrained,
+    Fault::Redriven,
 ];
 
 /// Which faults there are in one simulation, and how often they came.
@@ -111,7 +114,7 @@ impl Faults {
         let calm = chance.below(8) == 0;
         for fault in ALL {
             let rare = match fault {
-                Fault::RangeSplit | Fault::BackedUp | Fault::Poisoned => continue,
+                Fault::RangeSplit | Fault::BackedUp | Fault::Poisoned | Fault::Redriven => continue,
                 Fault::Cancelled => 400,
                 Fault::AttemptHangs
                 | Fault::AttemptCrashes

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batteuse_coordinator::scheduler::{Accepted, Fact, Run};
+use batteuse_coordinator::scheduler::{Accepted, Decision, Fact, Run};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::limits::{FAILURES_CRASH_MAX, FAILURES_HUNG_MAX, FAILURES_LOST_MAX, FILE_BYTES_DEFAULT};
@@ -82,7 +82,7 @@ impl World {
             return Err(format!("staged files are left: {:?}", staging[0].0));
         }
         if decision.manifest_sha256.is_none() {
-            self.may_have_failed(job, &facts, decision.reason.as_ref())?;
+            self.may_have_failed(job, &facts, Some(decision))?;
             return match parts.first() {
                 Some((path, _)) => Err(format!("VISIBLE-IS-DECIDED: {path} of a run that failed")),
                 None if success => Err("VISIBLE-IS-DECIDED: _SUCCESS of a run that failed".to_owned()),
@@ -139,7 +139,7 @@ impl World {
     }
 
     /// A run fails only when one of its tasks failed in one way as often as that may be.
-    fn may_have_failed(&self, job: usize, facts: &[Fact], reason: Option<&Reason>) -> Result<(), String> {
+    pub fn may_have_failed(&self, job: usize, facts: &[Fact], decision: Option<&Decision>) -> Result<(), String> {
         let Job { source, accepted } = &self.jobs[job];
         let mut budgets: BTreeMap<(TaskKey, FailureClass), u32> = BTreeMap::new();
         for fact in facts {
@@ -159,7 +159,7 @@ impl World {
         };
         let chance = self.came(Fault::AttemptCrashes) + self.came(Fault::AttemptHangs) > 0;
         let poison = source.poison.is_some() && accepted.job.spec.rejects.quarantine_bytes == 0;
-        match reason {
+        match decision.and_then(|decision| decision.reason.as_ref()) {
             Some(Reason::Cancelled { .. }) if self.came(Fault::Cancelled) > 0 => Ok(()),
             Some(Reason::TaskFailed { .. }) if budgets.iter().any(spent) => Ok(()),
             Some(Reason::TaskFailed { .. }) if budgets.iter().any(of_range) && (chance || poison) => Ok(()),
@@ -171,9 +171,17 @@ impl World {
 /// What no journal may say.
 fn lawful(facts: &[Fact]) -> Result<(), String> {
     let (mut accepted, mut decided, mut epoch, mut failed) = (BTreeMap::new(), 0, 0, BTreeSet::new());
-    let mut paused = false;
+    let (mut paused, mut aside) = (false, BTreeSet::new());
     for fact in facts {
         match fact {
+            Fact::Quarantined { partition, .. } => drop(aside.insert(*partition)),
+            Fact::Redriven { remains, .. } => {
+                if std::mem::take(&mut decided) != 1 {
+                    return Err("redriven, and not decided once before".to_owned());
+                }
+                accepted.retain(|partition, _| !aside.contains(partition) && !remains.lost.contains(partition));
+                aside.clear();
+            }
             Fact::EpochBegun { epoch: begun, .. } if begun.0 <= epoch => {
                 return Err(format!("epoch {} after {epoch}", begun.0));
             }

@@ -33,6 +33,8 @@ pub struct Source {
     guess: ColumnType,
     /// Where the record starts that kills whoever parses it.
     pub poison: Option<u64>,
+    /// Whether it kills nobody any more who begins now.
+    pub mended: bool,
 }
 
 /// What one reader makes of a source, or of a part of it.
@@ -83,7 +85,7 @@ impl Source {
         }
         let poison = (chance.below(4) == 0).then(|| starts[chance.below(records) as usize]);
         let guess = [ColumnType::Int64, ColumnType::Float64, ColumnType::Text][chance.below(3) as usize];
-        Self { bytes, guess, poison }
+        Self { bytes, guess, poison, mended: false }
     }
 
     pub fn size(&self) -> u64 {
@@ -99,7 +101,7 @@ impl Source {
     /// Whether an attempt at this task dies of it.
     pub fn kills(&self, task: &ParseTask) -> bool {
         let span = self.parse(task, AttemptId(0)).span;
-        !task.quarantine && self.poison.is_some_and(|at| span.start <= at && at < span.end)
+        !task.quarantine && !self.mended && self.poison.is_some_and(|at| span.start <= at && at < span.end)
     }
 
     fn read_whole(&self, ctype: ColumnType, aside: &[Span]) -> Rows {

@@ -250,6 +250,7 @@ impl Held {
                         names.insert(*partition, (part.key.clone(), published));
                     }
                 }
+                Fact::Redriven { remains, .. } => names.retain(|partition, _| !remains.lost.contains(partition)),
                 Fact::PartitionReplaced { partition, parts, .. } => {
                     if let (Some(name), Some(part)) = (names.get_mut(partition), parts.first()) {
                         name.0.clone_from(&part.key);
@@ -263,9 +264,10 @@ impl Held {
 
     /// Whether the run is decided, and whether for a table.
     fn decided(&self, run: &RunId) -> Option<bool> {
-        self.facts(run).find_map(|fact| match fact {
+        self.facts(run).fold(None, |decided, fact| match fact {
             Fact::RunDecided(decision) | Fact::RunAborted(decision) => Some(decision.manifest_sha256.is_some()),
-            _ => None,
+            Fact::Redriven { .. } => None,
+            _ => decided,
         })
     }
 
@@ -445,8 +447,14 @@ impl Folder for SimFolder {
         if file == bytes { Ok(()) } else { Err(WriteError::Different) }
     }
 
-    fn replace(&self, _: &str, _: &Checksum, _: &[u8]) -> Result<(), WriteError> {
-        unreachable!("no table stood there before")
+    fn replace(&self, path: &str, before: &Checksum, bytes: &[u8]) -> Result<(), WriteError> {
+        let mut held = self.tried().map_err(WriteError::Io)?;
+        let file = held.files.entry(self.path(path)).or_default();
+        if !file.is_empty() && file != bytes && *before != Checksum(Sha256::digest(&file).into()) {
+            return Err(WriteError::Different);
+        }
+        *file = bytes.to_vec();
+        Ok(())
     }
 
     fn replaces_by_condition(&self, _: &str) -> io::Result<bool> {
@@ -461,8 +469,10 @@ impl Folder for SimFolder {
         Ok(self.store.held().files.get(&self.path(path)).map(|file| file.len() as u64))
     }
 
-    fn read_range(&self, _: &str, _: u64, _: usize) -> io::Result<bytes::Bytes> {
-        unreachable!("publishing reads no content")
+    fn read_range(&self, path: &str, offset: u64, bytes: usize) -> io::Result<bytes::Bytes> {
+        let held = self.tried()?;
+        let file = held.files.get(&self.path(path)).ok_or(io::ErrorKind::NotFound)?;
+        Ok(bytes::Bytes::copy_from_slice(&file[offset as usize..][..bytes]))
     }
 
     fn list(&self, path: &str) -> Result<Option<Vec<Entry>>, ListError> {

@@ -6,8 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use batteuse_coordinator::claim::Claim;
+use batteuse_coordinator::journal::{Journal, StateStore as _};
 use batteuse_coordinator::publish::PublishPlan;
-use batteuse_coordinator::scheduler::{Accepted, Event, Fact, Timing};
+use batteuse_coordinator::redrive::{self, Look};
+use batteuse_coordinator::scheduler::{Accepted, Event, Fact, Run, Timing};
 use batteuse_proto::{CoordinatorSays, WorkerSays};
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
@@ -19,10 +22,9 @@ use super::crew::{self, Worker};
 use super::faults::{Fault, Faults};
 use super::jobs;
 use super::source::Source;
-use super::store::SimStore;
+use super::store::{SimFolder, SimStore};
 use super::wire::{Way, Wire};
 use crate::recovery::Chance;
-use batteuse_coordinator::journal::StateStore as _;
 
 /// Most slots of a journal: of some hundred partitions, each parsed a few times and failing a few more.
 const SLOTS_MAX: usize = 4_000;
@@ -52,6 +54,7 @@ pub enum Happening {
     Closes(u64, Way),
     Submits(usize),
     Unpauses(usize),
+    Redrives(usize),
     Comes(Role),
     Chaos,
     Heals,
@@ -89,6 +92,8 @@ pub struct World {
     pub deaths: BTreeMap<RunId, u64>,
     pub violations: Vec<String>,
     healed_at: Option<Millis>,
+    /// Runs that have ended for good.
+    ended: BTreeSet<usize>,
     events: u64,
     /// All that happened, line by line; its hash always, its text when it is wanted.
     trace: Trace,
@@ -163,6 +168,7 @@ impl World {
             deaths: BTreeMap::new(),
             violations: Vec::new(),
             healed_at: None,
+            ended: BTreeSet::new(),
             events: 0,
             trace: Trace { hash: 0xcbf2_9ce4_8422_2325, text, line: String::new() },
             chance,
@@ -181,13 +187,22 @@ impl World {
         world
     }
 
-    /// What admission prepares: the staging folder and its nonce.
+    /// What admission prepares: the claim, the staging folder and its nonce.
     fn prepare(&mut self, job: usize) {
         let accepted = &self.jobs[job].accepted;
-        let nonce = format!("{}/{}/{}", accepted.run, layout::staging_dir(&accepted.run), layout::STAGING_NONCE);
-        self.store.put(nonce, accepted.nonce.as_bytes());
+        let (run, nonce) = (accepted.run.clone(), accepted.nonce.clone());
+        let claim = Claim { run, state: "file:///state/".to_owned(), nonce };
+        let text = serde_json::to_vec(&claim).expect("plain values");
+        self.store.put(format!("{}/{}/{}", accepted.run, layout::CLAIMS, layout::slot(0)), &text);
+        self.make_staging(job);
         let delay = self.chance.below(self.timing.lease_ttl_ms);
         self.after(delay, Happening::Submits(job));
+    }
+
+    fn make_staging(&self, job: usize) {
+        let Accepted { run, nonce, .. } = &self.jobs[job].accepted;
+        let path = format!("{run}/{}/{}", layout::staging_dir(run), layout::STAGING_NONCE);
+        self.store.put(path, nonce.as_bytes());
     }
 
     pub fn run_of(&self, job: usize) -> RunId {
@@ -296,6 +311,7 @@ impl World {
             }
             Happening::Submits(_)
             | Happening::Unpauses(_)
+            | Happening::Redrives(_)
             | Happening::Comes(_)
             | Happening::Chaos
             | Happening::Heals => None,
@@ -331,6 +347,7 @@ impl World {
             Happening::Closes(stream, side) => self.closes(stream, side),
             Happening::Submits(job) => self.submits(job),
             Happening::Unpauses(job) => self.unpauses(job),
+            Happening::Redrives(job) => self.redrives(job),
             Happening::Comes(role) => self.come(role),
             Happening::Chaos => self.chaos(),
             Happening::Heals => self.heals(),
@@ -366,6 +383,7 @@ impl World {
         if self.workers.is_empty() {
             self.come(Role::Worker);
         }
+        (0..self.jobs.len()).for_each(|job| self.after(1, Happening::Redrives(job)));
         if self.store.faults(|faults| faults.came.contains_key(&Fault::RunPaused)) {
             (0..self.jobs.len()).for_each(|job| self.after(1, Happening::Unpauses(job)));
         }
@@ -387,6 +405,33 @@ impl World {
         }
     }
 
+    /// Once no more faults come, what killed is mended in a run that failed, and it goes on, until it has ended for good.
+    fn redrives(&mut self, job: usize) {
+        let run = self.run_of(job);
+        self.after(self.timing.lease_ttl_ms / 2 + 1, Happening::Redrives(job));
+        let Some(number) = self.leading().filter(|_| !self.ended.contains(&job)) else { return };
+        if !self.is_done(&run) {
+            // One that another coordinator redrove, and did not live to tell: whoever asks again is told by the one that leads.
+            return self.tell(number, Input::Redrive { run, look: None });
+        }
+        let failed = Run::replay(self.store.facts(&run)).expect("it is done");
+        if failed.redrivable().is_err() {
+            self.ended.insert(job);
+        } else {
+            let wrong = self.may_have_failed(job, &self.store.facts(&run), failed.decision());
+            self.violations.extend(wrong.err().map(|what| format!("{run}: {what}")));
+            self.jobs[job].source.mended = true;
+            let folder = SimFolder { store: self.store.clone(), run: run.clone() };
+            self.make_staging(job);
+            let remains = redrive::remains(&failed, &folder).expect("no faults come any more");
+            self.store.faults(|faults| faults.count(Fault::Redriven));
+            self.healed_at = Some(self.now);
+            let read = Journal::read::<Fact>(&self.store, &run).expect("no faults come any more");
+            let look = Box::new(Look { run: failed, position: read.position, remains });
+            self.tell(number, Input::Redrive { run, look: Some(look) });
+        }
+    }
+
     fn is_done(&self, run: &RunId) -> bool {
         self.store.last_fact(run).is_some_and(|fact| matches!(fact, Fact::RunDone { .. }))
     }
@@ -395,7 +440,7 @@ impl World {
         let Some(healed) = self.healed_at else { return false };
         // Hundreds of partitions, each of up to a lease's time, may be left to a single slot: hung attempts hold the others.
         let patience = 150 * self.timing.lease_ttl_ms + 120_000;
-        let done = self.jobs.iter().all(|job| self.is_done(&job.accepted.run));
+        let done = self.ended.len() == self.jobs.len();
         if !done && self.now.since(healed) > patience {
             let open: BTreeSet<_> =
                 self.jobs.iter().map(|job| &job.accepted.run).filter(|run| !self.is_done(run)).collect();

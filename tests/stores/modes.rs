@@ -69,6 +69,8 @@ fn stage(folder: &dyn Folder, number: u64, mode: Mode) -> Run {
         parts: links,
         rejects: None,
         table: None,
+        replaces: Vec::new(),
+        keeps: false,
         unwanted: Vec::new(),
         manifest: Some(format!("manifest {number}\n")),
         report: format!("report {number}\n"),

@@ -13,6 +13,9 @@ const ANYWHERE: [&str; 4] = ["manager", "helper", "processor", "util"];
 /// `data_start`, `DataPage`; and as a part of a word they are another word: `Metadata`.
 const LAST: [&str; 2] = ["info", "data"];
 
+/// Names that a trait of others (tonic's `Connected`) gives to whoever implements it.
+const OF_OTHERS: [&str; 2] = ["ConnectInfo", "connect_info"];
+
 /// The banned word in a name in snake, kebab or camel case, in singular or plural.
 fn banned_word(name: &str) -> Option<&'static str> {
     let words = words(name);
@@ -54,6 +57,7 @@ pub fn banned_names(path: &str, text: &str) -> Vec<Finding> {
         };
         if let Some(word) = banned_word(name.text)
             && gives
+            && !OF_OTHERS.contains(&name.text)
             && (keyword.kind, name.kind) == (Kind::Name, Kind::Name)
         {
             found.push(Finding::new(path, name.line, "names", advice(name.text, word)));

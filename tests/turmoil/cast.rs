@@ -57,7 +57,6 @@ pub struct Cast {
     /// Of the last process of each worker and of those that were killed.
     paces: RefCell<Vec<(Host, Arc<Pace>)>>,
     pub dialled: Arc<AtomicU64>,
-    pub deposed: Cell<u64>,
     /// The report that the client was shown.
     pub report: RefCell<Option<String>>,
 }
@@ -75,7 +74,6 @@ impl Cast {
             stops: RefCell::default(),
             paces: RefCell::default(),
             dialled: Arc::default(),
-            deposed: Cell::default(),
             report: RefCell::default(),
         })
     }
@@ -121,23 +119,16 @@ pub async fn coordinate(cast: Rc<Cast>, which: usize) -> Ended {
     let router = rpc::router(handle, room, ground, serving).await?;
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     tokio::select! {
-        ended = lead(driver, leading, stop) => {
-            cast.deposed.set(cast.deposed.get() + u64::from(ended?));
-            Ok(())
-        }
+        ended = lead(driver, leading, stop) => ended,
         served = router.serve_with_incoming(net::incoming(listener)) => Err(format!("the server has ended: {served:?}").into()),
     }
 }
 
-/// Waits to lead, then leads until it is told to leave or another coordinator leads; tells whether it was that.
-async fn lead(
-    mut driver: Driver,
-    mut leading: Leading,
-    mut stop: watch::Receiver<bool>,
-) -> Result<bool, Box<dyn std::error::Error>> {
+/// Waits to lead, then leads until it is told to leave or another coordinator leads.
+async fn lead(mut driver: Driver, mut leading: Leading, mut stop: watch::Receiver<bool>) -> Ended {
     tokio::select! {
         waited = leading.wait() => waited?,
-        _ = stop.wait_for(|stop| *stop) => return Ok(false),
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
     let serving = leading.serving();
     let work = async {
@@ -147,17 +138,16 @@ async fn lead(
     };
     let ended = tokio::select! {
         kept = leading.keep() => {
-            kept?;
-            return Ok(true);
+            return Ok(kept?);
         }
         ended = work => ended,
     };
     match ended {
         Ok(_) => leading.leave().await,
-        Err(DriverError::Superseded { .. }) => return Ok(true),
+        Err(DriverError::Superseded { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(false)
+    Ok(())
 }
 
 /// A worker, as `batteuse worker` puts it together.

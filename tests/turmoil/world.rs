@@ -370,7 +370,6 @@ impl<'g> World<'g> {
             seeds: 1,
             faults: std::mem::take(&mut self.tally.faults),
             reconnections: self.cast.reconnections(),
-            deposed: self.cast.deposed.get(),
             taken_over: epochs.len().saturating_sub(1) as u64,
             lost: facts.iter().filter(lost).count() as u64,
             simulated_ms: self.cast.now.get(),

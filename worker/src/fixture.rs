@@ -241,6 +241,7 @@ fn told(folder: Folder, found: Inspected, parts: Vec<ManifestPart>, counts: Coun
         partitions: manifest.spans().count() as u64,
         accepted: manifest.spans().count() as u64,
         attempts: files + 2,
+        redrives: 0,
         splits: 0,
         reruns: Reruns::default(),
         seams: Seams::default(),

@@ -11,7 +11,8 @@ use batteuse_shared::status::WorkerStatus;
 use batteuse_shared::task::Held;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::scheduler::{Accepted, Event, Status, Timing};
+use crate::redrive::Look;
+use crate::scheduler::{Accepted, Event, NotRedrivable, Status, Timing};
 
 /// Something for the driver, from a shell around it.
 pub enum Input {
@@ -58,6 +59,15 @@ pub enum Input {
         /// The answer.
         answer: oneshot::Sender<Submitted>,
     },
+    /// A run that failed is to go on; answered when that is durable, or cannot be.
+    Redrive {
+        /// Which.
+        run: RunId,
+        /// As it was looked at; none where it had not ended.
+        look: Option<Box<Look>>,
+        /// The answer.
+        answer: oneshot::Sender<Redriven>,
+    },
     /// A run was submitted before, as its journal tells; answered when it goes on here, or cannot be read.
     Known {
         /// Which.
@@ -77,6 +87,17 @@ pub enum Submitted {
     /// Another run took the output folder before this one began.
     Taken,
     /// Its journal cannot be opened now, in words; nothing was begun.
+    Unavailable(String),
+}
+
+/// What became of the wish to redrive a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redriven {
+    /// It goes on.
+    GoesOn,
+    /// It cannot.
+    Not(NotRedrivable),
+    /// Its journal cannot be opened now, in words.
     Unavailable(String),
 }
 
@@ -121,6 +142,13 @@ impl Handle {
         let (answer, done) = oneshot::channel();
         self.send(Input::Submit { accepted: Box::new(accepted), answer }).await;
         done.await.ok()
+    }
+
+    /// Lets a run that failed go on; returns once that is durable or cannot be. None when the driver has stopped.
+    pub async fn redrive(&self, run: RunId, look: Option<Look>) -> Option<Redriven> {
+        let (answer, told) = oneshot::channel();
+        self.send(Input::Redrive { run, look: look.map(Box::new), answer }).await;
+        told.await.ok()
     }
 
     /// Asks the scheduler for something; returns once all that came of it is durable and done. False when the driver has stopped.

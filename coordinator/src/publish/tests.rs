@@ -39,6 +39,8 @@ impl Place {
             parts: vec![part(0, "zero"), part(1, "first"), part(2, "")],
             rejects: Some(staged(9, layout::staged_finish(attempt(9)), layout::rejects(&run), "rejects")),
             table: None,
+            replaces: Vec::new(),
+            keeps: false,
             unwanted: vec![],
             manifest: Some("manifest\n".into()),
             report: "report\n".into(),

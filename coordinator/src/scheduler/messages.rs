@@ -17,7 +17,7 @@ use batteuse_shared::task::{
 use batteuse_shared::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::publish::{PublishPlan, Staged};
+use crate::publish::{PublishPlan, Staged, Visible};
 
 /// A durable record of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,6 +121,18 @@ pub enum Fact {
     },
     /// Given up before a decision; nothing will be published but a report.
     RunAborted(Decision),
+    /// A run that failed goes on: what failed or was set aside is tried once more, what is accepted stays.
+    Redriven {
+        /// When.
+        at: Millis,
+        /// What its ending before left.
+        remains: Remains,
+    },
+    /// A run that failed can be redriven no more, and what it staged is nobody's.
+    Released {
+        /// Why.
+        reason: String,
+    },
     /// The coordinator left in order.
     SteppedDown {
         /// The epoch that ends.
@@ -157,6 +169,15 @@ pub struct Accepted {
     pub standing: Option<Box<Standing>>,
     /// When.
     pub at: Millis,
+}
+
+/// What a run that failed left in its output folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remains {
+    /// What it published, and its next ending replaces.
+    pub visible: Vec<Visible>,
+    /// Partitions of which not all is there any more that was staged.
+    pub lost: Vec<PartitionId>,
 }
 
 /// How a run ends.

@@ -14,6 +14,7 @@ mod partition;
 mod poison;
 mod publishing;
 mod queue;
+mod redrive;
 mod replacing;
 mod retry;
 mod run;
@@ -35,7 +36,8 @@ use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::task::{FailureClass, Held, Outcome};
 use batteuse_shared::time::Millis;
 
-pub use self::messages::{Accepted, Action, Decision, Done, Event, Fact, TaskKey, Timing};
+pub use self::messages::{Accepted, Action, Decision, Done, Event, Fact, Remains, TaskKey, Timing};
+pub use self::redrive::NotRedrivable;
 pub use self::run::Run;
 pub use self::status::Status;
 use self::workers::{Worker, Workers};

@@ -259,6 +259,7 @@ impl Run {
             accepted: self.accepted_count,
             splits: self.splits,
             attempts: self.journalled_attempts,
+            redrives: self.redrives,
             reruns: Reruns {
                 types: self.partitions.iter().filter(|p| p.retyped).count() as u64,
                 guesses: self.partitions.iter().filter(|p| p.guessed_wrong()).count() as u64,
@@ -305,7 +306,9 @@ impl Run {
             bytes: f.rejects.bytes,
         });
         let whole = |p: &Partition| p.staged.as_ref().map(|(_, parsed)| parsed.staged()).unwrap_or_default();
-        let mut unwanted: Vec<Staged> = self.partitions.iter().filter(|_| !published).flat_map(whole).collect();
+        let keeps = self.keeps_staged();
+        let mut unwanted: Vec<Staged> =
+            self.partitions.iter().filter(|_| !published && !keeps).flat_map(whole).collect();
         if aborted && let Some((_, f)) = &self.finish {
             unwanted.push(Staged { name: f.rejects.key.clone(), upload: f.rejects.upload.clone() });
         }
@@ -316,6 +319,8 @@ impl Run {
             before: self.before().filter(|_| published),
             parts,
             rejects,
+            replaces: self.replaces.clone(),
+            keeps,
             unwanted,
             table: self.table_plan(),
             manifest: manifest.as_ref().map(pretty),

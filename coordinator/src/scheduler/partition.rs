@@ -6,7 +6,7 @@ use batteuse_shared::ids::AttemptId;
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::report::{BytesToMerge, Seams};
 use batteuse_shared::span::{Exit, Span, StateId};
-use batteuse_shared::table::ColumnType;
+use batteuse_shared::table::{ColumnType, Counts};
 use batteuse_shared::task::{Seam, StagedPart, StagedRejects, StagedTable};
 
 use super::kept::{Exits, Kept, staged};
@@ -129,7 +129,13 @@ impl Partition {
         staged(if before.len() > 1 { &before } else { &[] }, rejects.as_deref())
     }
 
-    fn take_out(&mut self) -> Vec<Staged> {
+    /// Counts over what is staged.
+    pub(super) fn counts(&self) -> Option<Counts> {
+        self.staged.as_ref().map(|(_, kept)| kept.counts)
+    }
+
+    /// What was staged is returned.
+    pub(super) fn take_out(&mut self) -> Vec<Staged> {
         self.proven = false;
         self.staged.take().map(|(_, kept)| kept.staged()).unwrap_or_default()
     }

@@ -25,7 +25,7 @@ use super::sound;
 use super::stragglers::Paces;
 use crate::fold::Fold;
 use crate::plan;
-use crate::publish::Staged;
+use crate::publish::{Staged, Visible};
 
 /// A run.
 #[derive(Debug, Clone)]
@@ -53,16 +53,22 @@ pub struct Run {
     /// Counts of all staged partitions, and bytes of their ranges: what a glance shows.
     pub(super) staged: (Counts, u64),
     pub(super) settled: Option<Vec<ColumnType>>,
-    to_accept: BTreeSet<PartitionId>,
+    pub(super) to_accept: BTreeSet<PartitionId>,
     pub(super) accepted_count: u64,
     pub(super) finish: Option<(AttemptId, Finished)>,
     pub(super) failing: Option<Reason>,
     /// The finish task failed for good: the run fails without its rejects.
-    finish_given_up: bool,
+    pub(super) finish_given_up: bool,
     pub(super) decision: Option<Decision>,
     pub(super) done: bool,
     /// An operator holds it.
     pub(super) paused: bool,
+    /// How often it went on after it had failed.
+    pub(super) redrives: u64,
+    /// What its endings before published.
+    pub(super) replaces: Vec<Visible>,
+    /// Why it can be redriven no more, if that was said.
+    pub(super) released: Option<String>,
     pub(super) journalled_attempts: u64,
     /// Attempts of which the journal tells the end, but for those that were lost with their worker: they may be at work yet.
     pub(super) ended: BTreeSet<AttemptId>,
@@ -124,6 +130,9 @@ impl Run {
             decision: None,
             done: false,
             paused: false,
+            redrives: 0,
+            replaces: Vec::new(),
+            released: None,
             journalled_attempts: 0,
             ended: BTreeSet::new(),
             planned_bytes: 0,
@@ -246,6 +255,8 @@ impl Run {
             Fact::Paused { .. } => self.paused = true,
             Fact::Unpaused { .. } => self.paused = false,
             Fact::RunDone { .. } => self.done = true,
+            Fact::Redriven { remains, .. } => self.take_redriven(remains),
+            Fact::Released { reason } => self.released = Some(reason.clone()),
         }
     }
 
@@ -305,10 +316,10 @@ impl Run {
     fn judge(&mut self, id: PartitionId) {
         let Some(state) = self.start_of(id) else { return };
         let partition = &mut self.partitions[id.0 as usize];
-        let (was, had) = (partition.proven, partition.staged.as_ref().map(|(_, parsed)| parsed.counts));
+        let (was, had) = (partition.proven, partition.counts());
         let mut keys = partition.prove(state);
         if let Some((_, kept)) = partition.staged.as_mut().filter(|_| partition.proven) {
-            // Before the types are settled nothing that is proven is taken out, and then nobody asks for summaries.
+            // Before the types are settled nothing that is proven and was read is taken out, and then nobody asks for summaries.
             self.joined.iter_mut().zip(&kept.summaries).for_each(|(all, one)| *all = all.join(*one));
             kept.summaries = Box::default();
         }
@@ -318,6 +329,19 @@ impl Run {
                 self.to_accept.insert(id);
             }
         }
+        self.was_taken_out(id, was, had, keys);
+    }
+
+    /// Takes out what is staged of a partition, though it is proven.
+    pub(super) fn take_out(&mut self, id: PartitionId) {
+        let partition = &mut self.partitions[id.0 as usize];
+        let (was, had, keys) = (partition.proven, partition.counts(), partition.take_out());
+        self.was_taken_out(id, was, had, keys);
+    }
+
+    /// What is counted follows a partition which was proven or not, and of which `had` was staged.
+    fn was_taken_out(&mut self, id: PartitionId, was: bool, had: Option<Counts>, keys: Vec<Staged>) {
+        let partition = &self.partitions[id.0 as usize];
         self.proven = self.proven + usize::from(partition.proven) - usize::from(was);
         self.garbage.extend(keys);
         if let Some(counts) = had.filter(|_| partition.staged.is_none()) {

@@ -24,6 +24,7 @@ mod folders;
 mod operator;
 mod poison;
 mod queue;
+mod redrive;
 mod replacing;
 mod seams;
 mod stragglers;

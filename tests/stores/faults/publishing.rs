@@ -47,6 +47,8 @@ impl Decided {
             parts: (0..).zip(texts).map(link).collect(),
             rejects: None,
             table: None,
+            replaces: Vec::new(),
+            keeps: false,
             unwanted: Vec::new(),
             manifest: Some("manifest\n".to_owned()),
             report: "report\n".to_owned(),

@@ -5,12 +5,12 @@ use batteuse_shared::status::Waits;
 
 use super::*;
 
-fn crash() -> Outcome {
+pub(super) fn crash() -> Outcome {
     Outcome::Failed(Failure { class: FailureClass::Crash, message: "boom".to_owned() })
 }
 
 /// A run of one worker that may set so many bytes aside.
-fn begun(quarantine_bytes: u64) -> (Stage, Vec<Lease>) {
+pub(super) fn begun(quarantine_bytes: u64) -> (Stage, Vec<Lease>) {
     let mut stage = Stage::new();
     let mut accepted = accepted();
     accepted.job.spec.rejects.quarantine_bytes = quarantine_bytes;
@@ -21,7 +21,7 @@ fn begun(quarantine_bytes: u64) -> (Stage, Vec<Lease>) {
 }
 
 /// What passing over a range comes to.
-fn passed_over(lease: &Lease) -> Outcome {
+pub(super) fn passed_over(lease: &Lease) -> Outcome {
     let Outcome::Parsed(mut parsed) = plain(lease).outcome(lease) else { panic!() };
     let read = parsed.counts.read;
     parsed.counts = Counts { read, quarantined: read, lines: read, ..Counts::default() };
@@ -31,7 +31,7 @@ fn passed_over(lease: &Lease) -> Outcome {
 }
 
 /// Works until nothing is leased any more, where the record at `poison` kills; tells the ranges that crashed, and whether alone.
-fn work(stage: &mut Stage, mut leases: Vec<Lease>, poison: u64) -> Vec<(Span, bool)> {
+pub(super) fn work(stage: &mut Stage, mut leases: Vec<Lease>, poison: u64) -> Vec<(Span, bool)> {
     let mut crashed = Vec::new();
     while let Some(lease) = leases.pop() {
         let outcome = match &lease.task {

@@ -20,6 +20,7 @@ fn report(rows: u64) -> Report {
         accepted: 4,
         splits: 0,
         attempts: 6,
+        redrives: 0,
         reruns: Reruns::default(),
         seams: Seams::default(),
         phases: Phases { read_us: 100_000, parse_us: 400_000, encode_us: 800_000, stage_us: 300_000 },
