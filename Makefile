@@ -68,13 +68,14 @@ turmoil: ## 200 lives of a cluster with the real stack over a simulated network;
 mutants: ## plant bugs one by one, and tell which seed of the simulation finds each, and how
 	$(CARGO) test --locked --test batteuse -- --nocapture simulation::every_planted_bug_is_found
 
-# What nobody measures yet is missed.
 chaos: ## what kills, cuts and planted bugs come to, each figure beside what is wanted; a miss fails
 	$(CARGO) test --locked --test batteuse -- --ignored --nocapture --exact chaos::table::each_change
+	$(CARGO) bench --locked --bench scheduler
 
 # BATTEUSE_WANTED bounds each measure, to try it.
 chaos-long: ## the same with many more rounds, in batches that add up in a results file: started again it goes on
 	$(CARGO) test --locked --test batteuse -- --ignored --nocapture --exact chaos::table::once
+	BATTEUSE_BENCH_PARTITIONS=1000000 $(CARGO) bench --locked --bench scheduler
 
 # What is found anew stays out of the tree; `cargo fuzz cmin` makes a corpus small that is to be committed. Longer inputs are no
 # larger files: those are made of pieces. Comparisons are not traced: that halves the speed, and the pieces know all that matters.

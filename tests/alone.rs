@@ -268,10 +268,10 @@ fn a_killed_attempt_alone_tells_the_signal() {
     let failure = std::thread::scope(|scope| {
         let attempt = scope.spawn(|| failed(alone::execute(&lease, &progress, &launch)));
         let process = hanging(&poison);
+        until("word of how far it is", || (progress.bytes_done() > 0).then_some(()));
         // Signals that the worker decides about pass; others end it.
         signal("TERM", &process);
         signal("INT", &process);
-        until("word of how far it is", || (progress.bytes_done() > 0).then_some(()));
         signal("KILL", &process);
         attempt.join().unwrap()
     });

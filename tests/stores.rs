@@ -10,6 +10,7 @@ mod folders;
 mod journals;
 mod kills;
 mod modes;
+mod redrive;
 pub mod runs;
 mod tables;
 

@@ -37,14 +37,16 @@ fn main() {
         println!("with debug assertions: these figures say nothing");
     }
     println!("{WORKERS} workers; decisions a second are min / median / max of {ROUNDS} rounds");
+    let mut ok = true;
     for partitions in &sizes {
-        line(*partitions, false);
+        ok &= line(*partitions, false);
     }
-    line(sizes[sizes.len() - 1], true);
+    ok &= line(sizes[sizes.len() - 1], true);
+    assert!(ok, "something is missed");
 }
 
-/// Measures runs of so many partitions, of which the first comes last or not, and prints their line.
-fn line(partitions: u64, first_last: bool) {
+/// Measures runs of so many partitions, of which the first comes last or not, and prints their line; tells whether it is as wanted.
+fn line(partitions: u64, first_last: bool) -> bool {
     let mut rounds: Vec<Told> = (0..ROUNDS).map(|_| Cluster::new(partitions, first_last).play()).collect();
     rounds.sort_by(|a, b| a.decisions_per_s().total_cmp(&b.decisions_per_s()));
     let [least, middle, most] = [&rounds[0], &rounds[ROUNDS / 2], &rounds[ROUNDS - 1]];
@@ -60,4 +62,5 @@ fn line(partitions: u64, first_last: bool) {
         middle.peak_bytes as f64 / partitions as f64,
     );
     println!("       | {middle}");
+    ok
 }

@@ -510,14 +510,14 @@ fn free_slot(
     let facts: Vec<Fact> = replayed.facts.into_iter().map(|(_, fact)| fact).collect();
     let known = |state: &dyn StateStore| state.exists().map_err(|error| AdmitError::Io { path: state.place(), error });
     match Run::replay(facts.clone()) {
-        Some(run) if run.redrivable().is_ok() => {
-            Ok(Some(Free { seq: seq + 1, holder: Some(Box::new(Holder { run, state, position: replayed.position })) }))
+        Some(run) if run.done() && mode == Mode::Error && !ended_without_table(&run) => {
+            Err(AdmitError::Finished { dir: place(), run: held.run })
         }
-        Some(holder) if holder.done() => match holder.state() {
-            RunState::Failed | RunState::Cancelled => Ok(Some(Free::at(seq + 1))),
-            _ if mode == Mode::Error => Err(AdmitError::Finished { dir: place(), run: held.run }),
-            _ => Ok(Some(Free::at(seq + 1))),
-        },
+        Some(run) if run.done() => {
+            let redrivable = run.redrivable().is_ok();
+            let holder = redrivable.then(|| Box::new(Holder { run, state, position: replayed.position }));
+            Ok(Some(Free { seq: seq + 1, holder }))
+        }
         Some(_) if embedded => Err(AdmitError::Unfinished { dir: place(), run: held.run }),
         Some(_) => Err(AdmitError::Elsewhere { dir: place(), run: held.run, state: held.state }),
         None if !facts.is_empty() => Ok(Some(Free::at(seq + 1))),
@@ -533,6 +533,10 @@ fn free_slot(
             done => done.map(|()| Some(Free::at(seq + 1))),
         },
     }
+}
+
+fn ended_without_table(run: &Run) -> bool {
+    matches!(run.state(), RunState::Failed | RunState::Cancelled)
 }
 
 /// Whether `dir` holds anything that a run makes after it has begun: published files, or staged ones.

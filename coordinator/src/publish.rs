@@ -47,6 +47,8 @@ pub struct PublishPlan {
     pub table: Option<TablePlan>,
     /// What is visible of the run itself, of an ending before it was redriven; what has the same path takes its place.
     pub replaces: Vec<Visible>,
+    /// Paths of parts that such an ending published, and this one does not: they are removed once `_SUCCESS` names them no more.
+    pub removes: Vec<String>,
     /// Whether all that is staged stays, because the run may be redriven.
     pub keeps: bool,
     /// What was staged and is not published: uploads lie in no staging folder, so each must be named to be removed.
@@ -175,7 +177,7 @@ fn nobody_else(dir: &dyn Folder, plan: &PublishPlan) -> Result<(), PublishError>
         ListError::NotAFolder => PublishError::Foreign { path: dir.place("") },
         ListError::Io(error) => at(dir, "")(error),
     })?;
-    let before = plan.before.iter().flat_map(|before| before.kept.iter().chain(&before.removed));
+    let before = plan.before.iter().flat_map(|before| &before.kept).chain(removed(plan));
     let known: BTreeSet<&str> =
         plan.parts.iter().map(|part| &part.published).chain(before).map(String::as_str).collect();
     for entry in listed.unwrap_or_default() {
@@ -191,10 +193,11 @@ fn nobody_else(dir: &dyn Folder, plan: &PublishPlan) -> Result<(), PublishError>
     Ok(())
 }
 
-/// Whether the text of `_SUCCESS` is the plan's, or that of the table before.
+/// Whether the text of `_SUCCESS` is the plan's, or that of a table before.
 fn is_known(text: &[u8], plan: &PublishPlan) -> bool {
-    let before = plan.before.as_ref().is_some_and(|before| before.success_sha256.0 == *Sha256::digest(text));
-    before || plan.success.as_ref().is_some_and(|success| success.as_bytes() == text)
+    let before = plan.before.as_ref().map(|before| &before.success_sha256);
+    let known = replaced(plan, layout::SUCCESS).into_iter().chain(before).any(|sha| sha.0 == *Sha256::digest(text));
+    known || plan.success.as_ref().is_some_and(|success| success.as_bytes() == text)
 }
 
 /// The text of `_SUCCESS`; none when it is none of ours.
@@ -253,7 +256,7 @@ pub fn publish(
         check_name(&link.staged.name)?;
         check_path(&link.published)?;
     }
-    plan.before.iter().flat_map(|before| &before.removed).try_for_each(|file| check_path(file))?;
+    removed(plan).try_for_each(|file| check_path(file))?;
     real_folders(dir, &plan.run)?;
     let run_dir = layout::run_dir(&plan.run);
     dir.make(&run_dir).map_err(at(dir, &run_dir))?;
@@ -277,23 +280,22 @@ pub fn publish(
         write(dir, layout::SUCCESS, plan.before.as_ref().map(|before| &before.success_sha256), success)?;
     }
     link_parts(dir, plan, &mut done)?;
-    folders.into_iter().chain([""]).try_for_each(|folder| dir.secure(folder).map_err(at(dir, folder)))?;
+    folders.iter().copied().chain([""]).try_for_each(|folder| dir.secure(folder).map_err(at(dir, folder)))?;
     if let Some(rejects) = &plan.rejects {
-        if let Some(before) = replaced(plan, &rejects.published) {
-            remove_visible(dir, &rejects.published, before)?;
-        }
-        link(dir, &plan.run, rejects)?;
+        link_rejects(dir, plan, rejects)?;
         dir.secure(&run_dir).map_err(at(dir, &run_dir))?;
         done(&rejects.published)?;
     }
     write_texts(dir, plan, &mut done)?;
-    for file in plan.before.iter().flat_map(|before| &before.removed) {
+    for file in removed(plan) {
         dir.discard(file, None).map_err(at(dir, file))?;
         done(file)?;
     }
-    let emptied = plan.before.iter().flat_map(|before| &before.removed).filter_map(|file| folder_of(file));
-    let emptied: BTreeSet<&str> = emptied.collect();
-    emptied.into_iter().try_for_each(|folder| dir.remove_empty(folder).map_err(at(dir, folder)))?;
+    let emptied: BTreeSet<&str> = removed(plan).filter_map(|file| folder_of(file)).collect();
+    emptied
+        .into_iter()
+        .filter(|folder| !folders.contains(folder))
+        .try_for_each(|folder| dir.remove_empty(folder).map_err(at(dir, folder)))?;
     dir.secure("").map_err(at(dir, ""))?;
     if plan.keeps {
         return Ok(());
@@ -321,7 +323,7 @@ fn write_texts(
         if let Some(text) = text {
             // Of another run's table only `_SUCCESS` was there before.
             let table = plan.before.as_ref().filter(|_| path == layout::SUCCESS);
-            let before = table.map(|table| &table.success_sha256).or(replaced(plan, &path));
+            let before = replaced(plan, &path).or(table.map(|table| &table.success_sha256));
             write(dir, &path, before, text)?;
             done(&path)?;
         }
@@ -445,11 +447,22 @@ fn replaced<'p>(plan: &'p PublishPlan, path: &str) -> Option<&'p Checksum> {
     plan.replaces.iter().find(|visible| visible.path == path).map(|visible| &visible.sha256)
 }
 
-/// Removes `path`, if it is what it was.
-fn remove_visible(dir: &dyn Folder, path: &str, before: &Checksum) -> Result<(), PublishError> {
-    match visible(dir, path)? {
-        Some(is) if is.sha256 == *before => dir.discard(path, None).map_err(at(dir, path)),
-        _ => Ok(()),
+/// Files of tables that stood before, of which this one has no part.
+fn removed(plan: &PublishPlan) -> impl Iterator<Item = &String> {
+    plan.before.iter().flat_map(|before| &before.removed).chain(&plan.removes)
+}
+
+/// Gives the rejects their name. Where those of an ending before have it, and they are others, they make room.
+fn link_rejects(dir: &dyn Folder, plan: &PublishPlan, rejects: &Link) -> Result<(), PublishError> {
+    match (link(dir, &plan.run, rejects), replaced(plan, &rejects.published)) {
+        (Err(foreign @ PublishError::Foreign { .. }), Some(before)) => {
+            if visible(dir, &rejects.published)?.is_none_or(|is| is.sha256 != *before) {
+                return Err(foreign);
+            }
+            dir.discard(&rejects.published, None).map_err(at(dir, &rejects.published))?;
+            link(dir, &plan.run, rejects)
+        }
+        (linked, _) => linked,
     }
 }
 

@@ -4,13 +4,12 @@
 //! than the fact that releases it and the staging folder that it may have lost.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::PathBuf;
 
 use batteuse_shared::ids::RunId;
 use batteuse_shared::layout;
 use batteuse_shared::task::Upload;
-use batteuse_store::{Folder, ListError, OpenError, Stores};
+use batteuse_store::{Folder, ListError, OpenError, Stores, tree};
 
 use crate::admit::{self, AdmitError, Ground};
 use crate::claim::{self, ClaimError};
@@ -131,24 +130,35 @@ pub fn prepare(run: &Run, stores: &Stores) -> Result<Remains, RedriveError> {
 /// # Errors
 /// When that cannot be told.
 pub fn remains(run: &Run, dir: &dyn Folder) -> Result<Remains, RedriveError> {
-    let unread = |path: &str, error: io::Error| PublishError::Io { path: dir.place(path), error };
     let staging = layout::staging_dir(run.id());
-    let listed = dir.list(&staging).map_err(|error| match error {
-        ListError::Io(error) => unread(&staging, error),
-        ListError::NotAFolder => PublishError::Foreign { path: dir.place(&staging) },
-    })?;
+    let listed = dir.list(&staging).map_err(unlisted(dir, &staging))?;
     let names: BTreeSet<String> = listed.unwrap_or_default().into_iter().map(|entry| entry.name).collect();
-    let pending = dir.pending_uploads().map_err(|error| unread("", error))?;
+    let pending = dir.pending_uploads().map_err(|error| unlisted(dir, "")(ListError::Io(error)))?;
     let uploads: Option<BTreeSet<(String, String)>> =
         pending.map(|pending| pending.into_iter().map(|upload| (upload.key, upload.id)).collect());
-    let there = |staged: &Staged| match &staged.upload {
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    if run.has_been_published() {
+        let listed = tree(dir).map_err(unlisted(dir, ""))?;
+        seen.extend(listed.unwrap_or_default().into_iter().map(|entry| entry.name));
+    }
+    let there = |staged: &Staged, published: Option<&str>| match &staged.upload {
+        _ if published.is_some_and(|path| seen.contains(path)) => true,
         None => names.contains(&staged.name),
         // Where the store has no list of them, publishing finds what is gone.
         Some(Upload { key, id, .. }) => uploads.as_ref().is_none_or(|all| all.contains(&(key.clone(), id.clone()))),
     };
-    let paths = [layout::rejects(run.id()), layout::report(run.id())];
-    let visible = paths.iter().filter_map(|path| publish::visible(dir, path).transpose());
+    let of_run = [layout::rejects(run.id()), layout::report(run.id()), layout::manifest(run.id())];
+    let paths = of_run.into_iter().chain(run.has_been_published().then(|| layout::SUCCESS.to_owned()));
+    let visible = paths.filter_map(|path| publish::visible(dir, &path).transpose());
     Ok(Remains { visible: visible.collect::<Result<_, _>>()?, lost: run.lost(there) })
+}
+
+fn unlisted(dir: &dyn Folder, path: &str) -> impl FnOnce(ListError) -> PublishError + use<> {
+    let path = dir.place(path);
+    |error| match error {
+        ListError::Io(error) => PublishError::Io { path, error },
+        ListError::NotAFolder => PublishError::Foreign { path },
+    }
 }
 
 /// Why a run that failed is not released. It may be tried again.

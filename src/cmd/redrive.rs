@@ -8,7 +8,7 @@ use crate::cli::RedriveArgs;
 use crate::cmd::embedded::{self, Start};
 use crate::cmd::output::OutputDir;
 use crate::cmd::remote::{self, Remote};
-use crate::cmd::status::{folder, is_embedded, journalled, same_folder};
+use crate::cmd::status::{began_in, folder, is_embedded, journalled};
 use crate::components;
 use crate::exit::{Code, Stop};
 use crate::render;
@@ -47,7 +47,7 @@ fn in_folder(args: &RedriveArgs) -> Result<Code, Stop> {
         let advice = if held.run.done() { "" } else { ": go on with `batteuse resume`" };
         return Err(Stop::refused(anyhow!("{not}{advice}")));
     }
-    same_folder(&held.run, &dir)?;
+    began_in(&held.run, &dir)?;
     let remains = redrive::prepare(&held.run, &dir.stores)
         .map_err(|error| if error.is_environment() { Stop::unreachable(error) } else { Stop::refused(error) })?;
     let workers = args.workers.unwrap_or_else(components::cores);

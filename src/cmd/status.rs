@@ -66,17 +66,22 @@ pub fn is_embedded(state: &State, dir: &OutputDir) -> bool {
     state.place() == dir.folder.place(layout::EMBEDDED_STATE)
 }
 
-/// Refuses an unfinished run whose output is another folder than `dir`: this is a copy, or the folder was moved.
+/// Refuses an unfinished run whose output is another folder than `dir`.
 pub fn same_folder(run: &Run, dir: &OutputDir) -> Result<(), Stop> {
+    if run.done() { Ok(()) } else { began_in(run, dir) }
+}
+
+/// Refuses a run whose output is another folder than `dir`: this is a copy, or the folder was moved.
+pub fn began_in(run: &Run, dir: &OutputDir) -> Result<(), Stop> {
     let began_in = OutputDir::at(run.accepted().job.spec.output.folder_url())?;
     let (there, here) = (began_in.folder.place(""), dir.folder.place(""));
     // Through links too.
     let same = there == here || matches!((there.canonicalize(), here.canonicalize()), (Ok(a), Ok(b)) if a == b);
-    if run.done() || same {
+    if same {
         return Ok(());
     }
     Err(Stop::refused(anyhow!(
-        "{dir} holds the unfinished run {}, which began in {began_in}: move the folder back, then go on there",
+        "{dir} holds the run {}, which began in {began_in}: move the folder back, then go on there",
         run.id(),
     )))
 }

@@ -42,7 +42,13 @@ impl Ground {
     }
 
     fn spec(&self, name: &str, to: &str) -> PathBuf {
-        let more = format!("  partition: {{bytes: {PARTITION_BYTES}}}\n  rejects: {{tolerate: {{count: 1}}}}\n");
+        self.spec_with(name, to, 0)
+    }
+
+    fn spec_with(&self, name: &str, to: &str, quarantine_bytes: u64) -> PathBuf {
+        let more = format!(
+            "  partition: {{bytes: {PARTITION_BYTES}}}\n  rejects: {{tolerate: {{count: 1}}, quarantineBytes: {quarantine_bytes}}}\n"
+        );
         write_spec(&self.path(name), &self.source, &self.path(to), &more)
     }
 
@@ -107,7 +113,10 @@ fn only_what_failed_is_read_again() {
     assert_eq!(before + again, partitions, "each partition is staged once");
     assert!(again < before, "{again} again, {before} before");
     assert_eq!((json_file(&report), failed["state"].as_str()), (redriven, Some("Failed")), "the report is replaced");
-    cluster.ask(&["redrive", &run]).expect(12).says(&["only a run that failed because its tasks did is redriven"]);
+    cluster
+        .ask(&["redrive", &run])
+        .expect(12)
+        .says(&["only what failed because tasks did, or was set aside, is redriven"]);
     batteuse(["verify", out.to_str().unwrap()]).expect(0);
 }
 
@@ -160,6 +169,40 @@ fn what_is_given_up_or_has_another_source_is_not_redriven() {
     cluster.ask(&["redrive", &run]).expect(12).says(&["cannot be redriven any more", "given up by `batteuse gc`"]);
 }
 
+/// A run that is published without what was set aside: its table stands until the whole one takes its place.
+#[test]
+fn what_was_set_aside_is_read_and_published() {
+    let ground = Ground::new();
+    let (state, out) = (ground.path("state"), ground.path("out"));
+    let mut cluster = Cluster::start(&state);
+    let worker = ground.killed(&cluster);
+    let spec = ground.spec_with("job.yaml", "out", PARTITION_BYTES);
+    let first = cluster.submit(&spec, &["--wait", "-o", "json"]).expect(4).json();
+    let aside = first["quarantined"].as_u64().unwrap();
+    assert!(aside > 0, "{first}");
+    let before = table(&out);
+    let run = first["run"].as_str().unwrap();
+    // What kills is not mended yet: it is set aside again.
+    let again = cluster.ask(&["redrive", run, "--wait", "-o", "json"]).expect(4).json();
+    assert_eq!((&again["quarantined"], &again["digest"]), (&first["quarantined"], &first["digest"]));
+    assert!(table(&out) == before);
+    batteuse(["verify", out.to_str().unwrap()]).expect(0);
+    assert!(worker.killed());
+    assert_eq!(cluster.ask(&["redrive", run, "-o", "json"]).expect(0).json()["state"].as_str(), Some("Running"));
+    assert!(table(&out) == before, "it stands until the next one takes its place");
+    cluster.submit(&ground.spec("other.yaml", "out"), &[]).expect(12).says(&["holds the unfinished run"]);
+    cluster.hire(1);
+    until("the run to end", || matches!(facts(&state, &out).last(), Some(Fact::RunDone { .. })).then_some(()));
+    let report = json_file(&out.join(layout::report(&run_of(&out).unwrap())));
+    ground.must_be_whole(&out, &report);
+    assert_eq!(
+        (report["redrives"].as_u64(), report["written"].as_u64()),
+        (Some(2), first["written"].as_u64().map(|n| n + aside))
+    );
+    batteuse(["verify", out.to_str().unwrap()]).expect(0);
+    cluster.ask(&["redrive", run]).expect(12).says(&["has ended"]);
+}
+
 /// A run whose state lies in its output folder is redriven without a coordinator; what was staged may be gone by then.
 #[test]
 fn in_its_folder_it_goes_on_in_one_process() {
@@ -183,6 +226,9 @@ fn in_its_folder_it_goes_on_in_one_process() {
         fs::remove_file(gone).unwrap();
     }
     batteuse(["resume", "--to", out.to_str().unwrap()]).expect(8);
+    let copy = ground.path("copy");
+    assert!(std::process::Command::new("cp").arg("-r").args([&out, &copy]).status().unwrap().success());
+    batteuse(["redrive", copy.to_str().unwrap()]).expect(12).says(&["which began in"]);
     let report = batteuse(["redrive", out.to_str().unwrap(), "-o", "json"]).expect(4).json();
     ground.must_be_whole(&out, &report);
     batteuse(["redrive", out.to_str().unwrap()]).expect(12).says(&["has ended"]);

@@ -67,7 +67,8 @@ impl World {
         }
     }
 
-    fn judge(&self, job: usize) -> Result<(), String> {
+    /// What is wrong with the ending of a run.
+    pub fn judge(&self, job: usize) -> Result<(), String> {
         let run = self.run_of(job);
         let facts = self.store.facts(&run);
         lawful(&facts)?;
@@ -78,7 +79,7 @@ impl World {
             self.store.files(&root).into_iter().filter(|(path, _)| layout::is_part(&path[root.len()..])).collect();
         let success = !self.store.files(&format!("{root}{}", layout::SUCCESS)).is_empty();
         let staging = self.store.files(&format!("{root}{}", layout::staging_dir(&run)));
-        if !staging.is_empty() {
+        if !staging.is_empty() && !replayed.keeps_staged() {
             return Err(format!("staged files are left: {:?}", staging[0].0));
         }
         if decision.manifest_sha256.is_none() {
@@ -139,7 +140,7 @@ impl World {
     }
 
     /// A run fails only when one of its tasks failed in one way as often as that may be.
-    pub fn may_have_failed(&self, job: usize, facts: &[Fact], decision: Option<&Decision>) -> Result<(), String> {
+    fn may_have_failed(&self, job: usize, facts: &[Fact], decision: Option<&Decision>) -> Result<(), String> {
         let Job { source, accepted } = &self.jobs[job];
         let mut budgets: BTreeMap<(TaskKey, FailureClass), u32> = BTreeMap::new();
         for fact in facts {
@@ -171,16 +172,14 @@ impl World {
 /// What no journal may say.
 fn lawful(facts: &[Fact]) -> Result<(), String> {
     let (mut accepted, mut decided, mut epoch, mut failed) = (BTreeMap::new(), 0, 0, BTreeSet::new());
-    let (mut paused, mut aside) = (false, BTreeSet::new());
+    let mut paused = false;
     for fact in facts {
         match fact {
-            Fact::Quarantined { partition, .. } => drop(aside.insert(*partition)),
-            Fact::Redriven { remains, .. } => {
+            Fact::Redriven { .. } => {
                 if std::mem::take(&mut decided) != 1 {
                     return Err("redriven, and not decided once before".to_owned());
                 }
-                accepted.retain(|partition, _| !aside.contains(partition) && !remains.lost.contains(partition));
-                aside.clear();
+                accepted.clear();
             }
             Fact::EpochBegun { epoch: begun, .. } if begun.0 <= epoch => {
                 return Err(format!("epoch {} after {epoch}", begun.0));

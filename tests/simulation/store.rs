@@ -250,7 +250,7 @@ impl Held {
                         names.insert(*partition, (part.key.clone(), published));
                     }
                 }
-                Fact::Redriven { remains, .. } => names.retain(|partition, _| !remains.lost.contains(partition)),
+                Fact::Redriven { .. } => names.clear(),
                 Fact::PartitionReplaced { partition, parts, .. } => {
                     if let (Some(name), Some(part)) = (names.get_mut(partition), parts.first()) {
                         name.0.clone_from(&part.key);
@@ -406,6 +406,16 @@ impl SimFolder {
         format!("{}/{path}", self.run)
     }
 
+    /// A text is about to be written; what stands already is met once more by whoever stood still since it was.
+    fn written(&self, path: &str, bytes: &[u8]) -> Result<MutexGuard<'_, Held>, WriteError> {
+        let mut held = self.tried().map_err(WriteError::Io)?;
+        if path == layout::SUCCESS && held.files.get(&self.path(path)).is_none_or(|there| there != bytes) {
+            held.must_be_decided(&self.run, path);
+            held.must_be_whole(&self.run, &self.path(""));
+        }
+        Ok(held)
+    }
+
     /// Fails now and then.
     fn tried(&self) -> io::Result<MutexGuard<'_, Held>> {
         let mut held = self.store.held();
@@ -438,17 +448,13 @@ impl Folder for SimFolder {
     }
 
     fn write_if_absent_or_equal(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
-        let mut held = self.tried().map_err(WriteError::Io)?;
-        if path == layout::SUCCESS {
-            held.must_be_decided(&self.run, path);
-            held.must_be_whole(&self.run, &self.path(""));
-        }
+        let mut held = self.written(path, bytes)?;
         let file = held.files.entry(self.path(path)).or_insert_with(|| bytes.to_vec());
         if file == bytes { Ok(()) } else { Err(WriteError::Different) }
     }
 
     fn replace(&self, path: &str, before: &Checksum, bytes: &[u8]) -> Result<(), WriteError> {
-        let mut held = self.tried().map_err(WriteError::Io)?;
+        let mut held = self.written(path, bytes)?;
         let file = held.files.entry(self.path(path)).or_default();
         if !file.is_empty() && file != bytes && *before != Checksum(Sha256::digest(&file).into()) {
             return Err(WriteError::Different);
@@ -517,7 +523,8 @@ impl Folder for SimFolder {
 
     fn publish(&self, staged: &str, _: Option<&Upload>, published: &str, _: u64) -> Result<(), PublishError> {
         let mut held = self.tried().map_err(PublishError::Io)?;
-        if layout::is_part(published) {
+        // One that an ending before published may be met once more by whoever stood still since then.
+        if layout::is_part(published) && !held.files.contains_key(&self.path(published)) {
             held.must_be_decided(&self.run, published);
             if !held.accepted(&self.run).values().any(|name| name == published) {
                 held.violations.push(format!("VISIBLE-IS-DECIDED: {published} was not accepted"));

@@ -418,7 +418,7 @@ impl World {
         if failed.redrivable().is_err() {
             self.ended.insert(job);
         } else {
-            let wrong = self.may_have_failed(job, &self.store.facts(&run), failed.decision());
+            let wrong = self.judge(job);
             self.violations.extend(wrong.err().map(|what| format!("{run}: {what}")));
             self.jobs[job].source.mended = true;
             let folder = SimFolder { store: self.store.clone(), run: run.clone() };

@@ -70,6 +70,7 @@ fn stage(folder: &dyn Folder, number: u64, mode: Mode) -> Run {
         rejects: None,
         table: None,
         replaces: Vec::new(),
+        removes: Vec::new(),
         keeps: false,
         unwanted: Vec::new(),
         manifest: Some(format!("manifest {number}\n")),

@@ -30,7 +30,7 @@ pub const PARTITIONS: u64 = 40;
 /// A source, where runs of it go, and what they need to know of the store.
 pub struct Site {
     pub folder: TempDir,
-    source: PathBuf,
+    pub source: PathBuf,
     base: String,
     env: Vec<(String, String)>,
     stores: Arc<Stores>,
@@ -113,6 +113,13 @@ pub struct Table {
     /// Span, rows and digest of each part.
     parts: Vec<[Value; 3]>,
     rejects: Vec<Vec<Option<String>>>,
+}
+
+impl Table {
+    /// The same, but for how the source was cut.
+    pub fn content(&self) -> impl PartialEq + std::fmt::Debug {
+        (&self.columns, &self.rows, &self.digest, &self.rejects)
+    }
 }
 
 pub fn json(folder: &dyn Folder, path: &str) -> Value {

@@ -25,22 +25,19 @@ impl Driver {
             return Ok(Redriven::GoesOn);
         }
         // Without a look: another coordinator, which is gone since this one took all runs over, has redriven it.
-        let Some(Look { run, position, remains }) = look.map(|look| *look) else { return self.take_up(id).await };
+        let Some(Look { run, position, remains }) = look.map(|look| *look) else { return self.take_up(id, None).await };
         match self.redrive(run, position, remains).await {
-            Err(DriverError::Superseded { run, source }) => {
-                self.scheduler.forget(&run);
-                match self.take_up(id).await? {
-                    // It goes on elsewhere.
-                    Redriven::GoesOn => Err(DriverError::Superseded { run, source }),
-                    told => Ok(told),
-                }
+            Err(DriverError::Unreadable(error)) => Ok(Redriven::Unavailable(error.to_string())),
+            Err(superseded @ DriverError::Superseded { .. }) => {
+                self.scheduler.forget(id);
+                self.take_up(id, Some(superseded)).await
             }
             done => done.map(|()| Redriven::GoesOn),
         }
     }
 
-    /// Takes a run as its journal tells it now.
-    async fn take_up(&mut self, id: &RunId) -> Result<Redriven, DriverError> {
+    /// Takes a run as its journal tells it now; where it goes on, and another fact came first, it goes on elsewhere.
+    async fn take_up(&mut self, id: &RunId, superseded: Option<DriverError>) -> Result<Redriven, DriverError> {
         let read = match self.read(id).await? {
             Ok(read) => read,
             Err(error) => return Ok(Redriven::Unavailable(error.to_string())),
@@ -49,6 +46,9 @@ impl Driver {
             return Ok(Redriven::Unavailable(format!("the journal of run {id} is gone: ask again")));
         };
         let (open, why) = (!run.done(), run.redrivable());
+        if let Some(superseded) = superseded.filter(|_| open) {
+            return Err(superseded);
+        }
         self.adopt(run, read.position).await?;
         Ok(match why {
             _ if open => Redriven::GoesOn,

@@ -40,6 +40,7 @@ impl Place {
             rejects: Some(staged(9, layout::staged_finish(attempt(9)), layout::rejects(&run), "rejects")),
             table: None,
             replaces: Vec::new(),
+            removes: Vec::new(),
             keeps: false,
             unwanted: vec![],
             manifest: Some("manifest\n".into()),
@@ -106,6 +107,31 @@ fn visible(place: &Place) -> Vec<String> {
     let tree = place.tree();
     let files = tree.iter().filter(|(path, content)| content.is_some() && !path.starts_with(&staging));
     files.map(|(path, _)| path.to_str().unwrap().to_owned()).collect()
+}
+
+/// Of a run that was redriven: redone after everything was swept, before anybody knew.
+#[test]
+fn what_an_ending_before_published_makes_room_once() {
+    for same in [true, false] {
+        let mut place = Place::new();
+        let (rejects, report) = (layout::rejects(&place.plan.run), layout::report(&place.plan.run));
+        fs::create_dir_all(place.at(&rejects).parent().unwrap()).unwrap();
+        fs::write(place.at(&rejects), if same { "rejects" } else { "others" }).unwrap();
+        fs::write(place.at(&report), "failed\n").unwrap();
+        let claim = claim::Claim { run: place.plan.run.clone(), state: "file:///s/".into(), nonce: "n".into() };
+        let dir = Disk::new(place.root.path());
+        claim::claim(&dir, 0, &claim).unwrap();
+        let stale = layout::part(500, AttemptId::new(Epoch(1), 77));
+        fs::write(place.at(&stale), "stale").unwrap();
+        let before = [&rejects, &report].map(|path| super::visible(&dir, path).unwrap().unwrap());
+        (place.plan.replaces, place.plan.removes) = (before.to_vec(), vec![stale.clone()]);
+        for _ in 0..3 {
+            publish(&place.plan, &dir, &mut |_| ControlFlow::Continue(())).unwrap();
+            assert_eq!(fs::read_to_string(place.at(&rejects)).unwrap(), "rejects");
+            assert_eq!(fs::read_to_string(place.at(&report)).unwrap(), "report\n");
+            assert!(!place.at(&stale).exists() && !place.at(&layout::staging_dir(&place.plan.run)).exists());
+        }
+    }
 }
 
 #[test]

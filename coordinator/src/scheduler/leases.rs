@@ -135,10 +135,10 @@ impl Run {
         true
     }
 
-    /// Whether a coordinator before this one leased it. What it comes to is judged like that of any other; after the decision only
+    /// Whether a coordinator before this one leased it, since the run last went on. What it comes to is judged like that of any other; after the decision only
     /// attempts that were leased to replace something may.
     fn is_of_predecessor(&self, attempt: AttemptId) -> bool {
-        attempt.epoch() < self.epoch() && self.decision.is_none()
+        (self.since..self.epoch()).contains(&attempt.epoch()) && self.decision.is_none()
     }
 
     /// Whether the run has such a task: workers' words are not trusted.

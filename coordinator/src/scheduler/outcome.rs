@@ -230,7 +230,7 @@ impl Run {
     }
 
     /// The path under which a part of the accepted `attempt` is published.
-    fn path_of(&self, part: &StagedPart, parsed: &Kept, attempt: AttemptId) -> String {
+    pub(super) fn path_of(&self, part: &StagedPart, parsed: &Kept, attempt: AttemptId) -> String {
         layout::part_in(&hive::folder(self.partition_by(), &part.values), parsed.span.start, attempt)
     }
 
@@ -281,6 +281,21 @@ impl Run {
         }
     }
 
+    /// Paths of the parts that are published, or would be.
+    pub(super) fn published_parts(&self) -> impl Iterator<Item = String> + use<> {
+        let of = |(_, attempt, parsed): (PartitionId, AttemptId, &Kept)| {
+            parsed.parts.iter().map(|part| self.path_of(part, parsed, attempt)).collect::<Vec<_>>()
+        };
+        self.proven_prefix().flat_map(of).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Parts that endings before published, and this one does not.
+    fn superseded(&self, published: bool) -> Vec<String> {
+        let Some(stood) = self.stood.as_ref().filter(|_| published) else { return Vec::new() };
+        let own: BTreeSet<String> = self.published_parts().collect();
+        stood.difference(&own).cloned().collect()
+    }
+
     /// What is to be published of one partition.
     fn links(&self, partition: PartitionId, attempt: AttemptId, parsed: &Kept) -> Vec<Link> {
         let Some(holder) = self.partitions[partition.0 as usize].holder() else { return Vec::new() };
@@ -320,6 +335,7 @@ impl Run {
             parts,
             rejects,
             replaces: self.replaces.clone(),
+            removes: self.superseded(published),
             keeps,
             unwanted,
             table: self.table_plan(),

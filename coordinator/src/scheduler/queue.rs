@@ -91,7 +91,12 @@ impl Scheduler {
             let mut passed: Vec<RunId> = Vec::new();
             while self.workers.has_room(&id) {
                 let ready = self.runs.values_mut().filter(|run| run.is_ready(now) && !passed.contains(run.id()));
-                let Some(run) = ready.min_by_key(|run| run.place(now)) else { break };
+                let Some(run) = ready.min_by_key(|run| run.place(now)) else {
+                    if passed.is_empty() {
+                        return;
+                    }
+                    break;
+                };
                 let Some((attempt, task)) = run.lease(&id, now) else {
                     passed.push(run.id().clone());
                     continue;

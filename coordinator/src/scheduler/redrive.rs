@@ -1,12 +1,12 @@
-//! A run that failed goes on: what failed or was set aside is tried once more, in the same run.
+//! A run that has ended without all of its rows goes on: what failed or was set aside is tried once more, in the same run.
 //!
-//! Invariants: what was accepted stays accepted, but for what was passed over unread (SINGLE-DECISION); a run is redriven or released,
-//! never both, because each would be the next fact of its journal: so whoever takes the output folder of a run that failed releases it
-//! first, and what it staged is kept until then. Pure.
+//! Invariants: what was accepted is accepted once more as it is, unless what is read now has other types (SINGLE-DECISION, EXACT); a run is redriven or released,
+//! never both, because each would be the next fact of its journal: so whoever takes the output folder of such a run releases it first, and
+//! what it staged is kept until then. A table that it published stands until the next one takes its place. Pure.
 
 use std::collections::BTreeSet;
 
-use batteuse_shared::ids::{PartitionId, RunId};
+use batteuse_shared::ids::{AttemptId, PartitionId, RunId};
 use batteuse_shared::report::{Reason, RunState};
 use batteuse_shared::time::Millis;
 
@@ -25,9 +25,9 @@ pub enum NotRedrivable {
         /// Which.
         run: RunId,
     },
-    /// None of its partitions failed.
+    /// None of its partitions failed, and none was set aside.
     #[error(
-        "run {run} has ended, as {state:?}{}: only a run that failed because its tasks did is redriven. Submit its job again",
+        "run {run} has ended, as {state:?}{}: only what failed because tasks did, or was set aside, is redriven. Submit its job again",
         why(.reason)
     )]
     Ended {
@@ -37,6 +37,14 @@ pub enum NotRedrivable {
         state: RunState,
         /// Why.
         reason: Option<Reason>,
+    },
+    /// It is published into a table of a database.
+    #[error(
+        "run {run} is published into a table of a database, which takes a run once: submit its job again, with the mode replace or upsert"
+    )]
+    InTable {
+        /// Which.
+        run: RunId,
     },
     /// Another run has its folder, or what it staged was given up.
     #[error("run {run} cannot be redriven any more: {reason}. Submit its job again")]
@@ -65,43 +73,73 @@ impl Run {
         if let Some(reason) = self.released.clone() {
             return Err(NotRedrivable::Released { run, reason });
         }
-        match self.decision() {
-            Some(decision) if matches!(decision.reason, Some(Reason::TaskFailed { .. })) => Ok(()),
-            decision => {
-                let reason = decision.and_then(|decision| decision.reason.clone());
-                Err(NotRedrivable::Ended { run, state: self.state(), reason })
-            }
+        if !self.has_left_something() {
+            let reason = self.decision().and_then(|decision| decision.reason.clone());
+            return Err(NotRedrivable::Ended { run, state: self.state(), reason });
         }
+        if self.is_in_table() { Err(NotRedrivable::InTable { run }) } else { Ok(()) }
+    }
+
+    /// Whether its rows are in a table of a database.
+    fn is_in_table(&self) -> bool {
+        self.is_published() && self.accepted.job.spec.output.postgres.is_some()
+    }
+
+    /// Whether a table of it is visible: of this ending, or of one before.
+    #[must_use]
+    pub fn has_been_published(&self) -> bool {
+        self.is_published() || self.stood.is_some()
+    }
+
+    /// Whether what it was decided to be is a table.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        self.decision().is_some_and(|decision| decision.manifest_sha256.is_some())
+    }
+
+    /// Whether it was decided without all of its rows, because tasks failed.
+    fn has_left_something(&self) -> bool {
+        let failed = |reason: &Option<Reason>| matches!(reason, Some(Reason::TaskFailed { .. }));
+        let aside = || self.is_published() && self.partitions.iter().any(|partition| partition.quarantine);
+        self.decision().is_some_and(|decision| failed(&decision.reason)) || aside()
     }
 
     /// Whether what it staged is kept when it ends, because it may be redriven.
     #[must_use]
     pub fn keeps_staged(&self) -> bool {
-        let failed = |reason: &Option<Reason>| matches!(reason, Some(Reason::TaskFailed { .. }));
-        self.released.is_none()
-            && self.decision().is_some_and(|decision| failed(&decision.reason))
-            && self.partitions.iter().any(|partition| partition.staged.is_some())
+        self.released.is_none() && self.has_left_something() && !self.is_in_table()
     }
 
-    /// Partitions of which not all is there that was staged.
+    /// Partitions of which not all is there that was staged; of parts it is asked with the path under which they are published, too.
     #[must_use]
-    pub fn lost(&self, there: impl Fn(&Staged) -> bool) -> Vec<PartitionId> {
-        let whole = |kept: &Kept| kept.staged().iter().all(&there);
+    pub fn lost(&self, there: impl Fn(&Staged, Option<&str>) -> bool) -> Vec<PartitionId> {
+        let whole = |attempt: AttemptId, kept: &Kept| {
+            let paths = kept.parts.iter().map(|part| Some(self.path_of(part, kept, attempt)));
+            let paths = paths.chain(std::iter::repeat(None));
+            kept.staged().iter().zip(paths).all(|(staged, path)| there(staged, path.as_deref()))
+        };
         let ids = (0u32..).map(PartitionId).zip(&self.partitions);
-        ids.filter(|(_, p)| p.staged.as_ref().is_some_and(|(_, kept)| !whole(kept))).map(|(id, _)| id).collect()
+        let lost = ids.filter(|(_, p)| p.staged.as_ref().is_some_and(|(attempt, kept)| !whole(*attempt, kept)));
+        lost.map(|(id, _)| id).collect()
     }
 
     /// Takes in that it goes on. What is under way of it, if anything, is nobody's: it was revoked when the run was decided.
     pub(super) fn take_redriven(&mut self, remains: &Remains) {
-        self.redrives += 1;
+        (self.redrives, self.since) = (self.redrives + 1, self.epoch());
         self.replaces.clone_from(&remains.visible);
+        if self.is_published() {
+            let parts = self.published_parts();
+            self.stood.get_or_insert_default().extend(parts);
+        }
+        self.unsettle();
         (self.decision, self.failing, self.finish, self.done) = (None, None, None, false);
         self.finish_given_up = false;
         self.budgets.clear();
         self.condemned.clear();
+        let lost: BTreeSet<PartitionId> = remains.lost.iter().copied().collect();
         for id in (0u32..).map(PartitionId).take(self.partitions.len()) {
             let aside = std::mem::take(&mut self.partitions[id.0 as usize].quarantine);
-            if aside || remains.lost.contains(&id) {
+            if aside || lost.contains(&id) {
                 self.take_up_again(id);
             }
         }
@@ -112,18 +150,23 @@ impl Run {
     fn take_up_again(&mut self, id: PartitionId) {
         let partition = &mut self.partitions[id.0 as usize];
         partition.reason.clear();
-        self.accepted_count -= u64::from(std::mem::take(&mut partition.accepted));
-        self.to_accept.remove(&id);
         self.take_out(id);
+    }
+
+    /// What is read now may have other types: those that were settled are the guess, and all is accepted once more when they are again.
+    fn unsettle(&mut self) {
+        if let (Some(types), Some(inspected)) = (self.settled.take(), &mut self.inspected) {
+            inspected.columns.iter_mut().zip(types).for_each(|(column, ctype)| column.ctype = ctype);
+        }
+        self.partitions.iter_mut().for_each(|partition| partition.accepted = false);
+        (self.accepted_count, self.to_accept) = (0, BTreeSet::new());
     }
 
     fn still_to_do(&self) -> BTreeSet<TaskKey> {
         if self.inspected.is_none() {
             return BTreeSet::from([TaskKey::Inspect]);
         }
-        let parse = self.line.iter().map(|id| TaskKey::Parse(*id)).filter(|task| self.open(*task));
-        let finish = (self.accepted_count == self.partitions.len() as u64).then_some(TaskKey::Finish);
-        parse.chain(finish).collect()
+        self.line.iter().map(|id| TaskKey::Parse(*id)).filter(|task| self.open(*task)).collect()
     }
 }
 

@@ -65,8 +65,12 @@ pub struct Run {
     pub(super) paused: bool,
     /// How often it went on after it had failed.
     pub(super) redrives: u64,
-    /// What its endings before published.
+    /// The epoch in which it last did: attempts of before are nobody's.
+    pub(super) since: Epoch,
+    /// What its endings before published, and the next one replaces.
     pub(super) replaces: Vec<Visible>,
+    /// Parts that they published, if they published a table.
+    pub(super) stood: Option<BTreeSet<String>>,
     /// Why it can be redriven no more, if that was said.
     pub(super) released: Option<String>,
     pub(super) journalled_attempts: u64,
@@ -131,7 +135,9 @@ impl Run {
             done: false,
             paused: false,
             redrives: 0,
+            since: Epoch(0),
             replaces: Vec::new(),
+            stood: None,
             released: None,
             journalled_attempts: 0,
             ended: BTreeSet::new(),
@@ -319,7 +325,7 @@ impl Run {
         let (was, had) = (partition.proven, partition.counts());
         let mut keys = partition.prove(state);
         if let Some((_, kept)) = partition.staged.as_mut().filter(|_| partition.proven) {
-            // Before the types are settled nothing that is proven and was read is taken out, and then nobody asks for summaries.
+            // Whatever reads the range later finds the same, and what is joined stays.
             self.joined.iter_mut().zip(&kept.summaries).for_each(|(all, one)| *all = all.join(*one));
             kept.summaries = Box::default();
         }

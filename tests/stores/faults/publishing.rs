@@ -48,6 +48,7 @@ impl Decided {
             rejects: None,
             table: None,
             replaces: Vec::new(),
+            removes: Vec::new(),
             keeps: false,
             unwanted: Vec::new(),
             manifest: Some("manifest\n".to_owned()),

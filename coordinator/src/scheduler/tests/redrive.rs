@@ -68,9 +68,9 @@ fn what_is_lost_of_what_was_staged_is_done_once_more() {
     work(&mut stage, leases, 7);
     let failed = stage.end();
     let accepted = failed.partitions.iter().position(|partition| partition.staged.is_some()).unwrap();
-    assert_eq!(failed.lost(|_| true), []);
+    assert_eq!(failed.lost(|_, _| true), []);
     let key = &failed.partitions[accepted].staged.as_ref().unwrap().1.parts[0].key;
-    let lost = failed.lost(|staged| staged.name != *key);
+    let lost = failed.lost(|staged, path| staged.name != *key || !path.unwrap().starts_with("part-"));
     assert_eq!(lost, [PartitionId(accepted as u32)]);
     let staged = |stage: &Stage| {
         let of_lost = |fact: &&Fact| matches!(fact, Fact::Staged { partition, .. } if partition.0 == accepted as u32);
@@ -116,6 +116,75 @@ fn what_was_set_aside_is_read() {
     let report = stage.end().report();
     assert_eq!((report.state, report.counts.written), (RunState::Succeeded, 28), "{report:?}");
     assert_eq!((report.counts.quarantined, report.quarantines.len()), (0, 0));
+}
+
+/// What is read at last is a text, where all else is whole numbers.
+#[test]
+fn what_is_read_at_last_may_have_other_types() {
+    let (mut stage, leases) = begun(1);
+    work(&mut stage, leases, 7);
+    let first = plan(&stage);
+    assert_eq!((first.keeps, first.success.is_some(), first.removes.len()), (true, true, 0));
+    assert_eq!(stage.end().report().counts.quarantined, 1);
+    let mut leases = stage.redrive(&[]);
+    assert_eq!(leases.len(), 1, "nothing else is read for now");
+    while let Some(lease) = leases.pop() {
+        let outcome = match &lease.task {
+            Task::Finish(_) => finished(&lease, 0),
+            Task::Parse(task) if task.range.start <= 7 && 7 < task.range.end => {
+                let fits = task.columns[0].ctype == ColumnType::Text;
+                let types = fits.then_some(ColumnType::Text);
+                Report { classes: Classes::TEXT, types, ..plain(&lease) }.outcome(&lease)
+            }
+            _ => plain(&lease).outcome(&lease),
+        };
+        leases.extend(grants(&stage.report("w", &lease, outcome)));
+    }
+    let last = plan(&stage);
+    let mut before: Vec<String> = first.parts.iter().map(|part| part.published.clone()).collect();
+    before.sort();
+    assert_eq!((last.removes, last.keeps), (before, false), "all is written anew, and what stood goes");
+    let report = stage.end().report();
+    assert_eq!((report.state, report.counts.written), (RunState::Succeeded, 28));
+    assert_eq!(stage.replayed().current_columns()[0].ctype, ColumnType::Text);
+}
+
+#[test]
+fn what_was_under_way_before_is_nobodys() {
+    let (mut stage, mut leases) = begun(0);
+    let mut late = None;
+    while let Some(lease) = leases.pop() {
+        let outcome = match &lease.task {
+            Task::Finish(_) if late.is_none() => {
+                // It is thought to be lost, and lives.
+                late = Some(held(&lease));
+                stage.step(Event::WorkerLeft { worker: worker("w") });
+                stage.now = stage.now.plus(SUSPECT_MS);
+                stage.step(Event::Tick);
+                leases.extend(stage.join("v", 1));
+                continue;
+            }
+            Task::Finish(_) => finished(&lease, 0),
+            Task::Parse(task) if task.range.start <= 7 && 7 < task.range.end => crash(),
+            _ => plain(&lease).outcome(&lease),
+        };
+        let by = if late.is_some() { "v" } else { "w" };
+        leases.extend(grants(&stage.report(by, &lease, outcome)));
+    }
+    stage.end();
+    let leases = stage.redrive(&[]);
+    work_as("v", &mut stage, leases);
+    let (late, run) = (late.unwrap(), run_id());
+    let said = stage.step(Event::WorkerJoined { worker: worker("w"), slots: 1, running: vec![late.clone()] });
+    let attempt = late.attempt;
+    assert!(said.contains(&Action::Revoke { worker: worker("w"), run, attempt }), "{said:?}");
+}
+
+/// Works on all leases but the finish task's.
+fn work_as(name: &str, stage: &mut Stage, mut leases: Vec<Lease>) {
+    while let Some(lease) = leases.pop().filter(|lease| matches!(lease.task, Task::Parse(_))) {
+        leases.extend(grants(&stage.report(name, &lease, plain(&lease).outcome(&lease))));
+    }
 }
 
 #[test]
