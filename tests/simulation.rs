@@ -113,7 +113,6 @@ fn the_same_seed_gives_the_same_trace() {
     for seed in 0..40 {
         let (a, b) = (told(seed, true), told(seed, true));
         assert_eq!(a.trace, b.trace, "seed {seed}");
-        assert_eq!(a.hash, b.hash);
     }
 }
 

@@ -154,7 +154,7 @@ impl World {
         };
         let latency = self.chance.below(self.latency_ms + 1);
         if let Some(at) = self.wire.arrival(stream, Way::ToWorker, self.now, latency) {
-            self.at(at, Happening::ToWorker(stream, says));
+            self.at(at, Happening::ToWorker(stream, Box::new(says)));
         }
     }
 
@@ -213,7 +213,7 @@ impl World {
         }
         let welcome = CoordinatorSays::Welcome { protocol: PROTOCOL, lease_ttl_ms: self.timing.lease_ttl_ms };
         if let Some(at) = self.wire.arrival(stream, Way::ToWorker, self.now, 0) {
-            self.at(at, Happening::ToWorker(stream, welcome));
+            self.at(at, Happening::ToWorker(stream, Box::new(welcome)));
         }
         let (slots, running, nth) = (hello.slots, hello.running, hello.stream);
         self.tell(number, Input::Attached { worker, slots, running, stream, number: nth });

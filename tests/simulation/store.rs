@@ -92,6 +92,11 @@ impl SimStore {
         self.held().last_writer(run).is_some_and(|last| last == writer)
     }
 
+    /// Coordinators that took a run over.
+    pub fn epochs(&self, run: &RunId) -> u64 {
+        self.held().facts(run).filter(|fact| matches!(fact, Fact::EpochBegun { .. })).count() as u64
+    }
+
     /// The last fact of a run that is durable.
     pub fn last_fact(&self, run: &RunId) -> Option<Fact> {
         self.held().journals.get(run)?.last()?.facts.last().cloned()

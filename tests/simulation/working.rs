@@ -51,7 +51,7 @@ impl World {
     fn utter(&mut self, stream: u64, says: WorkerSays) {
         let latency = self.chance.below(self.latency_ms + 1);
         if let Some(at) = self.wire.arrival(stream, Way::ToCoordinator, self.now, latency) {
-            self.at(at, Happening::ToCoordinator(stream, says));
+            self.at(at, Happening::ToCoordinator(stream, Box::new(says)));
         }
     }
 

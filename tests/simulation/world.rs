@@ -49,8 +49,8 @@ pub enum Happening {
     GivesUp(u32, u64),
     Goes(u32),
     Ends(u32, Key),
-    ToCoordinator(u64, WorkerSays),
-    ToWorker(u64, CoordinatorSays),
+    ToCoordinator(u64, Box<WorkerSays>),
+    ToWorker(u64, Box<CoordinatorSays>),
     Closes(u64, Way),
     Submits(usize),
     Unpauses(usize),
@@ -95,39 +95,35 @@ pub struct World {
     /// Runs that have ended for good.
     ended: BTreeSet<usize>,
     events: u64,
-    /// All that happened, line by line; its hash always, its text when it is wanted.
+    /// All that happened, line by line, when it is wanted.
     trace: Trace,
 }
 
 /// See [`World`].
-pub struct Trace {
-    pub hash: u64,
-    pub text: Option<String>,
-    line: String,
-}
+struct Trace(Option<String>);
 
 impl Trace {
     fn add(&mut self, now: Millis, happening: &Happening) {
-        self.line.clear();
+        let Some(text) = &mut self.0 else { return };
         let shown = match happening {
-            Happening::Publishes(process, plan) => write!(self.line, "{} Publishes({process}, {})", now.0, plan.run),
-            Happening::ToWorker(stream, CoordinatorSays::Grant(lease)) => {
-                write!(self.line, "{} ToWorker({stream}, Grant {} {})", now.0, lease.run, lease.attempt)
-            }
-            Happening::ToCoordinator(stream, WorkerSays::Report { run, attempt, outcome }) => {
-                let failed = matches!(outcome, batteuse_shared::task::Outcome::Failed(_));
-                write!(self.line, "{} ToCoordinator({stream}, Report {run} {attempt} failed {failed})", now.0)
-            }
-            other => write!(self.line, "{} {other:?}", now.0),
+            Happening::Publishes(process, plan) => write!(text, "{} Publishes({process}, {})", now.0, plan.run),
+            Happening::ToWorker(stream, says) => match &**says {
+                CoordinatorSays::Grant(lease) => {
+                    write!(text, "{} ToWorker({stream}, Grant {} {})", now.0, lease.run, lease.attempt)
+                }
+                says => write!(text, "{} ToWorker({stream}, {says:?})", now.0),
+            },
+            Happening::ToCoordinator(stream, says) => match &**says {
+                WorkerSays::Report { run, attempt, outcome } => {
+                    let failed = matches!(outcome, batteuse_shared::task::Outcome::Failed(_));
+                    write!(text, "{} ToCoordinator({stream}, Report {run} {attempt} failed {failed})", now.0)
+                }
+                says => write!(text, "{} ToCoordinator({stream}, {says:?})", now.0),
+            },
+            other => write!(text, "{} {other:?}", now.0),
         };
         shown.expect("a string takes everything");
-        for byte in self.line.bytes() {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        if let Some(text) = &mut self.text {
-            text.push_str(&self.line);
-            text.push('\n');
-        }
+        text.push('\n');
     }
 }
 
@@ -135,7 +131,6 @@ impl Trace {
 pub struct Told {
     pub violations: Vec<String>,
     pub came: BTreeMap<Fault, u64>,
-    pub hash: u64,
     pub trace: Option<String>,
     pub events: u64,
 }
@@ -151,7 +146,6 @@ impl World {
         let latency_ms = [0, 1, ttl / 50 + 1, ttl / 10 + 1][chance.below(4) as usize];
         let suspect_ms = Timing::with_ttl(ttl).suspect_ms / [1, 8][chance.below(2) as usize];
         let split_bytes_min = [1, 3, 20, 1 << 20][chance.below(4) as usize];
-        let text = traced.then(String::new);
         let mut world = Self {
             now: Millis(1_000_000),
             queue: BTreeMap::new(),
@@ -170,7 +164,7 @@ impl World {
             healed_at: None,
             ended: BTreeSet::new(),
             events: 0,
-            trace: Trace { hash: 0xcbf2_9ce4_8422_2325, text, line: String::new() },
+            trace: Trace(traced.then(String::new)),
             chance,
         };
         for job in 0..world.jobs.len() {
@@ -284,7 +278,7 @@ impl World {
     /// What it came to, with these violations.
     pub fn told(&mut self, violations: Vec<String>) -> Told {
         let came = self.store.faults(|faults| std::mem::take(&mut faults.came));
-        Told { violations, came, hash: self.trace.hash, trace: self.trace.text.take(), events: self.events }
+        Told { violations, came, trace: self.trace.0.take(), events: self.events }
     }
 
     /// What a stopped process should do waits until it goes on; what a dead one should do does not happen.
@@ -342,8 +336,8 @@ impl World {
             Happening::GivesUp(w, stream) => self.gives_up(w, stream),
             Happening::Goes(w) => self.goes(w),
             Happening::Ends(w, key) => self.ends(w, &key),
-            Happening::ToCoordinator(stream, says) => self.heard_by_coordinator(stream, says),
-            Happening::ToWorker(stream, says) => self.heard_by_worker(stream, says),
+            Happening::ToCoordinator(stream, says) => self.heard_by_coordinator(stream, *says),
+            Happening::ToWorker(stream, says) => self.heard_by_worker(stream, *says),
             Happening::Closes(stream, side) => self.closes(stream, side),
             Happening::Submits(job) => self.submits(job),
             Happening::Unpauses(job) => self.unpauses(job),
@@ -454,10 +448,9 @@ impl World {
         self.violations.extend(self.store.violations());
         let broken = self.coordinators.values().find_map(Coordinator::violated);
         self.violations.extend(broken);
-        let epochs = |run: &RunId| {
-            self.store.facts(run).iter().filter(|fact| matches!(fact, Fact::EpochBegun { .. })).count() as u64
+        let many = |(run, deaths): &(&RunId, &u64)| {
+            **deaths > DEATHS_MAX && **deaths > DEATHS_MAX + 2 * self.store.epochs(run)
         };
-        let many = |(run, deaths): &(&RunId, &u64)| **deaths > DEATHS_MAX && **deaths > DEATHS_MAX + 2 * epochs(run);
         if let Some((run, deaths)) = self.deaths.iter().find(many) {
             self.violations.push(format!("BOUNDED: {deaths} workers died of one record of {run}"));
         }
