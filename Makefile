@@ -60,7 +60,7 @@ kills: ## 100 rounds of kill -9 of runs into SeaweedFS, and into PostgreSQL; BAT
 		--nocapture --test-threads 1 stores::kills::killed_runs_into_s3 stores::tables::kills::embedded_runs
 
 simulate: ## 20,000 simulated lives of a cluster under faults; BATTEUSE_SEEDS for another number, BATTEUSE_SEED for one of them
-	BATTEUSE_SEEDS="$${BATTEUSE_SEEDS:-20000}" $(CARGO) test --locked --test batteuse -- --nocapture simulation::seeds
+	$(CARGO) test --locked --test batteuse -- --nocapture simulation::seeds
 
 turmoil: ## 200 lives of a cluster with the real stack over a simulated network; BATTEUSE_SEEDS and BATTEUSE_SEED likewise
 	$(CARGO) test --locked --test batteuse -- --nocapture turmoil::seeds

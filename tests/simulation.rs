@@ -31,7 +31,10 @@ use self::world::{Told, World};
 const TRACE_LINES: usize = 80;
 
 /// Seeds of each change.
-const SEEDS: u64 = 2_000;
+pub const SEEDS: u64 = 20_000;
+
+/// In so many of them every fault comes.
+const MANY: u64 = 2_000;
 
 fn told(seed: u64, traced: bool) -> Told {
     let mut world = World::new(seed, traced);
@@ -99,7 +102,7 @@ fn seeds() {
         Some(seed) => seed..seed + 1,
         None => 0..asked("BATTEUSE_SEEDS").unwrap_or(SEEDS),
     };
-    let many = seeds.end - seeds.start >= SEEDS;
+    let many = seeds.end - seeds.start >= MANY;
     let shown = seeds.clone();
     let (events, came) = simulate(seeds);
     println!("seeds {shown:?}: 0 violations, {events} events, faults: {came:?}");

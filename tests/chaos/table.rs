@@ -39,7 +39,7 @@ struct Measure {
 const MEASURES: [Measure; 5] = [
     Measure {
         name: "simulated seeds, 0 violations",
-        wanted: [20_000, 200_000],
+        wanted: [simulation::SEEDS, 200_000],
         batch: 10_000,
         take: |seeds| {
             let (events, came) = simulation::simulate(seeds);
