@@ -483,7 +483,7 @@ impl Holder {
     /// Removes what it kept. It is of no use to anybody, and costs space only.
     fn sweep(&self, dir: &dyn Folder, stores: &Stores) {
         if let Err(error) = redrive::sweep(&self.run, dir, stores) {
-            tracing::warn!(run = %self.run.id(), %error, "what a run that failed had staged may be left: `batteuse gc` removes it");
+            tracing::warn!(run = %self.run.id(), %error, "what a run that failed had staged may be left: `batteuse gc` removes all but staging tables");
         }
     }
 }
@@ -514,7 +514,7 @@ fn free_slot(
             Err(AdmitError::Finished { dir: place(), run: held.run })
         }
         Some(run) if run.done() => {
-            let redrivable = run.redrivable().is_ok();
+            let redrivable = run.redrivable().is_ok() && !redrive::began_elsewhere(&run, &**dir, &ground.stores);
             let holder = redrivable.then(|| Box::new(Holder { run, state, position: replayed.position }));
             Ok(Some(Free { seq: seq + 1, holder }))
         }

@@ -55,8 +55,8 @@ pub struct PublishPlan {
     pub unwanted: Vec<Staged>,
     /// Text of the manifest; only with parts that may be seen.
     pub manifest: Option<String>,
-    /// Text of the report.
-    pub report: String,
+    /// Text of the report; none where a table stands that an ending before published, and this one does not replace: its report stays.
+    pub report: Option<String>,
     /// Text of `_SUCCESS`.
     pub success: Option<String>,
 }
@@ -316,7 +316,7 @@ fn write_texts(
 ) -> Result<(), PublishError> {
     let texts = [
         (layout::manifest(&plan.run), plan.manifest.as_ref()),
-        (layout::report(&plan.run), Some(&plan.report)),
+        (layout::report(&plan.run), plan.report.as_ref()),
         (layout::SUCCESS.to_owned(), plan.success.as_ref()),
     ];
     for (path, text) in texts {

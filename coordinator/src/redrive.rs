@@ -193,6 +193,18 @@ pub fn release(
     written.map_err(|source| ReleaseError::Append { run: id, source })
 }
 
+/// Whether `dir` is a copy of the folder that `run` began in: what is done in the copy is nothing to it.
+#[must_use]
+pub fn began_elsewhere(run: &Run, dir: &dyn Folder, stores: &Stores) -> bool {
+    let Ok(own) = stores.folder(run.accepted().job.spec.output.folder_url()) else { return false };
+    let (there, here) = (own.place(""), dir.place(""));
+    // Through links too; a folder that was moved has left nothing where it was.
+    match (there.canonicalize(), here.canonicalize()) {
+        (Ok(there), Ok(here)) => there != here,
+        _ => dir.has_uploads() && there != here,
+    }
+}
+
 /// Why what a run kept is not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {

@@ -353,7 +353,8 @@ impl ControlService for Control {
         let (ground, id) = (self.ground.clone(), run.clone());
         let looked = tokio::task::spawn_blocking(move || redrive::look(&id, &ground)).await;
         let look = looked.map_err(|died| Status::internal(died.to_string()))?.map_err(|error| not_redriven(&error))?;
-        // One that goes on already is known here, or will be.
+        // One that goes on already is known here, or will be: unless another coordinator leads by now, and has it.
+        self.must_lead_still().await?;
         match self.handle.redrive(run.clone(), look).await {
             Some(Redriven::GoesOn) => {
                 self.must_lead_still().await?;

@@ -27,12 +27,13 @@ pub fn gc(args: &GcArgs) -> Result<Code, Stop> {
             held.run.id()
         )));
     }
-    if held.run.redrivable().is_ok() && args.give_up {
+    let copied = redrive::began_elsewhere(&held.run, &*dir.folder, &dir.stores);
+    if held.run.redrivable().is_ok() && args.give_up && !copied {
         let reason = "what it had staged was given up by `batteuse gc`".to_owned();
         redrive::release(&held.run, (&*held.state, held.position), reason, components::writer())
             .map_err(Stop::unreachable)?;
     }
-    let keeps = held.run.keeps_staged() && !args.give_up;
+    let keeps = held.run.keeps_staged() && !args.give_up && !copied;
     let uploads = match keeps {
         true => 0,
         false => publish::abort_orphans(&*dir.folder, held.run.id()).map_err(Stop::unreachable)?,
@@ -43,7 +44,7 @@ pub fn gc(args: &GcArgs) -> Result<Code, Stop> {
         publish::sweep(&*dir.folder, &run).map_err(Stop::unreachable)?;
         staging += u32::from(there.is_some());
     }
-    let plan = held.run.table_plan().filter(|_| !keeps);
+    let plan = held.run.table_plan().filter(|_| !keeps && !copied);
     let swept = plan.map(|plan| publish::sweep_tables(&plan, &dir.stores)).transpose().map_err(Stop::unreachable)?;
     let tables = swept.unwrap_or(0);
     if keeps {

@@ -74,7 +74,7 @@ fn stage(folder: &dyn Folder, number: u64, mode: Mode) -> Run {
         keeps: false,
         unwanted: Vec::new(),
         manifest: Some(format!("manifest {number}\n")),
-        report: format!("report {number}\n"),
+        report: Some(format!("report {number}\n")),
         success: Some(format!("{}\n", listed.join("\n"))),
     };
     Run { plan, parts }

@@ -49,7 +49,10 @@ impl Driver {
         if let Some(superseded) = superseded.filter(|_| open) {
             return Err(superseded);
         }
-        self.adopt(run, read.position).await?;
+        match self.adopt(run, read.position).await {
+            Err(DriverError::Unreadable(error)) => return Ok(Redriven::Unavailable(error.to_string())),
+            adopted => adopted?,
+        }
         Ok(match why {
             _ if open => Redriven::GoesOn,
             Err(not) => Redriven::Not(not),

@@ -44,7 +44,7 @@ impl Place {
             keeps: false,
             unwanted: vec![],
             manifest: Some("manifest\n".into()),
-            report: "report\n".into(),
+            report: Some("report\n".into()),
             success: Some("success\n".into()),
         };
         Self { root, plan }

@@ -314,7 +314,9 @@ impl Run {
         let aborted = self.decision.as_ref().is_some_and(|d| d.state == RunState::Cancelled);
         let links = |(partition, attempt, parsed)| self.links(partition, attempt, parsed);
         let parts: Vec<Link> = self.proven_prefix().filter(|_| published).flat_map(links).collect();
-        let rejects = self.finish.as_ref().filter(|_| !aborted).map(|(attempt, f)| Link {
+        // Report and rejects of a table that stands stay with it.
+        let stands = !published && self.stood.is_some();
+        let rejects = self.finish.as_ref().filter(|_| !aborted && !stands).map(|(attempt, f)| Link {
             attempt: *attempt,
             staged: Staged { name: f.rejects.key.clone(), upload: f.rejects.upload.clone() },
             published: layout::rejects(self.id()),
@@ -324,7 +326,9 @@ impl Run {
         let keeps = self.keeps_staged();
         let mut unwanted: Vec<Staged> =
             self.partitions.iter().filter(|_| !published && !keeps).flat_map(whole).collect();
-        if aborted && let Some((_, f)) = &self.finish {
+        if (aborted || stands && !keeps)
+            && let Some((_, f)) = &self.finish
+        {
             unwanted.push(Staged { name: f.rejects.key.clone(), upload: f.rejects.upload.clone() });
         }
         let manifest = published.then(|| self.manifest());
@@ -340,7 +344,7 @@ impl Run {
             unwanted,
             table: self.table_plan(),
             manifest: manifest.as_ref().map(pretty),
-            report: pretty(&self.report()),
+            report: (!stands).then(|| pretty(&self.report())),
             success: manifest.as_ref().map(|manifest| pretty(&Success::of(manifest))),
         }
     }

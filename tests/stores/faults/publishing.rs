@@ -52,7 +52,7 @@ impl Decided {
             keeps: false,
             unwanted: Vec::new(),
             manifest: Some("manifest\n".to_owned()),
-            report: "report\n".to_owned(),
+            report: Some("report\n".to_owned()),
             success: Some("success\n".to_owned()),
         };
         Self { scene, plan }

@@ -150,6 +150,32 @@ fn what_is_read_at_last_may_have_other_types() {
 }
 
 #[test]
+fn a_table_that_stands_keeps_its_report_and_its_rejects() {
+    let (mut stage, leases) = begun(1);
+    work(&mut stage, leases, 7);
+    stage.end();
+    let mut leases = stage.redrive(&[]);
+    while let Some(lease) = leases.pop() {
+        let outcome = match &lease.task {
+            Task::Finish(_) => crash(),
+            _ => plain(&lease).outcome(&lease),
+        };
+        leases.extend(grants(&stage.report("w", &lease, outcome)));
+    }
+    let fails = plan(&stage);
+    assert_eq!((fails.report, fails.rejects, fails.removes.len(), fails.keeps), (None, None, 0, true));
+    let failed = stage.end();
+    assert_eq!((failed.state(), failed.has_been_published()), (RunState::Failed, true));
+    let leases = stage.redrive(&[]);
+    assert_eq!(work(&mut stage, leases, NOWHERE), []);
+    let ends = plan(&stage);
+    assert!(ends.report.is_some() && ends.rejects.is_some());
+    // The range was halved; what stood of it is read under another name.
+    assert!(ends.parts.iter().all(|part| !ends.removes.contains(&part.published)));
+    assert_eq!(stage.end().report().state, RunState::Succeeded);
+}
+
+#[test]
 fn what_was_under_way_before_is_nobodys() {
     let (mut stage, mut leases) = begun(0);
     let mut late = None;

@@ -17,7 +17,7 @@ fn concluded(stage: &mut Stage, mut leases: Vec<Lease>) -> report::Report {
         leases.extend(grants(&said));
         let published = said.iter().find_map(|a| if let Action::Publish(plan) = a { Some(&plan.report) } else { None });
         if let Some(text) = published {
-            let told: report::Report = serde_json::from_str(text).unwrap();
+            let told: report::Report = serde_json::from_str(text.as_ref().unwrap()).unwrap();
             assert_eq!(told, stage.replayed().report(), "REPLAY");
             return told;
         }
