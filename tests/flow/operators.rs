@@ -24,8 +24,10 @@ use crate::recovery::facts;
 use crate::support::binary::{Process, run as run_embedded, until};
 use crate::support::published::json_file;
 
-/// A source whose only partition takes a slot some seconds.
+/// A source whose only partition takes a slow worker some seconds.
 const LONG: &str = "60MB";
+/// Chaos that makes a worker slow, however fast the machine is.
+const SLOW: &str = "delay=1:100";
 
 impl Stage {
     fn facts(&self, name: &str) -> Vec<Fact> {
@@ -37,9 +39,9 @@ impl Stage {
         self.facts(name).iter().filter(|fact| is(fact)).count()
     }
 
-    /// Hires a worker of one slot with this grace.
+    /// Hires a slow worker of one slot with this grace.
     fn hire_with_grace(&mut self, seconds: &str) {
-        let args = ["worker", "--slots", "1", "--coordinator", &self.cluster.url, "--grace", seconds];
+        let args = ["worker", "--slots", "1", "--coordinator", &self.cluster.url, "--grace", seconds, "--chaos", SLOW];
         self.cluster.workers.push(Process::start(args));
     }
 
@@ -215,7 +217,7 @@ fn an_idle_worker_leaves_at_once_when_it_is_drained() {
 #[test]
 fn a_silent_worker_is_given_up_after_twice_the_lease_ttl_that_was_asked_for() {
     let mut stage = Stage::new(LONG);
-    stage.cluster.hire(1);
+    stage.hire_with_grace("0");
     let run = stage.submit("silent", 1);
     stage.wait_for_bytes(&run);
     let silent = stage.cluster.workers.remove(0);
