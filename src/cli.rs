@@ -321,8 +321,13 @@ pub struct CoordinatorArgs {
     #[arg(long)]
     pub insecure: bool,
 
-    /// Faults that befall this coordinator, to try what it bears: seed=N,kill=P,stall=P[:MS],delay=P[:MS]
-    #[arg(long, value_name = "FAULTS", hide_short_help = true)]
+    /// Faults that befall this coordinator.
+    #[arg(
+        help = "Faults that befall this coordinator, to try what it bears: seed=N,kill=P,stall=P[:MS],delay=P[:MS]",
+        long,
+        value_name = "FAULTS",
+        hide_short_help = true
+    )]
     pub chaos: Option<Chaos>,
 }
 
@@ -345,8 +350,13 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "SIZE", value_parser = memory::given)]
     pub memory: Option<u64>,
 
-    /// Faults that befall this worker, to try what a run bears: seed=N,kill=P,stall=P[:MS],delay=P[:MS],poison=OFFSET[:abort|panic|hang|oom]
-    #[arg(long, value_name = "FAULTS", hide_short_help = true)]
+    /// Faults that befall this worker.
+    #[arg(
+        help = "Faults that befall this worker, to try what a run bears: seed=N,kill=P,stall=P[:MS],delay=P[:MS],poison=OFFSET[:abort|panic|hang|oom]",
+        long,
+        value_name = "FAULTS",
+        hide_short_help = true
+    )]
     pub chaos: Option<Chaos>,
 }
 
