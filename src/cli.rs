@@ -48,13 +48,9 @@ pub struct RunArgs {
     #[command(flatten)]
     pub job: JobFlags,
 
-    /// Workers of this run [default: one per core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
-    pub workers: Option<u32>,
-
-    /// Memory that the workers share, such as 2GiB [default: three quarters of what this process may use]
-    #[arg(long, value_name = "SIZE", value_parser = memory::given)]
-    pub memory: Option<u64>,
+    /// The workers of this run.
+    #[command(flatten)]
+    pub here: HereFlags,
 
     /// Form of the report on standard output
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]
@@ -270,13 +266,9 @@ pub struct DoctorArgs {
     pub output: OutputForm,
 }
 
-/// Flags of `resume`.
+/// What a run in this process works with.
 #[derive(Debug, Clone, Args)]
-pub struct ResumeArgs {
-    /// The output folder of the run
-    #[arg(long, value_name = "DIR")]
-    pub to: PathBuf,
-
+pub struct HereFlags {
     /// Workers of this run [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
     pub workers: Option<u32>,
@@ -284,6 +276,18 @@ pub struct ResumeArgs {
     /// Memory that the workers share, such as 2GiB [default: three quarters of what this process may use]
     #[arg(long, value_name = "SIZE", value_parser = memory::given)]
     pub memory: Option<u64>,
+}
+
+/// Flags of `resume`.
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// The output folder of the run
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+
+    /// The workers of this run.
+    #[command(flatten)]
+    pub here: HereFlags,
 
     /// Form of the report on standard output
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]
@@ -451,13 +455,9 @@ pub struct RedriveArgs {
     #[arg(long)]
     pub wait: bool,
 
-    /// Workers of this run [default: one per core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::SLOTS_MAX)))]
-    pub workers: Option<u32>,
-
-    /// Memory that the workers share, such as 2GiB [default: three quarters of what this process may use]
-    #[arg(long, value_name = "SIZE", value_parser = memory::given)]
-    pub memory: Option<u64>,
+    /// The workers of this run.
+    #[command(flatten)]
+    pub here: HereFlags,
 
     /// Form of what is printed
     #[arg(short = 'o', long = "output", value_enum, default_value_t)]

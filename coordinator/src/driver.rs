@@ -26,7 +26,7 @@ use tracing::{error, info, warn};
 
 use self::inputs::Waiting;
 pub use self::inputs::{Handle, Input, Redriven, Statuses, Submitted};
-pub use self::leading::{Leading, LeadingError, Serving};
+pub use self::leading::{LeadError, Leading, LeadingError, Serving, lead};
 use crate::journal::{AppendError, Journal, JournalError, Position, Replayed, State};
 use crate::publish::{self, PublishPlan};
 use crate::scheduler::{Accepted, Action, Event, Fact, Run, Scheduler, Timing};

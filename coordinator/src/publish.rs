@@ -20,11 +20,11 @@ use std::thread;
 use crate::claim;
 use batteuse_shared::ids::{AttemptId, RunId};
 use batteuse_shared::layout;
-use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, VERIFY_READ_BYTES};
+use batteuse_shared::limits::{COMPLETIONS_IN_FLIGHT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use batteuse_shared::mutants::{Mutant, planted};
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
-use batteuse_store::{Folder, Kind, ListError, ReadError, Stores, WriteError, hides_rows, tree};
+use batteuse_store::{Folder, Kind, ListError, ReadError, Stores, WriteError, checksum, hides_rows, tree};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -477,13 +477,8 @@ pub fn visible(dir: &dyn Folder, path: &str) -> Result<Option<Visible>, PublishE
         Err(ReadError::Io(error)) => return Err(at(dir, path)(error)),
         Err(_) => return Err(PublishError::Foreign { path: dir.place(path) }),
     };
-    let (mut sha256, mut offset) = (Sha256::new(), 0);
-    while offset < size {
-        let bytes = usize::try_from(size - offset).unwrap_or(usize::MAX).min(VERIFY_READ_BYTES);
-        sha256.update(dir.read_range(path, offset, bytes).map_err(at(dir, path))?);
-        offset += bytes as u64;
-    }
-    Ok(Some(Visible { path: path.to_owned(), sha256: Checksum(sha256.finalize().into()) }))
+    let sha256 = checksum(dir, path, size).map_err(at(dir, path))?;
+    Ok(Some(Visible { path: path.to_owned(), sha256 }))
 }
 
 /// Removes the staging folder of `run` and the temporary files that crashes left. Only when nothing in it will be wanted: all

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use batteuse_coordinator::admit::Ground;
-use batteuse_coordinator::driver::{Driver, Leading, Serving, Until};
+use batteuse_coordinator::driver::{self, Driver, Leading};
 use batteuse_coordinator::journal::State;
 use batteuse_coordinator::room::Room;
 use batteuse_coordinator::rpc;
@@ -13,7 +13,6 @@ use batteuse_coordinator::scheduler::Timing;
 use batteuse_shared::location;
 use batteuse_store::probe::Found;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tracing::info;
 
@@ -88,34 +87,9 @@ async fn serve(args: &CoordinatorArgs, ground: Ground) -> Result<Code, Stop> {
     info!(%address, state = ground.claimed_as, "the coordinator listens");
     println!("listening on http://{address}");
     tokio::select! {
-        ended = lead(driver, leading, stop) => ended,
+        ended = driver::lead(driver, leading, stop) => ended.map(|()| Code::Ok).map_err(Stop::unreachable),
         served = router.serve_with_incoming(TcpListenerStream::new(listener)) => {
             Err(Stop::unreachable(served.err().map_or_else(|| anyhow!("the server has ended"), Into::into)))
         }
     }
-}
-
-/// Waits to lead, then leads until it is told to stop or another coordinator leads.
-async fn lead(mut driver: Driver, mut leading: Leading, mut stop: watch::Receiver<bool>) -> Result<Code, Stop> {
-    tokio::select! {
-        waited = leading.wait() => waited.map_err(Stop::unreachable)?,
-        _ = stop.wait_for(|stop| *stop) => return Ok(Code::Ok),
-    }
-    let serving = leading.serving();
-    let work = async {
-        driver.recover().await?;
-        serving.send_replace(Serving::Leads);
-        driver.run(Until::SteppedDown, stop).await
-    };
-    let ended = tokio::select! {
-        kept = leading.keep() => {
-            kept.map_err(Stop::unreachable)?;
-            return Err(Stop::unreachable(anyhow!("another coordinator leads on this state now: this one stops")));
-        }
-        ended = work => ended,
-    };
-    if ended.is_ok() {
-        leading.leave().await;
-    }
-    ended.map(|_| Code::Ok).map_err(Stop::unreachable)
 }

@@ -28,12 +28,13 @@ pub fn gc(args: &GcArgs) -> Result<Code, Stop> {
         )));
     }
     let copied = redrive::began_elsewhere(&held.run, &*dir.folder, &dir.stores);
-    if held.run.redrivable().is_ok() && args.give_up && !copied {
+    let kept = held.run.keeps_staged() && !copied;
+    if kept && args.give_up {
         let reason = "what it had staged was given up by `batteuse gc`".to_owned();
         redrive::release(&held.run, (&*held.state, held.position), reason, components::writer())
             .map_err(Stop::unreachable)?;
     }
-    let keeps = held.run.keeps_staged() && !args.give_up && !copied;
+    let keeps = kept && !args.give_up;
     let uploads = match keeps {
         true => 0,
         false => publish::abort_orphans(&*dir.folder, held.run.id()).map_err(Stop::unreachable)?,

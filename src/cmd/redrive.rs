@@ -50,7 +50,7 @@ fn in_folder(args: &RedriveArgs) -> Result<Code, Stop> {
     began_in(&held.run, &dir)?;
     let remains = redrive::prepare(&held.run, &dir.stores)
         .map_err(|error| if error.is_environment() { Stop::unreachable(error) } else { Stop::refused(error) })?;
-    let workers = args.workers.unwrap_or_else(components::cores);
+    let workers = args.here.workers.unwrap_or_else(components::cores);
     let start = Start::Redriven(Box::new(held.run), held.position, remains);
-    embedded::execute(start, &dir, (workers, args.memory), args.output)
+    embedded::execute(start, &dir, (workers, args.here.memory), args.output)
 }

@@ -39,6 +39,6 @@ pub fn resume(args: &ResumeArgs) -> Result<Code, Stop> {
     if run.decision().is_none() && run.status().reason.is_none() {
         admit::same_source(&run).map_err(Stop::refused)?;
     }
-    let workers = args.workers.unwrap_or_else(components::cores);
-    embedded::execute(Start::Replayed(Box::new(run), position), &dir, (workers, args.memory), args.output)
+    let workers = args.here.workers.unwrap_or_else(components::cores);
+    embedded::execute(Start::Replayed(Box::new(run), position), &dir, (workers, args.here.memory), args.output)
 }

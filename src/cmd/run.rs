@@ -17,8 +17,8 @@ pub fn run(args: &RunArgs) -> Result<Code, Stop> {
     let ground = embedded::ground(&dir);
     match admit::admit(job, &components::run_suffix(), &ground).map_err(|error| stop(error, args))? {
         Admission::New(accepted) => {
-            let workers = args.workers.unwrap_or_else(components::cores);
-            embedded::execute(Start::New(accepted), &dir, (workers, args.memory), args.output)
+            let workers = args.here.workers.unwrap_or_else(components::cores);
+            embedded::execute(Start::New(accepted), &dir, (workers, args.here.memory), args.output)
         }
         Admission::Known(run) => Err(Stop::refused(anyhow!("run {run} exists"))),
     }

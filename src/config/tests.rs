@@ -332,9 +332,9 @@ fn flags_that_do_not_go_together_are_named() {
         assert!(said.contains(want), "{said}");
     }
     let both = flags(&["-f", "job.yaml", "--workers", "3", "-o", "json"]).expect("these go with a spec");
-    assert_eq!((both.workers, both.output, both.file), (Some(3), OutputForm::Json, Some("job.yaml".into())));
+    assert_eq!((both.here.workers, both.output, both.file), (Some(3), OutputForm::Json, Some("job.yaml".into())));
     let none = with(&[]).expect("the least flags");
-    assert_eq!((none.workers, none.output), (None, OutputForm::Text));
+    assert_eq!((none.here.workers, none.output), (None, OutputForm::Text));
     // The list of flags that do not go with a spec is whole.
     use clap::CommandFactory;
     let mut named: Vec<String> = Run::command().get_arguments().map(|arg| arg.get_id().to_string()).collect();

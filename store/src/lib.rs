@@ -28,8 +28,10 @@ pub use self::staged::StagedFile;
 pub use self::stores::{OpenError, Stores};
 pub use self::tree::{hides_rows, tree};
 pub use self::waiter::Waiter;
+use batteuse_shared::limits::VERIFY_READ_BYTES;
 use batteuse_shared::table::Checksum;
 use batteuse_shared::task::Upload;
+use sha2::{Digest as _, Sha256};
 
 /// What a name in a folder stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,6 +224,19 @@ pub trait Folder: Send + Sync + fmt::Debug {
     /// # Errors
     /// When something is there and cannot be removed.
     fn remove_all(&self, path: &str) -> io::Result<()>;
+}
+
+/// sha256 of the file `path` of `dir`, which has so many bytes.
+///
+/// # Errors
+/// When it cannot be read, or is shorter.
+pub fn checksum(dir: &dyn Folder, path: &str, bytes: u64) -> io::Result<Checksum> {
+    let mut sha256 = Sha256::new();
+    for at in (0..bytes).step_by(VERIFY_READ_BYTES) {
+        let length = usize::try_from(bytes - at).unwrap_or(usize::MAX).min(VERIFY_READ_BYTES);
+        sha256.update(dir.read_range(path, at, length)?);
+    }
+    Ok(Checksum(sha256.finalize().into()))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ::turmoil::net::TcpListener;
 use batteuse_coordinator::admit::Ground;
-use batteuse_coordinator::driver::{Components, Driver, DriverError, Leading, Serving, Until};
+use batteuse_coordinator::driver::{self, Components, Driver, DriverError, LeadError, Leading};
 use batteuse_coordinator::room::{Load, Room};
 use batteuse_coordinator::rpc;
 use batteuse_coordinator::scheduler::Timing;
@@ -119,35 +119,12 @@ pub async fn coordinate(cast: Rc<Cast>, which: usize) -> Ended {
     let router = rpc::router(handle, room, ground, serving).await?;
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     tokio::select! {
-        ended = lead(driver, leading, stop) => ended,
+        ended = driver::lead(driver, leading, stop) => match ended {
+            Ok(()) | Err(LeadError::Replaced | LeadError::Driver(DriverError::Superseded { .. })) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
         served = router.serve_with_incoming(net::incoming(listener)) => Err(format!("the server has ended: {served:?}").into()),
     }
-}
-
-/// Waits to lead, then leads until it is told to leave or another coordinator leads.
-async fn lead(mut driver: Driver, mut leading: Leading, mut stop: watch::Receiver<bool>) -> Ended {
-    tokio::select! {
-        waited = leading.wait() => waited?,
-        _ = stop.wait_for(|stop| *stop) => return Ok(()),
-    }
-    let serving = leading.serving();
-    let work = async {
-        driver.recover().await?;
-        serving.send_replace(Serving::Leads);
-        driver.run(Until::SteppedDown, stop).await
-    };
-    let ended = tokio::select! {
-        kept = leading.keep() => {
-            return Ok(kept?);
-        }
-        ended = work => ended,
-    };
-    match ended {
-        Ok(_) => leading.leave().await,
-        Err(DriverError::Superseded { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
 }
 
 /// A worker, as `batteuse worker` puts it together.

@@ -5,7 +5,6 @@
 //! read the source, repairs nothing and trusts no file to be well formed.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,15 +15,14 @@ use arrow_array::types::Int64Type;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use batteuse_kernel::digest::RowDigester;
 use batteuse_shared::ids::PartitionId;
-use batteuse_shared::limits::{SOURCE_BYTES_MAX, VERIFY_READ_BYTES};
+use batteuse_shared::limits::SOURCE_BYTES_MAX;
 use batteuse_shared::manifest::{Manifest, ManifestPart, Success};
 use batteuse_shared::report::{Equation, Report};
 use batteuse_shared::span::Span;
 use batteuse_shared::table::{Checksum, Column, ColumnType, Counts, Digest};
 use batteuse_shared::{hive, layout};
-use batteuse_store::{Folder, ListError, hides_rows, tree};
+use batteuse_store::{Folder, ListError, checksum, hides_rows, tree};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use sha2::{Digest as _, Sha256};
 
 use crate::encode::{EncodeError, Reader};
 use crate::rejects;
@@ -381,15 +379,6 @@ fn recount(dir: &Arc<dyn Folder>, part: &ManifestPart, manifest: &Manifest) -> R
         recount.discrepancies.push(wrong);
     }
     recount
-}
-
-fn checksum(dir: &dyn Folder, file: &str, bytes: u64) -> io::Result<Checksum> {
-    let mut sha256 = Sha256::new();
-    for at in (0..bytes).step_by(VERIFY_READ_BYTES) {
-        let length = VERIFY_READ_BYTES.min((bytes - at) as usize);
-        sha256.update(dir.read_range(file, at, length)?);
-    }
-    Ok(Checksum(sha256.finalize().into()))
 }
 
 fn recount_rows(

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 use tracing::{info, warn};
 
+use super::{Driver, DriverError, Until};
 use crate::journal::{LeaderError, State};
 use crate::lead::{Lead, Standing};
 
@@ -35,6 +36,46 @@ pub enum LeadingError {
     /// A task of this process died.
     #[error("a task of the coordinator died: {0}")]
     Task(#[from] JoinError),
+}
+
+/// Why a coordinator stops before it is asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum LeadError {
+    /// Who leads cannot be told.
+    #[error(transparent)]
+    Leading(#[from] LeadingError),
+    /// Its driver stopped.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// Another coordinator is in its place.
+    #[error("another coordinator leads on this state now: this one stops")]
+    Replaced,
+}
+
+/// Waits to lead, then leads until `stop` turns true or another coordinator leads.
+///
+/// # Errors
+/// When it must stop before that.
+pub async fn lead(mut driver: Driver, mut leading: Leading, mut stop: watch::Receiver<bool>) -> Result<(), LeadError> {
+    tokio::select! {
+        waited = leading.wait() => waited?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    }
+    let serving = leading.serving();
+    let work = async {
+        driver.recover().await?;
+        serving.send_replace(Serving::Leads);
+        driver.run(Until::SteppedDown, stop).await
+    };
+    tokio::select! {
+        kept = leading.keep() => {
+            kept?;
+            return Err(LeadError::Replaced);
+        }
+        ended = work => ended?,
+    };
+    leading.leave().await;
+    Ok(())
 }
 
 /// One coordinator on a state store.

@@ -56,8 +56,7 @@ impl Run {
                 self.accepted_count
             ));
         }
-        let table = self.decision.as_ref().is_some_and(|decision| decision.manifest_sha256.is_some());
-        if table && (accepted != self.partitions.len() as u64 || self.finish.is_none()) {
+        if self.is_published() && (accepted != self.partitions.len() as u64 || self.finish.is_none()) {
             return Some(format!("SINGLE-DECISION: decided with {accepted} of {} partitions", self.partitions.len()));
         }
         None

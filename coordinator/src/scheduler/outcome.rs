@@ -310,7 +310,7 @@ impl Run {
 
     /// What publishing has to do for the decision that was taken.
     pub(super) fn publish_plan(&self) -> PublishPlan {
-        let published = self.decision.as_ref().is_some_and(|d| d.manifest_sha256.is_some());
+        let published = self.is_published();
         let aborted = self.decision.as_ref().is_some_and(|d| d.state == RunState::Cancelled);
         let links = |(partition, attempt, parsed)| self.links(partition, attempt, parsed);
         let parts: Vec<Link> = self.proven_prefix().filter(|_| published).flat_map(links).collect();

@@ -1,8 +1,8 @@
 //! A run that has ended without all of its rows goes on: what failed or was set aside is tried once more, in the same run.
 //!
-//! Invariants: what was accepted is accepted once more as it is, unless what is read now has other types (SINGLE-DECISION, EXACT); a run is redriven or released,
-//! never both, because each would be the next fact of its journal: so whoever takes the output folder of such a run releases it first, and
-//! what it staged is kept until then. A table that it published stands until the next one takes its place. Pure.
+//! Invariants: what was accepted is accepted once more as it is, unless what is read now has other types (SINGLE-DECISION, EXACT); a run is
+//! redriven or released, never both, because each would be the next fact of its journal: so whoever takes the output folder of such a run
+//! releases it first, and what it staged is kept until then. A table that it published stands until the next one takes its place. Pure.
 
 use std::collections::BTreeSet;
 

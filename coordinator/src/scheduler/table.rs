@@ -59,7 +59,6 @@ impl Run {
             let attempt = self.partitions[partition.0 as usize].holder()?;
             Some(TableRows { attempt, name: table.name.clone(), rows: table.rows })
         };
-        let published = self.decision.as_ref().is_some_and(|decision| decision.manifest_sha256.is_some());
         Some(TablePlan {
             postgres,
             run: self.id().clone(),
@@ -67,7 +66,7 @@ impl Run {
             staging: layout::staging_tables(&self.accepted.nonce),
             columns: self.current_columns(),
             digest: self.digest(),
-            staged: published.then(|| self.proven_prefix().filter_map(rows).collect()),
+            staged: self.is_published().then(|| self.proven_prefix().filter_map(rows).collect()),
         })
     }
 }

@@ -7,6 +7,8 @@ use batteuse_shared::manifest::Share;
 use batteuse_shared::spec::{Columns, Compression};
 use batteuse_store::Disk;
 
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 use crate::encode::Encoder;
 use crate::fixture::{Table, publish, publish_by};
